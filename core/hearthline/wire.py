@@ -1,0 +1,371 @@
+"""The wire contract between a gateway and the cloud: topics, CloudEvents, SenML, status, acknowledgements, commands.
+
+`docs/wire.md` is its description for others, `tests/wire/golden/` its golden files. Rules: the envelope stays the
+same for ever, unknown fields are ignored, an unknown version is kept and reported, no SenML time below 2**28 is
+ever sent (RFC 8428 section 4.5.3 reads it as relative to now).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from hearthline.clock import NS, parse_rfc3339, rfc3339
+from hearthline.errors import ProtocolError
+from hearthline.model import EventType, Lane, Reading
+
+PREFIX = "hearthline/v1"
+UP_EVENT, UP_TELEMETRY, UP_STATUS = "up/event", "up/telemetry", "up/status"
+DOWN_ACK, DOWN_COMMAND = "down/ack", "down/command"
+
+MAX_PACK_BYTES = 8 * 1024
+SENML_TIME_FLOOR = 2**28  # seconds; below it a SenML time is relative to now
+MAX_EVENT_SEQ = 2**31 - 1  # CloudEvents integers have 32 bits
+
+_GATEWAY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SENML_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-:.")
+
+
+def is_gateway_id(text: str) -> bool:
+    """1 to 64 of letters, digits, `.`, `_`, `-`, the first a letter or digit: safe in a topic, a tag and a path."""
+    return _GATEWAY_ID.fullmatch(text) is not None
+
+
+def topic(gateway: str, leaf: str) -> str:
+    return f"{PREFIX}/{gateway}/{leaf}"
+
+
+def gateway_of(topic_name: str) -> str | None:
+    """The gateway id of one of our topics, or None."""
+    parts = topic_name.split("/")
+    if len(parts) != 5 or "/".join(parts[:2]) != PREFIX or not is_gateway_id(parts[2]):
+        return None
+    return parts[2]
+
+
+# --- the envelope -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Who made a record, which one it is, and what its time is worth.
+
+    `age_s` is how old the record was at sending, by the monotonic clock; present only when `synced` is false.
+    """
+
+    outbox: str
+    seq: int
+    boot: str
+    synced: bool
+    mono_ns: int
+    age_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One record of the event lane. `wall_ns` is the gateway's time of the event (Unix nanoseconds)."""
+
+    id: str
+    source: str
+    type: str
+    subject: str
+    wall_ns: int
+    data: dict[str, Any]
+    envelope: Envelope
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """One record of the telemetry lane: readings with their offsets in nanoseconds from `wall_ns`, never negative."""
+
+    wall_ns: int
+    readings: tuple[tuple[Reading, int], ...]
+    envelope: Envelope
+
+
+class _CloudEvent(msgspec.Struct, kw_only=True, omit_defaults=False):
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: str
+    outbox: str
+    seq: int
+    bootid: str
+    clock: str
+    mono: str
+    age: str | msgspec.UnsetType = msgspec.UNSET
+    datacontenttype: str = "application/json"
+    data: dict[str, Any]
+
+
+class _Record(msgspec.Struct, kw_only=True):
+    """One SenML record; the custom labels of the envelope stand in the first record only."""
+
+    bn: str | msgspec.UnsetType = msgspec.UNSET
+    bt: float | msgspec.UnsetType = msgspec.UNSET
+    n: str = ""
+    u: str | msgspec.UnsetType = msgspec.UNSET
+    v: float | msgspec.UnsetType = msgspec.UNSET
+    t: float | msgspec.UnsetType = msgspec.UNSET
+    bver: int | msgspec.UnsetType = msgspec.UNSET
+    outbox: str | msgspec.UnsetType = msgspec.UNSET
+    seq: int | msgspec.UnsetType = msgspec.UNSET
+    bootid: str | msgspec.UnsetType = msgspec.UNSET
+    clock: str | msgspec.UnsetType = msgspec.UNSET
+    mono: str | msgspec.UnsetType = msgspec.UNSET
+    age: str | msgspec.UnsetType = msgspec.UNSET
+
+
+class _LooseEnvelope(msgspec.Struct):
+    """The least that an acknowledgement needs."""
+
+    outbox: str
+    seq: int
+
+
+_encode = msgspec.json.Encoder().encode
+_event_decoder = msgspec.json.Decoder(_CloudEvent)
+_pack_decoder = msgspec.json.Decoder(list[_Record])
+_loose_event_decoder = msgspec.json.Decoder(_LooseEnvelope)
+_loose_pack_decoder = msgspec.json.Decoder(list[Any])
+
+
+def encode_event(event: Event) -> bytes:
+    """One CloudEvents 1.0 JSON event."""
+    envelope = event.envelope
+    return _encode(
+        _CloudEvent(
+            specversion="1.0",
+            id=event.id,
+            source=event.source,
+            type=event.type,
+            subject=event.subject,
+            time=rfc3339(event.wall_ns),
+            outbox=envelope.outbox,
+            seq=envelope.seq,
+            bootid=envelope.boot,
+            clock="synced" if envelope.synced else "free",
+            mono=str(envelope.mono_ns),
+            age=_age_text(envelope),
+            data=event.data,
+        )
+    )
+
+
+def decode_event(payload: bytes) -> Event:
+    """Raises ProtocolError for anything that is not a CloudEvents event with our envelope."""
+    try:
+        raw = _event_decoder.decode(payload)
+        if raw.specversion != "1.0":
+            raise ProtocolError(f"CloudEvents specversion {raw.specversion!r} is not 1.0")
+        if not raw.id or not raw.subject:
+            raise ProtocolError("an event needs an id and a subject")
+        return Event(
+            id=raw.id,
+            source=raw.source,
+            type=raw.type,
+            subject=raw.subject,
+            wall_ns=parse_rfc3339(raw.time),
+            data=raw.data,
+            envelope=_envelope(raw.outbox, raw.seq, raw.bootid, raw.clock, raw.mono, raw.age),
+        )
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        raise ProtocolError(f"not an event: {error}") from None
+
+
+def encode_pack(pack: Pack) -> bytes:
+    """One SenML JSON pack (RFC 8428): base time and base device name in the first record, the envelope beside."""
+    envelope = pack.envelope
+    records: list[_Record] = []
+    base_name = None
+    for reading, offset_ns in pack.readings:
+        name = senml_device(reading.device) + "/"
+        record = _Record(n=reading.quantity, u=reading.unit, v=reading.value)
+        if name != base_name:
+            record.bn = base_name = name
+        if offset_ns:
+            record.t = offset_ns / NS
+        records.append(record)
+    first = records[0]
+    first.bt = max(pack.wall_ns / NS, float(SENML_TIME_FLOOR))
+    first.outbox, first.seq, first.bootid = envelope.outbox, envelope.seq, envelope.boot
+    first.clock = "synced" if envelope.synced else "free"
+    first.mono, first.age = str(envelope.mono_ns), _age_text(envelope)
+    return _encode(records)
+
+
+def decode_pack(payload: bytes) -> Pack:
+    """Raises ProtocolError for anything that is not a SenML pack of numbers with our envelope."""
+    try:
+        records = _pack_decoder.decode(payload)
+        if not records:
+            raise ProtocolError("an empty SenML pack")
+        first = records[0]
+        if (first.bver or 10) != 10:
+            raise ProtocolError(f"SenML version {first.bver} is not 10")
+        unset = msgspec.UNSET
+        if unset in (first.bt, first.outbox, first.seq, first.bootid, first.clock, first.mono):
+            raise ProtocolError("the first SenML record lacks the base time or the envelope")
+        base_time = float(first.bt)  # type: ignore[arg-type]
+        if base_time < SENML_TIME_FLOOR:
+            raise ProtocolError("a SenML base time below 2**28 would be relative to now")
+        readings: list[tuple[Reading, int]] = []
+        base_name = ""
+        for record in records:
+            if isinstance(record.bn, str):
+                base_name = record.bn
+            device, _, quantity = (base_name + record.n).rpartition("/")
+            if not device or not quantity or isinstance(record.v, msgspec.UnsetType):
+                raise ProtocolError("a SenML record without device, quantity or numeric value")
+            offset = 0 if isinstance(record.t, msgspec.UnsetType) else round(record.t * NS)
+            unit = "" if isinstance(record.u, msgspec.UnsetType) else record.u
+            readings.append((Reading(device_of_senml(device), quantity, record.v, unit), offset))
+        envelope = _envelope(first.outbox, first.seq, first.bootid, first.clock, first.mono, first.age)
+        return Pack(round(base_time * 1_000_000) * 1000, tuple(readings), envelope)
+    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        raise ProtocolError(f"not a telemetry pack: {error}") from None
+
+
+def read_envelope(lane: Lane, payload: bytes) -> tuple[str, int] | None:
+    """(outbox, seq) of a payload that may be wrong in every other way, so that it can be refused; or None."""
+    try:
+        if lane is Lane.EVENT:
+            loose = _loose_event_decoder.decode(payload)
+        else:
+            loose = msgspec.convert(_loose_pack_decoder.decode(payload)[0], _LooseEnvelope)
+    except (msgspec.DecodeError, IndexError, UnicodeDecodeError):
+        return None
+    return loose.outbox, loose.seq
+
+
+def _envelope(outbox: Any, seq: Any, boot: Any, clock: Any, mono: Any, age: Any) -> Envelope:
+    if clock not in ("synced", "free"):
+        raise ProtocolError(f"clock {clock!r} is neither synced nor free")
+    age_s = float(age) if isinstance(age, str) else None
+    if age_s is not None and not 0 <= age_s < 10**10:
+        raise ProtocolError(f"age {age!r} is impossible")
+    if not 0 <= int(mono) < 2**63 or not 0 < int(seq) < 2**63:
+        raise ProtocolError("seq or mono is out of range")
+    return Envelope(str(outbox), int(seq), str(boot), clock == "synced", int(mono), age_s)
+
+
+def _age_text(envelope: Envelope) -> str | msgspec.UnsetType:
+    if envelope.synced or envelope.age_s is None:
+        return msgspec.UNSET
+    return f"{max(envelope.age_s, 0.0):.3f}"
+
+
+def senml_device(device: str) -> str:
+    """A device id with every byte that RFC 8428 section 4.5.1 forbids in a name, and `_`, written `_XX` in hex."""
+    return "".join(chr(b) if b in _SENML_PLAIN else f"_{b:02X}" for b in device.encode())
+
+
+def device_of_senml(name: str) -> str:
+    """The reverse of `senml_device`; raises ValueError for a bad escape."""
+    head, *escapes = name.split("_")
+    raw = head.encode()
+    for part in escapes:
+        raw += bytes.fromhex(part[:2]) + part[2:].encode()
+    return raw.decode()
+
+
+# --- status, acknowledgement, command ---------------------------------------------------------------------------
+
+
+class LaneStatus(msgspec.Struct, kw_only=True):
+    """Depth in records; `oldest_s` age of the oldest; `room_h` hours until full at the present rate."""
+
+    depth: int
+    oldest_s: float = 0.0
+    room_h: float | None = None
+    dropped: int = 0
+    refused: int = 0
+
+
+class Status(msgspec.Struct, kw_only=True):
+    """`up/status`: retained, every 30 s, and as the last will with `state` offline."""
+
+    state: Literal["online", "offline"]
+    version: str = ""
+    outbox: str = ""
+    bootid: str = ""
+    clock: Literal["synced", "free"] = "free"
+    mono: str = "0"
+    time: str = ""
+    event: LaneStatus | None = None
+    telemetry: LaneStatus | None = None
+    faults: list[str] = []
+    refusals: dict[str, int] = {}
+
+
+class Ack(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`down/ack`: what the ingester has committed, as closed ranges of sequence numbers of one outbox.
+
+    `refused` belongs to the one lane that the message names; a message with `refused` names exactly one.
+    """
+
+    outbox: str
+    event: list[tuple[int, int]] | None = None
+    telemetry: list[tuple[int, int]] | None = None
+    refused: list[tuple[int, int]] = []
+
+
+class Command(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`down/command`: answered by an event `hearthline.answer.v1` with `command` = this id.
+
+    `type` signal: `signal` accepted, `event` the alarm's id. `type` test: drive the local output for 3 s.
+    """
+
+    id: str
+    type: str
+    event: str = ""
+    signal: str = ""
+
+
+_M = TypeVar("_M", Status, Ack, Command)
+_status_decoder = msgspec.json.Decoder(Status)
+_ack_decoder = msgspec.json.Decoder(Ack)
+_command_decoder = msgspec.json.Decoder(Command)
+
+
+def encode(message: Status | Ack | Command) -> bytes:
+    return _encode(message)
+
+
+def decode_status(payload: bytes) -> Status:
+    return _decode_with(_status_decoder, payload, "status")
+
+
+def decode_ack(payload: bytes) -> Ack:
+    ack = _decode_with(_ack_decoder, payload, "acknowledgement")
+    if ack.refused and (ack.event is None) == (ack.telemetry is None):
+        raise ProtocolError("an acknowledgement that refuses must name exactly one lane")
+    return ack
+
+
+def decode_command(payload: bytes) -> Command:
+    return _decode_with(_command_decoder, payload, "command")
+
+
+def _decode_with(decoder: msgspec.json.Decoder[_M], payload: bytes, what: str) -> _M:
+    try:
+        return decoder.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"not a {what}: {error}") from None
+
+
+def make_ack(outbox: str, lane: Lane, taken: Sequence[tuple[int, int]], refused: Sequence[tuple[int, int]]) -> Ack:
+    """An acknowledgement for one lane."""
+    ranges = list(taken)
+    if lane is Lane.EVENT:
+        return Ack(outbox=outbox, event=ranges, refused=list(refused))
+    return Ack(outbox=outbox, telemetry=ranges, refused=list(refused))
+
+
+KNOWN_EVENT_TYPES = frozenset(EventType)

@@ -1,0 +1,1 @@
+"""The gateway: framing, devices, ports, outbox, uplink, agent."""

@@ -1,0 +1,177 @@
+"""What a device driver is: sans-IO, one file a family, found by itself.
+
+A driver turns bytes or MQTT messages into items: presses, vital signs, readings, notes and refusals. It does no I/O
+and reads no clock; `now` is an argument. A new family is one file in this folder with `DRIVER = SerialDriver(…)` or
+`DRIVER = MqttDriver(…)` and one folder of captures in `tests/captures/<driver name>/`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from hearthline.clock import Stamp
+from hearthline.errors import ConfigError
+from hearthline.model import Reading
+
+RefusalReason = Literal["noise", "length", "checksum", "sanity", "unsupported", "error-reply", "echo"]
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """A serial line: `parity` N, E or O."""
+
+    baudrate: int
+    bytesize: int = 8
+    parity: Literal["N", "E", "O"] = "N"
+    stopbits: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class GroupingRule:
+    """When a telegram repeats the press before it. `quiet_gap_s`: silence that ends a press's repeats.
+
+    `release_ends`: a release telegram ends the press, so that what follows is a new one even within the gap.
+    """
+
+    quiet_gap_s: float
+    release_ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """One telegram of a pressed button. `content` is what repeats have in common; `raw` goes to the operator.
+
+    `certainty` possible: a press that may be an old one told again (a retained message with a newer timestamp).
+    """
+
+    device: str
+    button: str
+    content: str
+    raw: str
+    certainty: Literal["certain", "possible"] = "certain"
+    facts: tuple[tuple[str, Any], ...] = ()  # rssi_dbm, hops, battery, device_time …
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """A button let go. RPS names no button on release."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vital:
+    """One blood-pressure result: mm[Hg] and /min. `user` as the device numbers it; `device_time` is data."""
+
+    device: str
+    systolic: int
+    diastolic: int
+    heart_rate: int
+    user: int
+    device_time: str
+    raw: str
+    facts: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Values measured at one moment."""
+
+    readings: tuple[Reading, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceNote:
+    """Something about a device that staff should see: `kind` low-battery, tamper, error, offline …"""
+
+    device: str
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The device is alive and had nothing to say (an announce, a heartbeat, an acknowledgement)."""
+
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Bytes or a payload that were not taken, counted by reason and kept aside."""
+
+    reason: RefusalReason
+    raw: str
+
+
+Item = Press | Release | Vital | Readings | DeviceNote | Seen | Refused
+
+
+class SerialSession(Protocol):
+    """One serial port's conversation, without I/O. Never raises on bytes, whatever they are."""
+
+    def receive(self, data: bytes, now: Stamp) -> Iterable[Item]:
+        """Bytes that arrived, in any split; gives the items that they complete."""
+        ...
+
+    def next_request(self, now: Stamp) -> tuple[bytes, float]:
+        """(bytes to send now or b"", seconds until asked again). Called at start and after each receive."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SerialDriver:
+    """`open_session(options, name)`: `options` is the port's own TOML table, `name` the port's configured name.
+
+    Raises ConfigError for wrong options.
+    """
+
+    name: str
+    line: LineSettings
+    open_session: Callable[[dict[str, Any], str], SerialSession]
+    grouping: GroupingRule
+
+
+@dataclass(frozen=True, slots=True)
+class MqttMessage:
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+class MqttSession(Protocol):
+    """The state that a family needs between messages, without I/O. Never raises on a payload."""
+
+    def receive(self, message: MqttMessage, now: Stamp) -> Iterable[Item]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class MqttDriver:
+    """`subscriptions` are MQTT topic filters; `claims(topic)` says which of the arriving topics are this driver's."""
+
+    name: str
+    subscriptions: tuple[str, ...]
+    claims: Callable[[str], bool]
+    open_session: Callable[[dict[str, Any]], MqttSession]
+    grouping: GroupingRule
+
+
+Driver = SerialDriver | MqttDriver
+
+
+def find_drivers() -> dict[str, Driver]:
+    """Every driver of this folder by name. Two drivers of one name are a mistake that fails at start."""
+    drivers: dict[str, Driver] = {}
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        driver = getattr(module, "DRIVER", None)
+        if driver is None:
+            continue
+        if driver.name in drivers:
+            raise ConfigError(f"two drivers are named {driver.name!r}; the second is {module.__name__}")
+        drivers[driver.name] = driver
+    return drivers
