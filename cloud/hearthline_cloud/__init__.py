@@ -1,0 +1,1 @@
+"""The community center: ingest, store, registry, alerts, desk, api, console."""

@@ -1,0 +1,67 @@
+"""The cloud's configuration file (`hearthline cloud … --config FILE`); every key is described in docs/operations.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from hearthline.config import Config, load_config
+from hearthline.errors import ConfigError
+
+
+class BrokerConfig(Config):
+    """The MQTT broker that the gateways reach."""
+
+    host: str = "127.0.0.1"
+    port: int = 1883
+    username: str | None = None
+    password_file: str | None = None
+    ca_file: str | None = None  # giving it switches TLS on
+    cert_file: str | None = None
+    key_file: str | None = None
+    client_id: str = "hearthline-ingest"  # two sessions: -event and -telemetry
+
+
+class StoreConfig(Config):
+    """Where time series go: `embedded` (one SQLite file in `data_dir`) or `influxdb` (1.x)."""
+
+    kind: Literal["embedded", "influxdb"] = "embedded"
+    url: str = "http://127.0.0.1:8086"
+    database: str = "hearthline"
+    username: str | None = None
+    password_file: str | None = None
+    timeout_s: float = 10.0
+
+
+class WebConfig(Config):
+    """Where the console and the API listen. Put a TLS reverse proxy in front of it outside one's own machine."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    secure_cookies: bool = False  # true behind TLS
+    session_hours: int = 12
+
+
+class CloudConfig(Config):
+    data_dir: str
+    database: str | None = None  # SQLAlchemy URL; by default hearthline.db in data_dir
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    broker: BrokerConfig = BrokerConfig()
+    store: StoreConfig = StoreConfig()
+    web: WebConfig = WebConfig()
+
+    @property
+    def directory(self) -> Path:
+        return Path(self.data_dir)
+
+    @property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.directory / 'hearthline.db'}"
+
+
+def load_cloud_config(path: Path) -> CloudConfig:
+    """Raises ConfigError, naming the key."""
+    config = load_config(path, CloudConfig)
+    if not config.directory.is_dir():
+        raise ConfigError(f"{path}: data_dir = {config.data_dir!r} is not a directory; make it first")
+    return config

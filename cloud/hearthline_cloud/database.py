@@ -1,0 +1,92 @@
+"""The database's engine: SQLite with WAL, `synchronous=FULL`, BEGIN IMMEDIATE and a busy timeout; Alembic migrations.
+
+Every write of the cloud goes through `Database.transaction()`, so that a writer takes SQLite's lock before it reads:
+a deferred transaction that reads first and then writes fails at once with SQLITE_BUSY beside another writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command as alembic
+from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from hearthline.errors import ConfigError, StorageError
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+_BUSY_TIMEOUT_MS = 10_000
+_READ = "hearthline_read_only"
+
+
+class Database:
+    """One engine per process. `url` is an SQLAlchemy URL; SQLite is proved, PostgreSQL is planned."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.engine: Engine = create_engine(url, pool_size=8, max_overflow=8, pool_timeout=10)
+        if self.engine.dialect.name == "sqlite":
+            event.listen(self.engine, "connect", _prepare_sqlite)
+            event.listen(self.engine, "begin", _begin_immediate)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A write transaction: committed when the block ends, rolled back when it raises."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A snapshot for reading, that never waits for a writer and never makes one wait."""
+        with self.engine.connect().execution_options(**{_READ: True}) as connection:
+            yield connection
+
+    def migrate(self) -> None:
+        """Bring the schema to this version. A database of a newer version is refused untouched."""
+        config = _alembic_config(self.url)
+        with self.engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+        if current is not None and current not in known:
+            raise ConfigError(
+                f"{self.engine.url}: schema {current!r} is not known to this version; install the version that "
+                "wrote it, or restore a backup. Nothing was changed."
+            )
+        try:
+            alembic.upgrade(config, "head")
+        except OperationalError as error:
+            raise StorageError(f"{self.engine.url}: migration failed: {error.orig}") from None
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def sqlite_url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
+def _alembic_config(url: str) -> AlembicConfig:
+    config = AlembicConfig()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=FULL")
+    cursor.execute("PRAGMA foreign_keys=ON")
+    cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(_READ, False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")

@@ -1,0 +1,227 @@
+"""The cloud's truth as tables: registry, people, events, alerts, journal, queues. Times are Unix nanoseconds, UTC.
+
+Names, addresses and illnesses live in `community`, `home` and `resident` alone; everything else refers to them by
+pseudonymous ids. The journal's `id` is the cursor that the console resumes from.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.types import JSON
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+# SQLite gives a table a 64-bit autoincrementing key only when the column is spelled INTEGER.
+_Key = BigInteger().with_variant(Integer, "sqlite")
+
+community = Table(
+    "community", metadata, Column("id", String(64), primary_key=True), Column("name", Text, nullable=False)
+)
+
+home = Table(
+    "home",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("community_id", ForeignKey("community.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("address", Text, nullable=False, server_default=""),
+)
+
+resident = Table(
+    "resident",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("home_id", ForeignKey("home.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("birth_year", Integer),
+    Column("phone", Text, nullable=False, server_default=""),
+    Column("illnesses", Text, nullable=False, server_default=""),
+    Column("notes", Text, nullable=False, server_default=""),
+    Column("contacts", JSON, nullable=False),  # [{"name": …, "relation": …, "phone": …}]
+)
+
+gateway = Table(
+    "gateway",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("home_id", ForeignKey("home.id")),  # NULL: heard but not registered
+    Column("state", String(16), nullable=False, server_default="unknown"),  # online, offline, unknown
+    Column("last_seen_ns", BigInteger),  # by the cloud's clock
+    Column("status", JSON),  # the last `up/status` as it came
+    Column("outbox", String(64)),
+)
+
+device = Table(
+    "device",
+    metadata,
+    Column("gateway_id", ForeignKey("gateway.id"), primary_key=True),
+    Column("id", String(128), primary_key=True),
+    Column("registered", Boolean, nullable=False, server_default=text("false")),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("room", Text, nullable=False, server_default=""),
+    Column("resident_id", ForeignKey("resident.id")),
+    Column("user_number", Integer),  # which user of a shared cuff the resident is; NULL: any
+    Column("last_seen_ns", BigInteger),
+    Column("last_note", Text, nullable=False, server_default=""),
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("gateway_id", String(64), nullable=False),
+    Column("event_id", String(64), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("device_id", String(128), nullable=False),
+    Column("occurred_ns", BigInteger, nullable=False),
+    Column("time_quality", String(16), nullable=False),  # synced, estimated
+    Column("received_ns", BigInteger, nullable=False),
+    Column("outbox", String(64), nullable=False),
+    Column("seq", BigInteger, nullable=False),
+    Column("boot", String(64), nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("suspect", Text, nullable=False, server_default=""),  # why this event deserves a second look
+    Column("resident_id", String(64)),
+    Column("alert_id", ForeignKey("alert.id")),
+    UniqueConstraint("gateway_id", "event_id"),
+    Index("ix_event_device", "gateway_id", "device_id", "type"),
+    Index("ix_event_alert", "alert_id"),
+    Index("ix_event_resident", "resident_id", "type", "occurred_ns"),
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("kind", String(32), nullable=False),  # emergency, service, gateway-silent
+    Column("join_key", String(256), nullable=False),
+    Column("state", String(16), nullable=False),  # raised, acknowledged, attending, resolved
+    Column("home_id", String(64)),
+    Column("resident_id", String(64)),
+    Column("gateway_id", String(64), nullable=False),
+    Column("device_id", String(128), nullable=False),
+    Column("presses", Integer, nullable=False, server_default="0"),
+    Column("certainty", String(16), nullable=False, server_default="certain"),
+    Column("raised_ns", BigInteger, nullable=False),
+    Column("last_press_ns", BigInteger),
+    Column("acknowledged_by", String(64)),
+    Column("acknowledged_ns", BigInteger),
+    Column("attending_ns", BigInteger),
+    Column("resolved_by", String(64)),
+    Column("resolved_ns", BigInteger),
+    Column("outcome", String(32)),
+    Column("version", Integer, nullable=False, server_default="1"),  # optimistic lock of two operators
+    Index("uq_alert_open", "join_key", unique=True, sqlite_where=text("state <> 'resolved'"),
+          postgresql_where=text("state <> 'resolved'")),
+    Index("ix_alert_state", "state", "raised_ns"),
+)  # fmt: skip
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("kind", String(32), nullable=False),  # raised, joined, acknowledged, …; vital, gateway, device
+    Column("alert_id", ForeignKey("alert.id")),
+    Column("event_key", ForeignKey("event.id")),
+    Column("actor", String(64), nullable=False, server_default=""),
+    Column("detail", JSON, nullable=False),
+    Index("ix_journal_alert", "alert_id"),
+    sqlite_autoincrement=True,
+)
+
+command = Table(
+    "command",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("gateway_id", String(64), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("next_attempt_ns", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("answered_ns", BigInteger),
+    Column("result", String(64)),
+    Index("ix_command_due", "answered_ns", "next_attempt_ns"),
+)
+
+store_queue = Table(
+    "store_queue",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("line", LargeBinary, nullable=False),  # one line-protocol line
+)
+
+kept_aside = Table(
+    "kept_aside",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("received_ns", BigInteger, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
+boot_clock = Table(
+    "boot_clock",
+    metadata,
+    Column("outbox", String(64), primary_key=True),
+    Column("boot", String(64), primary_key=True),
+    Column("offset_ns", BigInteger, nullable=False),  # Unix time of the boot's monotonic zero, estimated once
+)
+
+staff = Table(
+    "staff",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("password_hash", Text, nullable=False),
+    Column("role", String(16), nullable=False),  # operator, administrator
+    Column("created_ns", BigInteger, nullable=False),
+)
+
+session = Table(
+    "session",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("staff_name", ForeignKey("staff.name"), nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("expires_ns", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("staff_name", String(64), nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("subject", String(128), nullable=False),
+)
+
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("role", String(16), primary_key=True),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("detail", JSON, nullable=False),  # e.g. {"broker": true, "store": true}
+)

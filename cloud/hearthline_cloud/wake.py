@@ -1,0 +1,69 @@
+"""A commit wakes the other roles: one Unix datagram to each listening process of a role on this machine.
+
+Only a hint: it carries nothing, may be lost, and everybody also looks for himself once a second. Sockets lie in
+`<data_dir>/wake/<role>.<pid>`; one that nobody listens to any more is removed by whoever finds it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+from typing import Literal
+
+Role = Literal["ingest", "desk", "web"]
+
+
+class WakeListener:
+    """One process's ear for its role."""
+
+    def __init__(self, data_dir: Path, role: Role) -> None:
+        folder = data_dir / "wake"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        self._path = folder / f"{role}.{os.getpid()}"
+        self._path.unlink(missing_ok=True)
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self.socket.bind(str(self._path))
+
+    def wait(self, timeout_s: float) -> None:
+        """Return when woken or after the timeout, whichever comes first, with every waiting hint taken."""
+        self.socket.settimeout(timeout_s)
+        try:
+            self.socket.recv(16)
+        except TimeoutError:
+            return
+        self.drain()
+
+    def drain(self) -> None:
+        """Take the hints that have piled up; never waits."""
+        self.socket.setblocking(False)
+        while True:
+            try:
+                self.socket.recv(16)
+            except BlockingIOError:
+                return
+
+    def close(self) -> None:
+        self.socket.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Waker:
+    """Wakes the processes of a role. Never blocks and never fails: a full or dead socket has been told enough."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._folder = data_dir / "wake"
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
+        self._socket.setblocking(False)
+
+    def wake(self, role: Role) -> None:
+        for path in self._folder.glob(f"{role}.*"):
+            try:
+                self._socket.sendto(b"w", str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+            except OSError:
+                continue
+
+    def close(self) -> None:
+        self._socket.close()
