@@ -9,7 +9,7 @@ from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
 
 
-class BrokerConfig(Config):
+class BrokerConfig(Config, frozen=True):
     """The MQTT broker that the gateways reach."""
 
     host: str = "127.0.0.1"
@@ -22,7 +22,7 @@ class BrokerConfig(Config):
     client_id: str = "hearthline-ingest"  # two sessions: -event and -telemetry
 
 
-class StoreConfig(Config):
+class StoreConfig(Config, frozen=True):
     """Where time series go: `embedded` (one SQLite file in `data_dir`) or `influxdb` (1.x)."""
 
     kind: Literal["embedded", "influxdb"] = "embedded"
@@ -33,7 +33,7 @@ class StoreConfig(Config):
     timeout_s: float = 10.0
 
 
-class WebConfig(Config):
+class WebConfig(Config, frozen=True):
     """Where the console and the API listen. Put a TLS reverse proxy in front of it outside one's own machine."""
 
     host: str = "127.0.0.1"
@@ -42,7 +42,7 @@ class WebConfig(Config):
     session_hours: int = 12
 
 
-class CloudConfig(Config):
+class CloudConfig(Config, frozen=True):
     data_dir: str
     database: str | None = None  # SQLAlchemy URL; by default hearthline.db in data_dir
     log_level: Literal["debug", "info", "warning", "error"] = "info"

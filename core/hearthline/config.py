@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What every section of a configuration file derives from."""
+    """What every section of a configuration file derives from, repeating `frozen=True` for the type checker."""
 
 
 def load_config(path: Path, shape: type[T]) -> T:

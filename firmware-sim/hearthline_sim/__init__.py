@@ -1,0 +1,1 @@
+"""Simulated devices, homes and a neighbourhood: byte-exact firmware written from the specifications."""
