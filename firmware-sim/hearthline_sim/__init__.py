@@ -1,1 +1,4 @@
-"""Simulated devices, homes and a neighbourhood: byte-exact firmware written from the specifications."""
+"""Simulated devices and homes: byte-exact firmware, written from the specifications and from nothing else.
+
+The room imports the core only. An encoder that shared code with a decoder would mirror its mistakes.
+"""
