@@ -1,0 +1,27 @@
+"""The port of the time-series store: points go in durably and repeats are harmless; samples come out in order.
+
+The measurement's name is the quantity; tags say where it was measured; the one field is `value`, a float for ever.
+Every implementation passes tests/conformance/test_store.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hearthline.errors import ConfigError
+from hearthline_cloud.config import StoreConfig
+from hearthline_cloud.store.port import Aggregate, Point, Sample, SeriesQuery, Store, Tags
+
+__all__ = ["Aggregate", "Point", "Sample", "SeriesQuery", "Store", "Tags", "open_store"]
+
+
+def open_store(config: StoreConfig, data_dir: Path) -> Store:
+    """The store that the configuration names. Raises ConfigError; an InfluxDB that is away is no error here.
+
+    `data_dir` is the home of the embedded store. Both stores may be used from several threads and have a `close()`.
+    """
+    if config.kind == "influxdb":
+        raise ConfigError("store.kind = 'influxdb' is not built yet; use 'embedded'")
+    from hearthline_cloud.store.embedded import EmbeddedStore
+
+    return EmbeddedStore(data_dir, timeout_s=config.timeout_s)

@@ -1,0 +1,271 @@
+"""The embedded time-series store: one SQLite file, the default of the demo and enough for a community.
+
+Each write is one transaction under WAL and `synchronous=FULL`. A sample's key is (series, time), so that a repeat
+overwrites; a read merges the series' own orders, so that its cost is that of what it returns.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from hearthline.errors import ConfigError, LinkError
+from hearthline_cloud.store.port import (
+    MAX_TIME_NS,
+    MIN_TIME_NS,
+    Aggregate,
+    Point,
+    Sample,
+    SeriesKey,
+    SeriesQuery,
+    Tags,
+    series_refusal,
+    value_refusal,
+)
+
+FILE_NAME = "timeseries.db"
+SCHEMA_VERSION = 1
+
+_SCHEMA = (
+    """CREATE TABLE series (
+        id INTEGER PRIMARY KEY, quantity TEXT NOT NULL, community TEXT NOT NULL, home TEXT NOT NULL,
+        gateway TEXT NOT NULL, device TEXT NOT NULL, resident TEXT NOT NULL,
+        UNIQUE (quantity, device, gateway, home, community, resident))""",
+    """CREATE TABLE sample (
+        series INTEGER NOT NULL, time INTEGER NOT NULL, value REAL NOT NULL,
+        PRIMARY KEY (series, time)) WITHOUT ROWID""",
+    f"PRAGMA user_version={SCHEMA_VERSION}",
+)
+_UPSERT = "INSERT INTO sample VALUES (?, ?, ?) ON CONFLICT (series, time) DO UPDATE SET value = excluded.value"
+_FIND_SERIES = (
+    "SELECT id FROM series WHERE quantity=? AND community=? AND home=? AND gateway=? AND device=? AND resident=?"
+)
+_ADD_SERIES = (
+    "INSERT INTO series (quantity, community, home, gateway, device, resident) VALUES (?, ?, ?, ?, ?, ?) RETURNING id"
+)
+_AGGREGATES: dict[Aggregate, str] = {
+    "mean": "avg(value)",
+    "min": "min(value)",
+    "max": "max(value)",
+    "last": "value, max(time)",  # SQLite takes `value` from the row that has the maximum
+    "sum": "total(value)",
+    "spread": "max(value) - min(value)",
+}
+_WAL_BYTES_KEPT = 64 * 2**20
+_RETRY_S = 0.02
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+_Row = tuple[int, float, Tags]
+
+
+class EmbeddedStore:
+    """A `Store` in `data_dir`/timeseries.db. One writer at a time; readers in any thread or process never wait."""
+
+    def __init__(self, data_dir: Path, timeout_s: float = 10.0) -> None:
+        """Raises ConfigError for a directory that is missing, a foreign file or an unknown schema version."""
+        self.path = data_dir / FILE_NAME
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._ids: dict[SeriesKey, int] = {}
+        self._idle_readers: list[sqlite3.Connection] = []
+        self._writer = self._open()
+
+    def write(self, points: Sequence[Point]) -> list[tuple[Point, str]]:
+        refused: list[tuple[Point, str]] = []
+        with self._locked(), self._errors("write"):
+            added: dict[SeriesKey, int] = {}
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                self._writer.executemany(_UPSERT, self._rows(points, added, refused))
+                self._writer.execute("COMMIT")
+            finally:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+            self._ids.update(added)  # not before the commit: a series rolled back has no id
+        return refused
+
+    def read(self, query: SeriesQuery) -> list[Sample]:
+        with self._errors("read"), self._reader() as reader:
+            reader.execute("BEGIN")  # one snapshot for all series
+            try:
+                streams = [_series_rows(reader, query, *series) for series in _matching_series(reader, query)]
+                merged = heapq.merge(*streams, key=_time_of, reverse=query.newest_first)
+                return [Sample(*row) for row in itertools.islice(merged, query.limit)]
+            finally:
+                reader.execute("ROLLBACK")
+
+    def check(self) -> None:
+        with self._locked(), self._errors("check"):
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._writer.execute("ROLLBACK")
+
+    def close(self) -> None:
+        with self._lock:
+            for connection in (self._writer, *self._idle_readers):
+                connection.close()
+            self._idle_readers.clear()
+
+    def _rows(
+        self, points: Sequence[Point], added: dict[SeriesKey, int], refused: list[tuple[Point, str]]
+    ) -> Iterator[tuple[int, int, float]]:
+        known = self._ids
+        for point in points:
+            series = point.series
+            number = known.get(series) or added.get(series)
+            reason = value_refusal(point.value, point.time_ns)
+            if number is None and reason is None:
+                reason = series_refusal(series)
+            if reason is not None:
+                refused.append((point, reason))
+                continue
+            if number is None:
+                number = added[series] = self._series_id(series)
+            yield number, point.time_ns, point.value
+
+    def _series_id(self, series: SeriesKey) -> int:
+        row = self._writer.execute(_FIND_SERIES, series).fetchone()
+        if row is None:
+            row = self._writer.execute(_ADD_SERIES, series).fetchone()
+        return int(row[0])
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        if not self._lock.acquire(timeout=self._timeout_s):
+            raise LinkError(f"{self.path}: another thread has been writing for {self._timeout_s:g} s; try again")
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        try:
+            connection = self._idle_readers.pop()
+        except IndexError:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only=ON")
+        try:
+            yield connection
+        except sqlite3.Error:
+            connection.close()
+            raise
+        self._idle_readers.append(connection)
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        """SQLite's errors as LinkError; misuse of SQLite is a bug and stays what it is."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise LinkError(f"{self.path}: {doing} failed: {error}; {_advice(error)}") from None
+        except sqlite3.DatabaseError as error:
+            if error.sqlite_errorcode & 0xFF not in _DAMAGED:
+                raise
+            raise LinkError(f"{self.path}: {doing} failed: {error}; restore the file from a backup") from None
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self.path, timeout=self._timeout_s, isolation_level=None, check_same_thread=False)
+
+    def _open(self) -> sqlite3.Connection:
+        if not self.path.parent.is_dir():
+            raise ConfigError(f"data_dir = {str(self.path.parent)!r} is not a directory; make it first")
+        try:
+            connection = self._connect()
+        except sqlite3.Error as error:
+            raise ConfigError(f"{self.path}: cannot be opened: {error}; look at its owner and permissions") from None
+        try:
+            self._prepare(connection)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            if error.sqlite_errorcode & 0xFF in _BUSY:
+                raise LinkError(f"{self.path}: opening failed: {error}; {_advice(error)}") from None
+            raise ConfigError(f"{self.path}: cannot be used: {error}; move it away or restore a backup") from None
+        except ConfigError:
+            connection.close()
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Refuse an unknown file untouched; then WAL and FULL; then the schema, made by one process only."""
+        connection.execute("BEGIN")
+        fresh = self._is_fresh(connection)
+        connection.execute("ROLLBACK")
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                break
+            except sqlite3.OperationalError as error:  # the busy timeout does not cover this pragma
+                if error.sqlite_errorcode & 0xFF not in _BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(_RETRY_S)
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
+        if fresh:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA if self._is_fresh(connection) else ():
+                connection.execute(statement)
+            connection.execute("COMMIT")
+
+    def _is_fresh(self, connection: sqlite3.Connection) -> bool:
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == SCHEMA_VERSION:
+            return False
+        tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+        if version or tables:
+            raise ConfigError(
+                f"{self.path}: schema version {version} is not known to this version; install the version that wrote "
+                "it, or move the file away. Nothing was changed."
+            )
+        return True
+
+
+def _matching_series(reader: sqlite3.Connection, query: SeriesQuery) -> list[tuple[int, Tags]]:
+    where = "".join(f" AND {tag}=?" for tag in query.filters)
+    rows = reader.execute(
+        f"SELECT id, community, home, gateway, device, resident FROM series WHERE quantity=?{where} ORDER BY id",
+        (query.quantity, *query.filters.values()),
+    )
+    return [(number, Tags(*tags)) for number, *tags in rows]
+
+
+def _series_rows(reader: sqlite3.Connection, query: SeriesQuery, number: int, tags: Tags) -> Iterator[_Row]:
+    """One series' samples in the query's order, fetched as they are asked for."""
+    window = query.window_ns or 1
+    order = "DESC" if query.newest_first else "ASC"
+    what, group = "time, value", ""
+    if query.aggregate is not None:
+        # SQLite's remainder has the sign of the time: the second one makes windows before 1970 begin early too.
+        what = f"time - (time % {window} + {window}) % {window} AS start, {_AGGREGATES[query.aggregate]}"
+        group = "GROUP BY start"
+    cursor = reader.execute(
+        f"SELECT {what} FROM sample WHERE series=? AND time>=? AND time<? {group} ORDER BY 1 {order} LIMIT ?",
+        (number, _clamp(query.from_ns), _clamp(query.to_ns), query.limit),
+    )
+    with closing(cursor):
+        for row in cursor:
+            yield row[0], row[1], tags
+
+
+def _time_of(row: _Row) -> int:
+    return row[0]
+
+
+def _clamp(time_ns: int) -> int:
+    return max(MIN_TIME_NS, min(time_ns, MAX_TIME_NS + 1))
+
+
+def _advice(error: sqlite3.DatabaseError) -> str:
+    code = error.sqlite_errorcode & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return "free space on its disk"
+    if code in _BUSY:
+        return "another process holds its lock; if it lasts, find that process"
+    return "look at the disk and at the file's permissions"
