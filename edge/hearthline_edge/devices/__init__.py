@@ -115,7 +115,11 @@ class SerialSession(Protocol):
     """One serial port's conversation, without I/O. Never raises on bytes, whatever they are."""
 
     def receive(self, data: bytes, now: Stamp) -> Iterable[Item]:
-        """Bytes that arrived, in any split; gives the items that they complete."""
+        """Bytes that arrived, in any split; gives the items that they complete.
+
+        `b""` lets time pass: a frame that never ended is given up then. Called so before each `next_request` that
+        the passing of time brings about.
+        """
         ...
 
     def next_request(self, now: Stamp) -> tuple[bytes, float]:
@@ -151,13 +155,18 @@ class MqttSession(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MqttDriver:
-    """`subscriptions` are MQTT topic filters; `claims(topic)` says which of the arriving topics are this driver's."""
+    """`subscriptions` are MQTT topic filters; `claims(topic)` says which of the arriving topics are this driver's.
+
+    `subscriptions_for(options)`: the filters of one configured session where options change them; it then replaces
+    `subscriptions`, and the session itself passes over what is not its own. Raises ConfigError for wrong options.
+    """
 
     name: str
     subscriptions: tuple[str, ...]
     claims: Callable[[str], bool]
     open_session: Callable[[dict[str, Any]], MqttSession]
     grouping: GroupingRule
+    subscriptions_for: Callable[[dict[str, Any]], tuple[str, ...]] | None = None
 
 
 Driver = SerialDriver | MqttDriver

@@ -1,0 +1,107 @@
+"""One press, many telegrams: which telegram is a new press, which repeats one, and which is a button gone mad.
+
+    first telegram ............................ NEW at once; nothing ever waits for a repeat
+    same content within the quiet gap ......... REPEAT, and the gap begins anew
+      but released since, over 0.1 s ago ...... NEW (a repeater's copy may overtake the release by less)
+    6th new press of one button within 60 s ... CHATTER: counted, and told once when the 60 s are over
+
+Pure: state and `now` in, verdict and state out; the state is written to disk with the press. Elapsed time is of the
+monotonic clock, whatever the wall clock does. Across a reboot the wall clock decides if it was synchronised both
+times and did not run backwards; in doubt a telegram is NEW: an alarm too many, never one too few.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from hearthline.clock import NS, Stamp
+from hearthline_edge.devices import GroupingRule, Press
+
+RELEASE_SETTLES_S: Final = 0.1
+CHATTER_WINDOW_S: Final = 60.0
+CHATTER_EVENTS: Final = 5
+
+
+class Verdict(StrEnum):
+    NEW = "new"
+    REPEAT = "repeat"
+    CHATTER = "chatter"
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """A `Stamp` as it is kept on disk."""
+
+    wall_ns: int
+    mono_ns: int
+    boot: str
+    synced: bool
+
+
+class PressState(msgspec.Struct, frozen=True):
+    """What is kept of one button of one device."""
+
+    content: str
+    last: Moment  # the last telegram
+    window: Moment  # the new press that opened the chatter window
+    events: int = 1  # new presses within the window
+    suppressed: int = 0  # presses within the window that became no event
+    unreported: int = 0  # the same of windows that are over, not yet told
+    released: bool = False
+
+
+def judge(state: PressState | None, press: Press, rule: GroupingRule, now: Stamp) -> tuple[Verdict, PressState]:
+    """What this telegram is, and the state to keep with it."""
+    moment = _moment(now)
+    if state is None:
+        return Verdict.NEW, PressState(press.content, moment, moment)
+    if _repeats(state, press, rule, now):
+        return Verdict.REPEAT, msgspec.structs.replace(state, last=moment)
+    state = msgspec.structs.replace(state, content=press.content, last=moment, released=False)
+    if _is_over(state.window, now):
+        unreported = state.unreported + state.suppressed
+        return Verdict.NEW, PressState(press.content, moment, moment, unreported=unreported)
+    if state.events < CHATTER_EVENTS:
+        return Verdict.NEW, msgspec.structs.replace(state, events=state.events + 1)
+    return Verdict.CHATTER, msgspec.structs.replace(state, suppressed=state.suppressed + 1)
+
+
+def release(state: PressState, now: Stamp) -> PressState:
+    """The button was let go: what comes over 0.1 s after its last telegram is a new press."""
+    return msgspec.structs.replace(state, released=True)
+
+
+def chatter_report(state: PressState, now: Stamp) -> tuple[int, PressState] | None:
+    """How many presses became no event, once their window is over, and the state that has told it; else None."""
+    over = _is_over(state.window, now)
+    count = state.unreported + (state.suppressed if over else 0)
+    if not count:
+        return None
+    return count, msgspec.structs.replace(state, unreported=0, suppressed=0 if over else state.suppressed)
+
+
+def _repeats(state: PressState, press: Press, rule: GroupingRule, now: Stamp) -> bool:
+    elapsed_s = _elapsed_s(state.last, now)
+    if press.content != state.content or elapsed_s is None or not 0 <= elapsed_s <= rule.quiet_gap_s:
+        return False
+    return not (rule.release_ends and state.released and elapsed_s > RELEASE_SETTLES_S)
+
+
+def _is_over(window: Moment, now: Stamp) -> bool:
+    elapsed_s = _elapsed_s(window, now)
+    return elapsed_s is None or not 0 <= elapsed_s < CHATTER_WINDOW_S
+
+
+def _elapsed_s(earlier: Moment, now: Stamp) -> float | None:
+    """Seconds since, or None when nobody knows."""
+    if earlier.boot == now.boot:
+        return (now.mono_ns - earlier.mono_ns) / NS
+    if earlier.synced and now.synced:
+        return (now.wall_ns - earlier.wall_ns) / NS
+    return None
+
+
+def _moment(now: Stamp) -> Moment:
+    return Moment(now.wall_ns, now.mono_ns, now.boot, now.synced)
