@@ -1,0 +1,287 @@
+"""What operators do to an alert, each in one transaction: acknowledge, attend, resolve, note.
+
+Two operators who reach for one alert: the first has it, the second is told who. When the first person takes an alert,
+every gateway that sent a press of it gets the command "a person has accepted" in the same transaction.
+
+`alert.version` counts what people did. A press that joins changes no state, so nobody loses his click to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import uuid_utils
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
+
+from hearthline.clock import rfc3339
+from hearthline.errors import RefusedError
+from hearthline.model import EventType, HomeSignal
+from hearthline_cloud.alerts.lifecycle import JOURNAL_KIND, TRANSITIONS, Action, AlertKind, Outcome, State, Step, act
+from hearthline_cloud.alerts.supervision import is_silent
+from hearthline_cloud.database import Database
+from hearthline_cloud.schema import alert as alert_table
+from hearthline_cloud.schema import command as command_table
+from hearthline_cloud.schema import event as event_table
+from hearthline_cloud.schema import gateway as gateway_table
+from hearthline_cloud.schema import heartbeat as heartbeat_table
+from hearthline_cloud.schema import journal as journal_table
+from hearthline_cloud.wake import Waker
+
+MAX_NOTE = 2000
+SYSTEM = "system"
+
+
+class NotFoundError(RefusedError):
+    """There is no such alert, resident, home or device."""
+
+
+@dataclass(frozen=True, slots=True)
+class First:
+    """Who changed an alert last, to what, and when."""
+
+    actor: str
+    state: str
+    at_ns: int
+
+
+class ConflictError(RefusedError):
+    """Somebody else was first; `first` says who (None: the system)."""
+
+    def __init__(self, message: str, first: First | None, version: int) -> None:
+        super().__init__(message)
+        self.first = first
+        self.version = version
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An alert after an action."""
+
+    alert_id: int
+    state: State
+    version: int
+
+
+class Desk:
+    """The alert desk of one database. `waker` tells the other roles after each commit."""
+
+    def __init__(self, database: Database, waker: Waker) -> None:
+        self._database = database
+        self._waker = waker
+
+    def acknowledge(self, alert_id: int, actor: str, now_ns: int, version: int | None = None) -> Changed:
+        return self.act(alert_id, Action.ACKNOWLEDGE, actor, now_ns, version)
+
+    def attend(self, alert_id: int, actor: str, now_ns: int, version: int | None = None) -> Changed:
+        return self.act(alert_id, Action.ATTEND, actor, now_ns, version)
+
+    def resolve(self, alert_id: int, outcome: Outcome, actor: str, now_ns: int, version: int | None = None) -> Changed:
+        return self.act(alert_id, Action.RESOLVE, actor, now_ns, version, outcome)
+
+    def act(
+        self,
+        alert_id: int,
+        action: Action,
+        actor: str,
+        now_ns: int,
+        version: int | None = None,
+        outcome: Outcome | None = None,
+    ) -> Changed:
+        """Take one step. `version` is the one that the operator saw; None asks for no check beyond the state's own.
+
+        Repeating one's own action is answered as before. Raises NotFoundError, ConflictError, RefusedError.
+        """
+        with self._database.transaction() as connection:
+            row = _alert(connection, alert_id)
+            state = State(row.state)
+            if (state, action) not in TRANSITIONS or (version not in (None, row.version) and state is not State.RAISED):
+                return _repeated(connection, row, action, actor)
+            step = act(state, action, outcome)
+            changed = _write_step(connection, row, action, step, actor, now_ns, outcome)
+            if step.tells_home:
+                _tell_home(connection, alert_id, now_ns)
+        if step.tells_home:
+            self._waker.wake("ingest")
+        self._waker.wake("web")
+        return changed
+
+    def note(self, alert_id: int, text: str, actor: str, now_ns: int) -> Changed:
+        """Add a person's words to an alert in any state. Raises NotFoundError, RefusedError."""
+        text = text.strip()
+        if not 1 <= len(text) <= MAX_NOTE:
+            raise RefusedError(f"a note has 1 to {MAX_NOTE} characters")
+        with self._database.transaction() as connection:
+            row = _alert(connection, alert_id)
+            write_journal(connection, "note", alert_id, actor, now_ns, {"text": text})
+        self._waker.wake("web")
+        return Changed(alert_id, State(row.state), row.version)
+
+
+def write_journal(
+    connection: Connection, kind: str, alert_id: int, actor: str, now_ns: int, detail: dict[str, Any]
+) -> None:
+    connection.execute(
+        insert(journal_table).values(at_ns=now_ns, kind=kind, alert_id=alert_id, actor=actor, detail=detail)
+    )
+
+
+def _alert(connection: Connection, alert_id: int) -> Row[Any]:
+    row = connection.execute(select(alert_table).where(alert_table.c.id == alert_id)).first()
+    if row is None:
+        raise NotFoundError(f"there is no alert {alert_id}")
+    return row
+
+
+def _write_step(
+    connection: Connection,
+    row: Row[Any],
+    action: Action,
+    step: Step,
+    actor: str,
+    now_ns: int,
+    outcome: Outcome | None,
+) -> Changed:
+    version = row.version + 1
+    values: dict[str, Any] = {"state": step.state, "version": version}
+    if row.acknowledged_ns is None:
+        values |= {"acknowledged_by": actor, "acknowledged_ns": now_ns}
+    if step.state is State.ATTENDING:
+        values["attending_ns"] = now_ns
+    if step.state is State.RESOLVED:
+        values |= {"resolved_by": actor, "resolved_ns": now_ns, "outcome": outcome}
+    connection.execute(update(alert_table).where(alert_table.c.id == row.id).values(**values))
+    detail = {"state": step.state.value, "version": version}
+    if outcome is not None:
+        detail["outcome"] = outcome.value
+    write_journal(connection, JOURNAL_KIND[action], row.id, actor, now_ns, detail)
+    return Changed(row.id, step.state, version)
+
+
+def _repeated(connection: Connection, row: Row[Any], action: Action, actor: str) -> Changed:
+    """The answer to an action that came too late: one's own is repeated, another's is a conflict."""
+    query = (
+        select(journal_table)
+        .where(journal_table.c.alert_id == row.id, journal_table.c.kind.in_([*JOURNAL_KIND.values(), "restored"]))
+        .order_by(journal_table.c.id.desc())
+        .limit(1)
+    )
+    last = connection.execute(query).first()
+    if last is not None and last.actor == actor and last.kind == JOURNAL_KIND[action]:
+        return Changed(row.id, State(row.state), row.version)
+    if last is None:
+        raise ConflictError(f"the alert is already {row.state}", None, row.version)
+    first = First(last.actor, row.state, last.at_ns)
+    raise ConflictError(f"{last.actor} was first: the alert is {row.state}", first, row.version)
+
+
+def _tell_home(connection: Connection, alert_id: int, now_ns: int) -> None:
+    """Queue "a person has accepted" for each gateway that sent a press, about its latest one."""
+    latest = (
+        select(func.max(event_table.c.id))
+        .where(event_table.c.alert_id == alert_id, event_table.c.type == EventType.ALARM)
+        .group_by(event_table.c.gateway_id)
+    )
+    presses = connection.execute(
+        select(event_table.c.gateway_id, event_table.c.event_id).where(event_table.c.id.in_(latest))
+    ).all()
+    for press in presses:
+        connection.execute(insert(command_table).values(**_accepted(press.gateway_id, press.event_id, now_ns)))
+
+
+def _accepted(gateway: str, event_id: str, now_ns: int) -> dict[str, Any]:
+    return {
+        "id": str(uuid_utils.uuid7()),
+        "gateway_id": gateway,
+        "body": {"type": "signal", "signal": HomeSignal.ACCEPTED.value, "event": event_id},
+        "created_ns": now_ns,
+        "next_attempt_ns": now_ns,
+    }
+
+
+# --- supervision: silence is an alarm ----------------------------------------------------------------------------
+
+
+def supervise_once(
+    database: Database, now_ns: int, watching_since_ns: int, waker: Waker | None = None
+) -> list[Changed]:
+    """One round of the desk role, every 5 s: raise each gateway's silence once, clear it when it is heard again.
+
+    Watches the gateways that are registered or were ever heard. Writes the heartbeat of the role `desk` too.
+    """
+    changes: list[Changed] = []
+    with database.transaction() as connection:
+        beat(connection, "desk", now_ns, {})
+        watched = or_(gateway_table.c.home_id.is_not(None), gateway_table.c.last_seen_ns.is_not(None))
+        for gateway in connection.execute(select(gateway_table).where(watched)).all():
+            last = _last_silence(connection, gateway.id)
+            is_open = last is not None and last.state != State.RESOLVED
+            if is_open and not is_silent(gateway.state, gateway.last_seen_ns, 0, now_ns):
+                changes.append(clear_silence(connection, gateway.id, now_ns))
+            raised_already = last is not None and last.raised_ns > (gateway.last_seen_ns or 0)
+            if raised_already or is_open:
+                continue
+            if is_silent(gateway.state, gateway.last_seen_ns, watching_since_ns, now_ns):
+                changes.append(raise_silence(connection, gateway.id, now_ns))
+    if changes and waker is not None:
+        waker.wake("web")
+    return changes
+
+
+def raise_silence(connection: Connection, gateway: str, now_ns: int) -> Changed:
+    """Raise the alert of a gateway that is not heard. At most one of them is open for a gateway."""
+    heard = connection.execute(
+        select(gateway_table.c.home_id, gateway_table.c.last_seen_ns).where(gateway_table.c.id == gateway)
+    ).one()
+    key: Any = connection.execute(
+        insert(alert_table)
+        .values(
+            kind=AlertKind.GATEWAY_SILENT,
+            join_key=silence_key(gateway),
+            state=State.RAISED,
+            home_id=heard.home_id,
+            gateway_id=gateway,
+            device_id="",
+            raised_ns=now_ns,
+        )
+        .returning(alert_table.c.id)
+    ).scalar_one()
+    last_seen = None if heard.last_seen_ns is None else rfc3339(heard.last_seen_ns)
+    write_journal(connection, "raised", key, SYSTEM, now_ns, {"last_seen": last_seen})
+    return Changed(key, State.RAISED, 1)
+
+
+def clear_silence(connection: Connection, gateway: str, now_ns: int) -> Changed:
+    """Resolve the open silence of a gateway that is heard again, as the system, with the outcome `restored`."""
+    where = (alert_table.c.join_key == silence_key(gateway)) & (alert_table.c.state != State.RESOLVED)
+    row = connection.execute(select(alert_table).where(where)).one()
+    connection.execute(
+        update(alert_table)
+        .where(alert_table.c.id == row.id)
+        .values(
+            state=State.RESOLVED,
+            version=row.version + 1,
+            resolved_by=SYSTEM,
+            resolved_ns=now_ns,
+            outcome=Outcome.RESTORED,
+        )
+    )
+    write_journal(connection, "restored", row.id, SYSTEM, now_ns, {"outcome": Outcome.RESTORED.value})
+    return Changed(row.id, State.RESOLVED, row.version + 1)
+
+
+def silence_key(gateway: str) -> str:
+    return f"{AlertKind.GATEWAY_SILENT}:{gateway}"
+
+
+def beat(connection: Connection, role: str, now_ns: int, detail: dict[str, Any]) -> None:
+    """Say that a role is alive."""
+    values = {"at_ns": now_ns, "detail": detail}
+    changed = connection.execute(update(heartbeat_table).where(heartbeat_table.c.role == role).values(**values))
+    if not changed.rowcount:
+        connection.execute(insert(heartbeat_table).values(role=role, **values))
+
+
+def _last_silence(connection: Connection, gateway: str) -> Row[Any] | None:
+    query = select(alert_table).where(alert_table.c.join_key == silence_key(gateway))
+    return connection.execute(query.order_by(alert_table.c.id.desc()).limit(1)).first()
