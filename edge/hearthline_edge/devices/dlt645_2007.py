@@ -103,14 +103,14 @@ def request(address: str, identifier: str) -> bytes:
 
 
 class _Options(Config, frozen=True):
-    meters: list[Annotated[str, msgspec.Meta(pattern="^([0-9]{12}|A{12})$")]] = []
+    meters: tuple[Annotated[str, msgspec.Meta(pattern="^([0-9]{12}|A{12})$")], ...] = ()
     interval_s: Annotated[float, msgspec.Meta(ge=1)] = 60.0
-    items: list[Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{8}$")]] = [
+    items: tuple[Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{8}$")], ...] = (
         "00010000",
         "02010100",
         "02020100",
         "02030000",
-    ]
+    )
 
 
 class Dlt645Session:
