@@ -73,7 +73,7 @@ class FrameDecoder:
     def feed(self, data: bytes, now: Stamp) -> list[bytes | Refused]:
         """What these bytes complete, and what time has settled. Never raises."""
         found: list[bytes | Refused] = []
-        if not data or (self._is_stale(0, now) and self._holds_frame(data)):
+        if not data or (self._buffer and self._is_stale(0, now) and self._holds_frame(data)):
             self._scan(now, found)
         if now.mono_ns - self._skipped_mono_ns > self._patience_ns:
             self._give_skipped(found)
@@ -95,7 +95,7 @@ class FrameDecoder:
             elif verdict is Doubt.MORE and len(self._buffer) - at < self._shape.limit and not self._is_stale(at, now):
                 break
             else:
-                self._skip(self._buffer[at], verdict, now, found)
+                self._skip(at, verdict, found)
                 at += 1
         self._forget(at)
 
@@ -107,14 +107,14 @@ class FrameDecoder:
 
     def _is_stale(self, at: int, now: Stamp) -> bool:
         """Whether the buffered byte at `at` has waited longer than the patience."""
-        if at >= len(self._buffer):
-            return False
-        came = self._times[bisect_right(self._places, self._base + at) - 1]
-        return now.mono_ns - came > self._patience_ns
+        return now.mono_ns - self._came_mono_ns(at) > self._patience_ns
 
-    def _skip(self, byte: int, why: Doubt, now: Stamp, found: list[bytes | Refused]) -> None:
-        self._skipped.append(byte)
-        self._skipped_mono_ns = now.mono_ns
+    def _came_mono_ns(self, at: int) -> int:
+        return self._times[bisect_right(self._places, self._base + at) - 1]
+
+    def _skip(self, at: int, why: Doubt, found: list[bytes | Refused]) -> None:
+        self._skipped.append(self._buffer[at])
+        self._skipped_mono_ns = self._came_mono_ns(at)
         if why is Doubt.BAD_CHECK:
             self._skipped_reason = "checksum"
         if len(self._skipped) >= NOISE_CHUNK:

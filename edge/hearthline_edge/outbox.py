@@ -99,7 +99,7 @@ class Outbox:
         self.id = self._scalar("SELECT value FROM meta WHERE key = 'outbox'")
         self._telemetry_bytes = int(self._scalar("SELECT coalesce(sum(length(readings)), 0) FROM telemetry"))
         self._telemetry_depth = int(self._scalar("SELECT count(*) FROM telemetry"))
-        self.restore_ballast()
+        self._alarms_only = not self.restore_ballast()
 
     # --- transactions ---
 
@@ -146,7 +146,12 @@ class Outbox:
         return EventRow(cursor.lastrowid, event_id, type_, device, urgent, now, data)
 
     def append_pack(self, readings: Sequence[tuple[Reading, int]], base: Stamp) -> None:
-        """One pack of readings with their offsets in nanoseconds from `base`; the oldest packs make room for it."""
+        """One pack of readings with their offsets in nanoseconds from `base`; the oldest packs make room for it.
+
+        Raises StorageError while the ballast is out: what it gave back is for alarms alone.
+        """
+        if self._alarms_only:
+            raise StorageError(f"{self.path}: the disk is nearly full, what room there is, is kept for alarms")
         body = msgspec.json.encode([(r.device, r.quantity, r.value, r.unit, offset) for r, offset in readings])
         self._connection.execute(
             "INSERT INTO telemetry (wall_ns, mono_ns, boot, synced, readings) VALUES (?,?,?,?,?)",
@@ -337,6 +342,7 @@ class Outbox:
 
     def release_ballast(self) -> bool:
         """Give 16 MiB back to a full disk so that alarms go on; False when it was gone already."""
+        self._alarms_only = True
         try:
             self._ballast.unlink()
         except FileNotFoundError:
@@ -346,12 +352,14 @@ class Outbox:
     def restore_ballast(self) -> bool:
         """Lay the ballast in again when there is room for it twice over; whether it lies there."""
         if self._ballast.exists():
+            self._alarms_only = False
             return True
         space = os.statvfs(self._data_dir)
         if space.f_bavail * space.f_frsize < 2 * BALLAST_BYTES:
             return False
         with self._ballast.open("wb") as file:
             os.posix_fallocate(file.fileno(), 0, BALLAST_BYTES)
+        self._alarms_only = False
         return True
 
     def close(self) -> None:

@@ -103,9 +103,9 @@ def request(address: str, identifier: str) -> bytes:
 
 
 class _Options(Config, frozen=True):
-    meters: tuple[Annotated[str, msgspec.Meta(pattern="^([0-9]{12}|A{12})$")], ...] = ()
+    meters: tuple[Annotated[str, msgspec.Meta(pattern="^([0-9]{12}|A{12})\\Z")], ...] = ()
     interval_s: Annotated[float, msgspec.Meta(ge=1)] = 60.0
-    items: tuple[Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{8}$")], ...] = (
+    items: tuple[Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{8}\\Z")], ...] = (
         "00010000",
         "02010100",
         "02020100",

@@ -1,0 +1,116 @@
+"""One serial port: opened for ever again, its bytes handed to the driver's session, the session's requests sent.
+
+A port that does not exist or was unplugged is a fault that is said, never a reason to stop the others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import serial
+import serial_asyncio_fast
+
+from hearthline.clock import Clock, Stamp
+from hearthline.log import Log
+from hearthline_edge.devices import Item, LineSettings, SerialSession
+
+_REOPEN_S = 1.0
+log = Log(__name__)
+
+
+class SerialPort(asyncio.Protocol):
+    """Keeps `path` open. `on_items(items, now)` for whatever the session makes of the bytes."""
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        line: LineSettings,
+        session: SerialSession,
+        clock: Clock,
+        on_items: Callable[[list[Item], Stamp], None],
+    ) -> None:
+        self.name = name
+        self.fault = f"port {name}: not open yet"
+        self._path = path
+        self._line = line
+        self._session = session
+        self._clock = clock
+        self._on_items = on_items
+        self._transport: asyncio.Transport | None = None
+        self._closed = asyncio.Event()
+        self._request: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Open and reopen until cancelled."""
+        line = self._line
+        try:
+            while True:
+                self._closed.clear()
+                try:
+                    await serial_asyncio_fast.create_serial_connection(
+                        asyncio.get_running_loop(),
+                        lambda: self,
+                        self._path,
+                        baudrate=line.baudrate,
+                        bytesize=line.bytesize,
+                        parity=line.parity,
+                        stopbits=line.stopbits,
+                    )
+                except (OSError, serial.SerialException, ValueError) as error:
+                    self._say(f"port {self.name}: {self._path} cannot be opened: {_cause(error)}")
+                else:
+                    await self._closed.wait()
+                await asyncio.sleep(_REOPEN_S)
+        finally:
+            self._stop_asking()
+            if self._transport is not None:
+                self._transport.abort()
+
+    # --- asyncio.Protocol ---
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.fault = ""
+        log.info("port open", port=self.name)
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        now = self._clock.now()
+        items = list(self._session.receive(data, now))
+        if items:
+            self._on_items(items, now)
+        self._ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_asking()
+        self._transport = None
+        self._say(f"port {self.name}: {self._path} was lost: {exc or 'closed'}")
+        self._closed.set()
+
+    # ---
+
+    def _ask(self) -> None:
+        self._stop_asking()
+        if self._transport is None:
+            return
+        request, wait_s = self._session.next_request(self._clock.now())
+        if request:
+            self._transport.write(request)
+        self._request = asyncio.get_running_loop().call_later(max(wait_s, 0.01), self._ask)
+
+    def _stop_asking(self) -> None:
+        if self._request is not None:
+            self._request.cancel()
+            self._request = None
+
+    def _say(self, fault: str) -> None:
+        if fault != self.fault:
+            log.warning("port fault", port=self.name, fault=fault)
+        self.fault = fault
+
+
+def _cause(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)

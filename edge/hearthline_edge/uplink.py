@@ -1,0 +1,294 @@
+"""The way to the center: publishes what is in custody, alarms first, until the ingester acknowledges it.
+
+A broker's PUBACK proves nothing and decides nothing here; a record leaves the outbox when `down/ack` names it. One
+MQTT session at a time, made anew for ever with backoff and jitter; MQTT 5, falling back to 3.1.1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiomqtt
+from aiomqtt import ProtocolVersion
+
+from hearthline import wire
+from hearthline.clock import Clock, Stamp
+from hearthline.config import read_secret
+from hearthline.errors import ConfigError, ProtocolError, StorageError
+from hearthline.log import Log
+from hearthline.model import Lane
+from hearthline_edge.config import UplinkConfig
+from hearthline_edge.custody import Custody
+from hearthline_edge.outbox import EventRow, Outbox, PackRow
+from hearthline_edge.sending import EVENT_WINDOW, TELEMETRY_WINDOW, Flights
+
+_RECONNECT_FIRST_S = 0.25
+_RECONNECT_MAX_S = 30.0
+_RECONNECT_ALARM_MAX_S = 2.0  # with an alarm waiting, the door is tried every other second
+_PUBACK_TIMEOUT_S = 15.0
+log = Log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """Who is told of what comes down. `received` is called before the rows leave the outbox, `let_go` after."""
+
+    received: Callable[[list[EventRow]], None]
+    let_go: Callable[[], None]
+    command: Callable[[wire.Command], Awaitable[None]]
+    status: Callable[[], Awaitable[wire.Status]]
+
+
+class Uplink:
+    """Sends from `custody`; call `woken()` whenever there is something new to send."""
+
+    def __init__(
+        self, gateway: str, config: UplinkConfig, custody: Custody, clock: Clock, ears: Ears, rng: random.Random
+    ) -> None:
+        self._gateway = gateway
+        self._config = config
+        self._custody = custody
+        self._clock = clock
+        self._ears = ears
+        self._rng = rng
+        self._events = Flights(Lane.EVENT, rng)
+        self._packs = Flights(Lane.TELEMETRY, rng)
+        self._wake = asyncio.Event()
+        self._status_wake = asyncio.Event()
+        self._protocol = ProtocolVersion.V311 if config.protocol == "3.1.1" else ProtocolVersion.V5
+        self._alarm_waiting = False
+        self._last_pack_seq = 0
+        self.connected = False
+        self.fault = "uplink: not connected yet"
+        self._tls = _tls_context(config)
+        self._password = read_secret(config.password_file, "uplink.password_file")
+
+    def woken(self, alarm: bool = False) -> None:
+        self._alarm_waiting |= alarm
+        self._wake.set()
+
+    def status_changed(self) -> None:
+        self._status_wake.set()
+
+    async def run(self, status_period_s: float) -> None:
+        """Keep a session up until cancelled."""
+        backoff = _RECONNECT_FIRST_S
+        while True:
+            try:
+                async with self._client() as client:
+                    backoff = _RECONNECT_FIRST_S
+                    await self._session(client, status_period_s)
+            except aiomqtt.MqttError as error:
+                self._lost(str(error))
+                if self._config.protocol == "auto" and not self.connected:
+                    other = self._protocol is ProtocolVersion.V5
+                    self._protocol = ProtocolVersion.V311 if other else ProtocolVersion.V5
+            self.connected = False
+            longest = _RECONNECT_ALARM_MAX_S if self._alarm_waiting else _RECONNECT_MAX_S
+            await asyncio.sleep(min(backoff, longest) * self._rng.uniform(0.7, 1.3))
+            backoff = min(backoff * 2, _RECONNECT_MAX_S)
+
+    def _client(self) -> aiomqtt.Client:
+        will = aiomqtt.Will(self._topic(wire.UP_STATUS), wire.encode(wire.Status(state="offline")), qos=1, retain=True)
+        return aiomqtt.Client(
+            self._config.host,
+            self._config.port,
+            identifier=self._gateway,
+            username=self._config.username,
+            password=self._password,
+            protocol=self._protocol,
+            will=will,
+            clean_session=True if self._protocol is ProtocolVersion.V311 else None,
+            keepalive=self._config.keepalive_s,
+            timeout=10,
+            tls_context=self._tls,
+        )
+
+    async def _session(self, client: aiomqtt.Client, status_period_s: float) -> None:
+        client.pending_calls_threshold = EVENT_WINDOW + TELEMETRY_WINDOW + 8
+        await client.subscribe([(self._topic(wire.DOWN_ACK), 1), (self._topic(wire.DOWN_COMMAND), 1)])
+        self.connected = True
+        self.fault = ""
+        self._events.grounded()
+        self._packs.grounded()
+        self._last_pack_seq = 0
+        self.woken()
+        log.info("uplink connected", host=self._config.host, port=self._config.port, mqtt=self._protocol.name)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen(client))
+                group.create_task(self._say_status(client, status_period_s))
+                group.create_task(self._send(client, group))
+        except* aiomqtt.MqttError as errors:
+            raise aiomqtt.MqttError(str(errors.exceptions[0])) from None
+        except* asyncio.CancelledError:
+            await self._say_goodbye(client)
+            raise
+
+    async def _say_goodbye(self, client: aiomqtt.Client) -> None:
+        """A clean stop sends no last will, so say it oneself: a gateway that was stopped is silent all the same."""
+        with contextlib.suppress(aiomqtt.MqttError):
+            body = wire.encode(wire.Status(state="offline"))
+            await client.publish(self._topic(wire.UP_STATUS), body, qos=1, retain=True, timeout=1)
+
+    def _lost(self, reason: str) -> None:
+        if not self.fault:
+            log.warning("uplink lost", reason=reason)
+        self.fault = f"uplink: {reason}"
+
+    # --- downward ---
+
+    async def _listen(self, client: aiomqtt.Client) -> None:
+        async for message in client.messages:
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            try:
+                if str(message.topic).endswith(wire.DOWN_ACK):
+                    await self._acknowledged(wire.decode_ack(payload))
+                elif not message.retain:
+                    await self._ears.command(wire.decode_command(payload))
+            except ProtocolError as error:
+                log.warning("downward message not understood", topic=str(message.topic), error=str(error))
+        raise aiomqtt.MqttError("the broker closed the connection")
+
+    async def _acknowledged(self, ack: wire.Ack) -> None:
+        if ack.outbox != self._custody.outbox.id:
+            log.warning("acknowledgement for another outbox ignored", outbox=ack.outbox)
+            return
+        for lane, flights, taken in (
+            (Lane.EVENT, self._events, ack.event),
+            (Lane.TELEMETRY, self._packs, ack.telemetry),
+        ):
+            if taken is None:
+                continue
+            refused = ack.refused
+            try:
+                if lane is Lane.EVENT:
+                    await self._tell_received(taken)
+                await self._custody.submit(lambda ob, lane=lane, t=taken, r=refused: _let_go(ob, lane, t, r))  # type: ignore[misc]
+            except StorageError as error:
+                log.error("acknowledged records not removed, they will be sent again", error=str(error))
+                continue
+            flights.landed([*taken, *refused])
+            if lane is Lane.EVENT:
+                self._ears.let_go()
+        self._wake.set()
+
+    async def _tell_received(self, taken: list[tuple[int, int]]) -> None:
+        rows = await self._custody.submit(lambda ob: (ob.events_in(taken), bool(ob.events(1, urgent_only=True))))
+        if rows[0]:
+            self._ears.received(rows[0])
+        self._alarm_waiting = rows[1]
+
+    # --- upward ---
+
+    async def _say_status(self, client: aiomqtt.Client, period_s: float) -> None:
+        while True:
+            self._status_wake.clear()
+            status = await self._ears.status()
+            await client.publish(
+                self._topic(wire.UP_STATUS), wire.encode(status), qos=1, retain=True, timeout=_PUBACK_TIMEOUT_S
+            )
+            try:
+                async with asyncio.timeout(period_s):
+                    await self._status_wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _send(self, client: aiomqtt.Client, group: asyncio.TaskGroup) -> None:
+        while True:
+            self._wake.clear()
+            now = asyncio.get_running_loop().time()
+            for row in await self._next_events(now):
+                group.create_task(self._publish(client, wire.UP_EVENT, self._event_payload(*row)))
+            if not self._wake.is_set():  # an alarm that came meanwhile goes first
+                for pack in await self._next_packs(now):
+                    group.create_task(self._publish(client, wire.UP_TELEMETRY, self._pack_payload(*pack)))
+            await self._sleep_until_due(now)
+
+    async def _next_events(self, now: float) -> list[tuple[EventRow, Stamp, float]]:
+        """Events to send now, each with its best-known time and its age."""
+        due = set(self._events.due(now))
+        if not due and self._events.room(urgent=True) <= 0:
+            return []
+        stamp = self._clock.now()
+        rows = await self._custody.submit(
+            lambda ob: [
+                (row, ob.true_time(row.stamp, stamp), ob.age_s(row.stamp, stamp)) for row in ob.events(2 * EVENT_WINDOW)
+            ]
+        )
+        chosen = []
+        for row, moment, age in rows:
+            if row.seq in due or (row.seq not in self._events and self._events.room(row.urgent) > 0):
+                self._events.sent(row.seq, row.urgent, now)
+                chosen.append((row, moment, age))
+        self._events.keep_only({row.seq for row, _, _ in rows}, due)
+        return chosen
+
+    async def _next_packs(self, now: float) -> list[tuple[PackRow, Stamp, float]]:
+        due = self._packs.due(now)
+        room = self._packs.room()
+        if not due and room <= 0:
+            return []
+        stamp, after = self._clock.now(), self._last_pack_seq
+
+        def read(ob: Outbox) -> list[tuple[PackRow, Stamp, float]]:
+            packs = [pack for seq in due for pack in ob.packs(1, after=seq - 1) if pack.seq == seq]
+            packs += ob.packs(max(room, 0), after=after) if room > 0 else []
+            return [(pack, ob.true_time(pack.stamp, stamp), ob.age_s(pack.stamp, stamp)) for pack in packs]
+
+        found = await self._custody.submit(read)
+        present = {pack.seq for pack, _, _ in found}
+        self._packs.landed([(seq, seq) for seq in due if seq not in present])  # dropped to make room
+        self._last_pack_seq = max([after, *present])
+        for seq in present:
+            self._packs.sent(seq, False, now)
+        return found
+
+    async def _sleep_until_due(self, now: float) -> None:
+        times = [t for t in (self._events.next_due(), self._packs.next_due()) if t is not None]
+        try:
+            async with asyncio.timeout(max(min(times) - now, 0.05) if times else None):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _publish(self, client: aiomqtt.Client, leaf: str, payload: bytes) -> None:
+        await client.publish(self._topic(leaf), payload, qos=1, timeout=_PUBACK_TIMEOUT_S)
+
+    def _event_payload(self, row: EventRow, moment: Stamp, age_s: float) -> bytes:
+        envelope = self._envelope(row.seq, moment, age_s)
+        source = f"hearthline/{self._gateway}"
+        event = wire.Event(row.id, source, row.type, row.device, moment.wall_ns, row.data, envelope)
+        return wire.encode_event(event)
+
+    def _pack_payload(self, row: PackRow, moment: Stamp, age_s: float) -> bytes:
+        return wire.encode_pack(wire.Pack(moment.wall_ns, row.readings, self._envelope(row.seq, moment, age_s)))
+
+    def _envelope(self, seq: int, moment: Stamp, age_s: float) -> wire.Envelope:
+        age = None if moment.synced else age_s
+        return wire.Envelope(self._custody.outbox.id, seq, moment.boot, moment.synced, moment.mono_ns, age)
+
+    def _topic(self, leaf: str) -> str:
+        return wire.topic(self._gateway, leaf)
+
+
+def _let_go(outbox: Outbox, lane: Lane, taken: list[tuple[int, int]], refused: list[tuple[int, int]]) -> None:
+    outbox.delete(lane, taken)
+    outbox.refuse(lane, refused)
+
+
+def _tls_context(config: UplinkConfig) -> ssl.SSLContext | None:
+    if config.ca_file is None:
+        return None
+    try:
+        context = ssl.create_default_context(cafile=config.ca_file)
+        if config.cert_file is not None:
+            context.load_cert_chain(config.cert_file, config.key_file)
+    except OSError as error:
+        raise ConfigError(f"uplink.ca_file, cert_file or key_file cannot be used: {error}") from None
+    return context
