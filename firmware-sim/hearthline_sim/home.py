@@ -1,0 +1,288 @@
+"""A simulated home: its devices on their lines and on the local broker, and the elder who uses them.
+
+    radio, cuff, meter, relay   serial ports (`lines`), each with its own thread
+    SOS, plug, siren            messages on the local broker (`local_mqtt`)
+    elder                       presses, listens to hearthline/home/<gateway>/signal, presses again
+
+Everything the elder does and decides runs on one agenda. Protocol timing is always real; `speed` hurries the day only
+(the loads and the hours of the measurements).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from random import Random
+
+from hearthline.errors import ProtocolError
+from hearthline.model import ButtonRole
+from hearthline_sim.agenda import Agenda
+from hearthline_sim.devices.dlt645_meter import MeterState
+from hearthline_sim.devices.enocean_pendant import Button
+from hearthline_sim.devices.load_curve import LoadCurve
+from hearthline_sim.devices.output import OutputChange
+from hearthline_sim.devices.shelly_plug import ShellyPlug
+from hearthline_sim.devices.zigbee_siren import ZigbeeSiren
+from hearthline_sim.devices.zigbee_sos import ZigbeeSos
+from hearthline_sim.elder import Elder, Heard
+from hearthline_sim.home_config import HomeConfig, SosConfig, day_second
+from hearthline_sim.ledger import Ledger, Output, Press, SentReading
+from hearthline_sim.lines import CuffLine, MeterLine, OnSent, RadioLine, RelayLine, Tell
+from hearthline_sim.local_mqtt import LocalMqtt
+from hearthline_sim.port import PtyPort
+from hearthline_sim.schedule import Call, HomeTime, next_measurement
+
+TICK_S = 0.1
+DEFERRED_S = 0.25  # a wished call looks this often whether its pendant is free
+
+
+def signal_topic(gateway: str) -> str:
+    return f"hearthline/home/{gateway}/signal"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Something with buttons: what each role's button is called, and how to press it."""
+
+    device: str
+    buttons: dict[ButtonRole, str]
+    send: Callable[[str, OnSent], None]
+
+
+class Home:
+    """One home, living from construction until `close`. `failed` is called when a thread of it died."""
+
+    def __init__(self, config: HomeConfig, seed: int, ledger: Ledger, tell: Tell, failed: Callable[[], None]) -> None:
+        """Raises ConfigError when a port cannot be put at its path."""
+        self._config = config
+        self._seed = seed
+        self._ledger = ledger
+        self._tell = tell
+        self._failed = failed
+        self._time = HomeTime.starting(time.time_ns(), config.speed)
+        self._elder = Elder(ledger, config.patience_s)
+        self._wished = 0
+        self._closers: list[Callable[[], None]] = []
+        self.ports: dict[str, PtyPort] = {}
+        self._siren = ZigbeeSiren(config.siren.name) if config.siren else None
+        try:
+            self._agenda = Agenda("elder", failed)
+            self._closers.append(self._agenda.stop)
+            self._mqtt = self._connect()
+            self._closers.append(self._mqtt.close)
+            self.pendants = self._make_pendants()
+            self.sos = [self._make_sos(button) for button in config.sos]
+            self._cuff = self._make_cuff()
+            self._make_meter_and_relay()
+        except BaseException:
+            self.close()
+            raise
+        self.callers = [*self.pendants, *self.sos]
+        self._by_device = {caller.device: caller for caller in self.callers}
+        for plug in config.plugs:
+            self._start_plug(plug.id)
+        self._agenda.after(TICK_S, self._tick)
+
+    def wait_connected(self, seconds: float) -> bool:
+        """Whether the local broker has answered within `seconds`."""
+        return self._mqtt.connected.wait(seconds)
+
+    def call(self, caller: Caller, role: ButtonRole) -> None:
+        """Press a button now."""
+        self._agenda.after(0, partial(self._press, caller, role))
+
+    def wish(self, plan: list[Call]) -> None:
+        """Make the calls of a schedule; one whose pendant is not free waits until it is."""
+        self._agenda.after(0, partial(self._add_wishes, len(plan)))
+        for call in plan:
+            self._agenda.after(call.at_s, partial(self._call_when_free, self.callers[call.caller]))
+
+    @property
+    def unanswered(self) -> int:
+        """Wished calls not made yet, and cries without "received"."""
+        return self._wished + self._elder.cries
+
+    def measure(self) -> bool:
+        """Use the cuff; false when there is none."""
+        if self._cuff is not None:
+            self._cuff.measure()
+        return self._cuff is not None
+
+    def measure_daily(self) -> None:
+        """Use the cuff at the elder's hours, every day of the home's time."""
+        second = self._time.second(time.time_ns())
+        due = next_measurement(self._seed, [day_second(text) for text in self._config.measure_at], second)
+        if due is not None and self._cuff is not None:
+            self._agenda.after(self._time.wait_s(due, time.time_ns()), self._measure_and_go_on)
+
+    def measure_every(self, seconds: float) -> None:
+        """Use the cuff now and then every `seconds`."""
+        self.measure()
+        self._agenda.after(seconds, partial(self.measure_every, seconds))
+
+    def close(self) -> None:
+        """Stop everything; the ports and their links are gone afterwards."""
+        while self._closers:
+            self._closers.pop()()
+
+    # --- building ---------------------------------------------------------------------------------------------
+
+    def _rng(self, device: str) -> Random:
+        return Random(f"{self._seed}:{device}")
+
+    def _connect(self) -> LocalMqtt:
+        handlers = {signal_topic(self._config.gateway): self._signalled}
+        if self._siren is not None:
+            handlers[self._siren.topic] = self._siren_told
+        link = partial(self._tell, "mqtt")
+        name = f"hearthline-sim-{self._config.gateway}"
+        return LocalMqtt(self._config.mqtt, name, handlers, lambda up: link(connected=up))
+
+    def _add_port(self, name: str, line: RadioLine | CuffLine | MeterLine | RelayLine) -> None:
+        self.ports[name] = line.port
+        self._closers.append(line.close)
+
+    def _make_pendants(self) -> list[Caller]:
+        callers = []
+        for config in self._config.radios:
+            radio = RadioLine(config, self._rng(config.name), self._failed)
+            self._add_port(config.name, radio)
+            for pendant in config.pendants:
+                sender = pendant.sender.upper()
+                buttons = {ButtonRole.EMERGENCY: pendant.emergency, ButtonRole.SERVICE: pendant.service}
+                send = partial(self._press_enocean, radio, sender)
+                callers.append(Caller(radio.pendants[sender].device, buttons, send))
+        return callers
+
+    @staticmethod
+    def _press_enocean(radio: RadioLine, sender: str, button: str, sent: OnSent) -> None:
+        radio.press(sender, Button[button], sent)
+
+    def _make_sos(self, config: SosConfig) -> Caller:
+        button = ZigbeeSos(
+            config.name,
+            self._rng(config.name),
+            dialect=config.dialect,
+            battery=config.battery,
+            last_seen=config.last_seen,
+            retain=config.retain,
+        )
+        for message in button.announce(time.time_ns()):
+            self._agenda.after(message.after_s, partial(self._mqtt.publish, message, _nothing))
+        actions = {ButtonRole.EMERGENCY: config.emergency, ButtonRole.SERVICE: config.service}
+        return Caller(button.device, actions, partial(self._press_zigbee, button))
+
+    def _press_zigbee(self, button: ZigbeeSos, action: str, sent: OnSent) -> None:
+        first, *rest = button.press(action, time.time_ns())
+        self._mqtt.publish(first, lambda wall_ns: sent(wall_ns, True))
+        for message in rest:
+            self._agenda.after(message.after_s, partial(self._mqtt.publish, message, _nothing))
+
+    def _make_cuff(self) -> CuffLine | None:
+        config = self._config.cuff
+        if config is None:
+            return None
+        cuff = CuffLine(config, self._rng(config.name), self._ledger, self._tell, self._failed)
+        self._add_port(config.name, cuff)
+        return cuff
+
+    def _make_meter_and_relay(self) -> None:
+        if (meter := self._config.meter) is not None:
+            curve, rng = LoadCurve(self._seed), self._rng("mains")
+
+            def state() -> MeterState:
+                second = self._time.second(time.time_ns())
+                power, voltage = curve.power_w(second), rng.gauss(230.0, 1.5)
+                return MeterState(meter.energy_kwh + curve.energy_wh(second) / 1000, voltage, power / voltage, power)
+
+            self._add_port(meter.name, MeterLine(meter, self._rng(meter.name), state, self._ledger))
+        if (relay := self._config.relay) is not None:
+            self._add_port(relay.name, RelayLine(relay, partial(self._output_changed, "relay")))
+
+    def _start_plug(self, plug_id: str) -> None:
+        curve = LoadCurve(self._seed, television_only=True)
+        plug = ShellyPlug(
+            plug_id,
+            self._rng(plug_id),
+            lambda wall_ns: curve.power_w(self._time.second(wall_ns)),
+            lambda wall_ns: curve.energy_wh(self._time.second(wall_ns)),
+        )
+        self._mqtt.publish(plug.online(), _nothing)
+        self._agenda.after(0, partial(self._report_plug, plug))
+
+    # --- living, on the elder's agenda ------------------------------------------------------------------------
+
+    def _press(self, caller: Caller, role: ButtonRole) -> None:
+        button = caller.buttons[role]
+        press = self._elder.press(caller.device, button, role.value, time.time_ns())
+        caller.send(button, partial(self._pressed, press))
+
+    def _pressed(self, press: Press, wall_ns: int, heard: bool) -> None:
+        self._ledger.sent(press, wall_ns, heard)
+        told = ("device", "ordinal", "button", "role", "again_of")
+        facts = {name: getattr(press, name) for name in told}
+        self._tell("press", **facts, sent_wall_ns=wall_ns, heard=heard)
+
+    def _add_wishes(self, count: int) -> None:
+        self._wished += count
+
+    def _call_when_free(self, caller: Caller) -> None:
+        if self._elder.may_call(caller.device, time.time_ns()):
+            self._press(caller, ButtonRole.EMERGENCY)
+            self._wished -= 1
+        else:
+            self._agenda.after(DEFERRED_S, partial(self._call_when_free, caller))
+
+    def _tick(self) -> None:
+        now_ns = time.time_ns()
+        for press in self._elder.impatient(now_ns):
+            self._press(self._by_device[press.device], ButtonRole(press.role))
+        if self._siren is not None and (change := self._siren.expire(now_ns)) is not None:
+            self._output_changed("siren", change)
+        self._agenda.after(TICK_S, self._tick)
+
+    def _measure_and_go_on(self) -> None:
+        self.measure()
+        self.measure_daily()
+
+    def _report_plug(self, plug: ShellyPlug) -> None:
+        status = plug.status(time.time_ns())
+
+        def acknowledged(wall_ns: int) -> None:
+            for quantity, value in status.readings.items():
+                self._ledger.reading(SentReading(plug.device, quantity, value, wall_ns))
+
+        self._mqtt.publish(status.message, acknowledged)
+        self._agenda.after(self._config.plug_interval_s, partial(self._report_plug, plug))
+
+    # --- being told, from other threads -----------------------------------------------------------------------
+
+    def _signalled(self, payload: bytes, wall_ns: int) -> None:
+        self._agenda.after(0, partial(self._hear, payload, wall_ns))
+
+    def _hear(self, payload: bytes, wall_ns: int) -> None:
+        heard: Heard | None = None
+        with contextlib.suppress(ProtocolError):  # the elder does not understand it and goes on waiting
+            heard = self._elder.hear(payload, wall_ns)
+        if heard is not None:
+            kind = f"duplicate_{heard.kind}" if heard.duplicate else heard.kind
+            press = heard.press
+            self._tell(kind, device=press.device, ordinal=press.ordinal, event=heard.event, wall_ns=wall_ns)
+
+    def _siren_told(self, payload: bytes, wall_ns: int) -> None:
+        self._agenda.after(0, partial(self._obey_siren, payload, wall_ns))
+
+    def _obey_siren(self, payload: bytes, wall_ns: int) -> None:
+        if self._siren is not None and (change := self._siren.receive(payload, wall_ns)) is not None:
+            self._output_changed("siren", change)
+
+    def _output_changed(self, kind: str, change: OutputChange) -> None:
+        self._ledger.output(Output(change.output, change.on, change.wall_ns, change.mode))
+        self._tell(kind, device=change.output, on=change.on, mode=change.mode, wall_ns=change.wall_ns)
+
+
+def _nothing(_wall_ns: int) -> None:
+    """Nobody waits for this acknowledgement."""
