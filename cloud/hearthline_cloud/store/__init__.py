@@ -20,8 +20,12 @@ def open_store(config: StoreConfig, data_dir: Path) -> Store:
 
     `data_dir` is the home of the embedded store. Both stores may be used from several threads and have a `close()`.
     """
+    if config.timeout_s <= 0:
+        raise ConfigError(f"store.timeout_s = {config.timeout_s:g}: expected seconds, more than 0")
     if config.kind == "influxdb":
-        raise ConfigError("store.kind = 'influxdb' is not built yet; use 'embedded'")
+        from hearthline_cloud.store.influx import InfluxStore  # only this store needs the HTTP client
+
+        return InfluxStore(config)
     from hearthline_cloud.store.embedded import EmbeddedStore
 
     return EmbeddedStore(data_dir, timeout_s=config.timeout_s)
