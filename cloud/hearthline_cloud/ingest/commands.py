@@ -1,0 +1,43 @@
+"""Commands to gateways: sent again with backoff until the gateway answers with an event, given up after a day."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select, update
+
+from hearthline import wire
+from hearthline.clock import NS
+from hearthline_cloud import schema
+
+GIVE_UP_AFTER_S = 24 * 3600
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+
+
+def has_due_commands(connection: Connection, now_ns: int) -> bool:
+    table = schema.command
+    query = select(table.c.id).where(table.c.answered_ns.is_(None) & (table.c.next_attempt_ns <= now_ns)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def due_commands(connection: Connection, now_ns: int) -> list[tuple[str, wire.Command]]:
+    """Commands to send now, each put off for its next attempt: (gateway, command). Unanswered for a day: given up."""
+    table = schema.command
+    rows = connection.execute(
+        select(table).where(table.c.answered_ns.is_(None) & (table.c.next_attempt_ns <= now_ns)).limit(200)
+    ).all()
+    sent = []
+    for row in rows:
+        if now_ns - row.created_ns > GIVE_UP_AFTER_S * NS:
+            connection.execute(update(table).where(table.c.id == row.id).values(answered_ns=now_ns, result="expired"))
+            continue
+        pause_s = min(_FIRST_PAUSE_S * 2 ** min(row.attempts, 6), _LONGEST_PAUSE_S)
+        connection.execute(
+            update(table)
+            .where(table.c.id == row.id)
+            .values(attempts=row.attempts + 1, next_attempt_ns=now_ns + round(pause_s * NS))
+        )
+        body = dict(row.body)
+        command = wire.Command(
+            id=row.id, type=body.get("type", ""), event=body.get("event", ""), signal=body.get("signal", "")
+        )
+        sent.append((row.gateway_id, command))
+    return sent

@@ -1,0 +1,263 @@
+"""Events and status into the database: deduplicate, store, raise or join, queue the time-series copy; one transaction.
+
+readable event ............ stored once per (gateway, id); a repeat is only acknowledged again
+unreadable, with envelope . kept aside and refused; if it speaks of an alarm, a possible alarm is raised instead
+unreadable, without ....... kept aside; PUBACK only
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from hearthline import wire
+from hearthline.clock import rfc3339
+from hearthline.errors import ProtocolError
+from hearthline.model import VITAL_UNITS, EventType, Lane
+from hearthline.ranges import to_ranges
+from hearthline_cloud import schema
+from hearthline_cloud.ingest.raising import raise_or_join
+from hearthline_cloud.ingest.session import Message
+from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, record_time
+from hearthline_cloud.store import Point
+
+ALARM_WORD = b"hearthline.alarm"
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a batch came to: sequence numbers by (gateway, outbox), taken and refused."""
+
+    taken: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    refused: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    def acks(self, lane: Lane) -> list[tuple[str, wire.Ack]]:
+        """(gateway, acknowledgement) for each outbox of the batch."""
+        keys = dict.fromkeys([*self.taken, *self.refused])
+        return [
+            (
+                gateway,
+                wire.make_ack(
+                    outbox,
+                    lane,
+                    to_ranges(self.taken.get((gateway, outbox), ())),
+                    to_ranges(self.refused.get((gateway, outbox), ())),
+                ),
+            )
+            for gateway, outbox in keys
+        ]
+
+
+def keep_aside(connection: Connection, message: Message, reason: str, now_ns: int) -> None:
+    connection.execute(
+        insert(schema.kept_aside).values(
+            received_ns=now_ns, topic=message.topic, payload=message.payload[:65536], reason=reason
+        )
+    )
+
+
+def take_event(connection: Connection, message: Message, gateway: str, now_ns: int, outcome: Outcome) -> None:
+    """Store one message of `up/event`."""
+    try:
+        event = wire.decode_event(message.payload)
+    except ProtocolError as error:
+        take_unreadable(connection, message, gateway, now_ns, outcome, str(error))
+        return
+    suspect = _suspicion(event, gateway, now_ns)
+    _store(connection, event, gateway, now_ns, suspect)
+    outcome.taken.setdefault((gateway, event.envelope.outbox), []).append(event.envelope.seq)
+
+
+def take_unreadable(
+    connection: Connection, message: Message, gateway: str, now_ns: int, outcome: Outcome, reason: str
+) -> None:
+    """Keep a message aside that cannot be stored as what it says it is."""
+    keep_aside(connection, message, reason, now_ns)
+    envelope = wire.read_envelope(Lane.EVENT, message.payload)
+    if envelope is None:
+        return
+    outbox, seq = envelope
+    if ALARM_WORD in message.payload:
+        event = _possible_alarm(gateway, outbox, seq, message.payload, now_ns)
+        _store(connection, event, gateway, now_ns, f"not readable: {reason}")
+        outcome.taken.setdefault((gateway, outbox), []).append(seq)
+    else:
+        outcome.refused.setdefault((gateway, outbox), []).append(seq)
+
+
+def _possible_alarm(gateway: str, outbox: str, seq: int, payload: bytes, now_ns: int) -> wire.Event:
+    """In doubt, raise: an alarm that cannot be read is still somebody's press."""
+    data = {"certainty": "possible", "raw": payload[:512].decode(errors="replace")}
+    envelope = wire.Envelope(outbox, seq, "", True, 0)
+    return wire.Event(f"unreadable:{outbox}:{seq}", "", EventType.ALARM, "unknown", now_ns, data, envelope)
+
+
+def _suspicion(event: wire.Event, gateway: str, now_ns: int) -> str:
+    reasons = []
+    if event.source != f"hearthline/{gateway}":
+        reasons.append(f"source {event.source!r} is not this gateway")
+    if event.envelope.synced and event.wall_ns > now_ns + FUTURE_TOLERANCE_NS:
+        reasons.append("its time is in the future")
+    if event.type not in wire.KNOWN_EVENT_TYPES:
+        reasons.append(f"type {event.type!r} is unknown to this version")
+    return "; ".join(reasons)
+
+
+def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int, suspect: str) -> None:
+    occurred_ns, quality = record_time(connection, event.wall_ns, event.envelope, now_ns)
+    is_alarm = event.type.startswith("hearthline.alarm.")
+    home = touch_gateway(connection, gateway, now_ns)
+    device = touch_device(connection, gateway, event.subject, now_ns) if event.subject != gateway else None
+    resident = _resident_of(device, event.data)
+    stored = connection.execute(
+        upsert(schema.event)
+        .values(
+            gateway_id=gateway,
+            event_id=event.id,
+            type=event.type,
+            device_id=event.subject,
+            occurred_ns=occurred_ns,
+            time_quality=quality,
+            received_ns=now_ns,
+            outbox=event.envelope.outbox,
+            seq=event.envelope.seq,
+            boot=event.envelope.boot,
+            data=event.data,
+            suspect=suspect,
+            resident_id=resident,
+        )
+        .on_conflict_do_nothing(index_elements=["gateway_id", "event_id"])
+        .returning(schema.event.c.id)
+    ).scalar()
+    if stored is None:
+        return  # told again
+    if is_alarm:
+        raise_or_join(connection, stored, event, gateway, home, resident, now_ns)
+    elif event.type == EventType.VITAL:
+        _queue_vital(connection, event, gateway, home, resident, occurred_ns)
+        _note_in_journal(connection, "vital", stored, now_ns, {"device": event.subject, "gateway": gateway})
+    elif event.type == EventType.DEVICE:
+        _take_note(connection, event, gateway)
+        _note_in_journal(connection, "device", stored, now_ns, {"device": event.subject, "gateway": gateway})
+    elif event.type == EventType.ANSWER:
+        _take_answer(connection, event, stored, now_ns)
+
+
+def touch_gateway(connection: Connection, gateway: str, now_ns: int) -> str | None:
+    """Note that the gateway was heard, registering it as unknown when it is; its home."""
+    row = connection.execute(
+        upsert(schema.gateway)
+        .values(id=gateway, last_seen_ns=now_ns)
+        .on_conflict_do_update(index_elements=["id"], set_={"last_seen_ns": now_ns})
+        .returning(schema.gateway.c.home_id)
+    ).one()
+    home: str | None = row.home_id
+    return home
+
+
+def touch_device(connection: Connection, gateway: str, device: str, now_ns: int) -> Row[Any]:
+    """Note that the device was heard, registering it as unknown when it is; its row."""
+    return connection.execute(
+        upsert(schema.device)
+        .values(gateway_id=gateway, id=device, last_seen_ns=now_ns)
+        .on_conflict_do_update(index_elements=["gateway_id", "id"], set_={"last_seen_ns": now_ns})
+        .returning(schema.device)
+    ).one()
+
+
+def _resident_of(device: Row[Any] | None, data: dict[str, Any]) -> str | None:
+    """Whose event it is. Of a shared cuff only the bound user's values are; another user is never guessed."""
+    if device is None or device.resident_id is None:
+        return None
+    if device.user_number is not None and data.get("user") != device.user_number:
+        return None
+    resident: str = device.resident_id
+    return resident
+
+
+def _queue_vital(
+    connection: Connection, event: wire.Event, gateway: str, home: str | None, resident: str | None, at_ns: int
+) -> None:
+    community = community_of(connection, home)
+    values = event.data.get("values")
+    for entry in values if isinstance(values, list) else ():
+        if not isinstance(entry, dict) or VITAL_UNITS.get(str(entry.get("quantity"))) != entry.get("unit"):
+            continue
+        if not isinstance(entry.get("value"), int | float):
+            continue
+        point = Point(
+            entry["quantity"],
+            community,
+            home or "",
+            gateway,
+            event.subject,
+            float(entry["value"]),
+            at_ns,
+            resident or "",
+        )
+        connection.execute(insert(schema.store_queue).values(point=msgspec.json.encode(point)))
+
+
+def community_of(connection: Connection, home: str | None) -> str:
+    if home is None:
+        return ""
+    return connection.execute(select(schema.home.c.community_id).where(schema.home.c.id == home)).scalar() or ""
+
+
+def _take_note(connection: Connection, event: wire.Event, gateway: str) -> None:
+    where = (schema.device.c.gateway_id == gateway) & (schema.device.c.id == event.subject)
+    note = f"{event.data.get('kind', '')}: {event.data.get('detail', '')}"[:200]
+    connection.execute(update(schema.device).where(where).values(last_note=note))
+
+
+def _take_answer(connection: Connection, event: wire.Event, stored: int, now_ns: int) -> None:
+    """A command was carried out; when it was about an alert, the alert's journal says that the home knows."""
+    command_id, result = str(event.data.get("command")), str(event.data.get("result"))
+    command = connection.execute(select(schema.command).where(schema.command.c.id == command_id)).first()
+    if command is None or command.answered_ns is not None:
+        return
+    connection.execute(
+        update(schema.command).where(schema.command.c.id == command_id).values(answered_ns=now_ns, result=result)
+    )
+    alarm = connection.execute(
+        select(schema.event.c.alert_id).where(
+            (schema.event.c.gateway_id == command.gateway_id) & (schema.event.c.event_id == command.body.get("event"))
+        )
+    ).first()
+    if alarm is not None and alarm.alert_id is not None:
+        detail = {"signal": command.body.get("signal"), "result": result}
+        _note_in_journal(connection, "home-told", stored, now_ns, detail, alarm.alert_id)
+
+
+def _note_in_journal(
+    connection: Connection, kind: str, stored: int, now_ns: int, detail: dict[str, Any], alert: int | None = None
+) -> None:
+    connection.execute(
+        insert(schema.journal).values(at_ns=now_ns, kind=kind, event_key=stored, alert_id=alert, detail=detail)
+    )
+
+
+def take_status(connection: Connection, message: Message, gateway: str, now_ns: int) -> None:
+    """Store one message of `up/status`. A retained one tells of the past: it is no sign of life."""
+    try:
+        status = wire.decode_status(message.payload)
+    except ProtocolError as error:
+        keep_aside(connection, message, str(error), now_ns)
+        return
+    before = connection.execute(select(schema.gateway).where(schema.gateway.c.id == gateway)).first()
+    values: dict[str, Any] = {"state": status.state}
+    if status.state == "online":
+        values |= {"status": msgspec.to_builtins(status), "outbox": status.outbox}
+        if not message.retained:
+            values["last_seen_ns"] = now_ns
+    if before is None:
+        connection.execute(insert(schema.gateway).values(id=gateway, **values))
+    else:
+        connection.execute(update(schema.gateway).where(schema.gateway.c.id == gateway).values(**values))
+    if before is None or before.state != status.state:
+        detail = {"gateway": gateway, "state": status.state, "at": rfc3339(now_ns)}
+        connection.execute(insert(schema.journal).values(at_ns=now_ns, kind="gateway", detail=detail))

@@ -1,0 +1,71 @@
+"""An alarm event raises an alert or joins the open one, in the transaction that stores the event.
+
+The database holds at most one open alert a join key (a unique index), so two ingesters cannot raise twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from hearthline import wire
+from hearthline_cloud import schema
+from hearthline_cloud.alerts.lifecycle import State, alert_kind, join_key
+
+
+def raise_or_join(
+    connection: Connection,
+    stored: int,
+    event: wire.Event,
+    gateway: str,
+    home: str | None,
+    resident: str | None,
+    now_ns: int,
+) -> int:
+    """The id of the one alert that the event `stored` now belongs to."""
+    kind = alert_kind(str(event.data.get("role", "")))
+    key = join_key(kind, home, gateway)
+    certainty = "possible" if event.data.get("certainty") == "possible" else "certain"
+    table = schema.alert
+    open_alert = connection.execute(
+        select(table.c.id, table.c.presses, table.c.certainty).where(
+            (table.c.join_key == key) & (table.c.state != State.RESOLVED)
+        )
+    ).first()
+    if open_alert is None:
+        raised = connection.execute(
+            insert(table)
+            .values(
+                kind=kind,
+                join_key=key,
+                state=State.RAISED,
+                home_id=home,
+                resident_id=resident,
+                gateway_id=gateway,
+                device_id=event.subject,
+                presses=1,
+                certainty=certainty,
+                raised_ns=now_ns,
+                last_press_ns=now_ns,
+            )
+            .returning(table.c.id)
+        )
+        alert_id, journal_kind = int(raised.scalar_one()), "raised"
+    else:
+        values: dict[str, Any] = {"presses": open_alert.presses + 1, "last_press_ns": now_ns}
+        if certainty == "certain":
+            values["certainty"] = certainty
+        connection.execute(update(table).where(table.c.id == open_alert.id).values(**values))
+        alert_id, journal_kind = int(open_alert.id), "joined"
+    connection.execute(update(schema.event).where(schema.event.c.id == stored).values(alert_id=alert_id))
+    connection.execute(
+        insert(schema.journal).values(
+            at_ns=now_ns,
+            kind=journal_kind,
+            alert_id=alert_id,
+            event_key=stored,
+            detail={"device": event.subject, "gateway": gateway, "ordinal": event.data.get("ordinal")},
+        )
+    )
+    return alert_id

@@ -1,0 +1,135 @@
+"""The role `ingest`: two sessions at the broker with a worker each, and three small loops beside them.
+
+session "event"      up/event, up/status --> EventLane --------> database --> down/ack, wake web
+session "telemetry"  up/telemetry ---------> TelemetryLane ----> store -----> down/ack
+loop "drain"         store_queue ----------------------------> store
+loop "command"       command --> down/command (woken by the desk)
+loop "heartbeat"     once a second: alive, broker, store
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from sqlalchemy.exc import DatabaseError
+
+from hearthline import wire
+from hearthline.errors import LinkError
+from hearthline.log import Log
+from hearthline_cloud.config import CloudConfig
+from hearthline_cloud.database import Database
+from hearthline_cloud.desk import beat
+from hearthline_cloud.ingest.commands import due_commands, has_due_commands
+from hearthline_cloud.ingest.event_lane import EventLane
+from hearthline_cloud.ingest.session import Session
+from hearthline_cloud.ingest.telemetry_lane import TelemetryLane, drain_store_queue
+from hearthline_cloud.store import Store
+from hearthline_cloud.wake import Waker, WakeListener
+
+EVENT_RECEIVE_MAXIMUM = 100
+TELEMETRY_RECEIVE_MAXIMUM = 100
+_BEAT_S = 1.0
+log = Log(__name__)
+
+
+class IngestRole:
+    """Start it, ask `failed()` now and then, stop it."""
+
+    def __init__(self, config: CloudConfig, database: Database, store: Store) -> None:
+        self._database = database
+        self._store = store
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._waker = Waker(config.directory)
+        self._listener = WakeListener(config.directory, "ingest")
+        self._event_lane = EventLane(database, self._waker, self._stopping)
+        self._telemetry_lane = TelemetryLane(database, store, self._stopping)
+        every = f"{wire.PREFIX}/+/"
+        self._events = Session(
+            config.broker,
+            "event",
+            [every + wire.UP_EVENT, every + wire.UP_STATUS],
+            EVENT_RECEIVE_MAXIMUM,
+            self._event_lane.handle,
+        )
+        self._telemetry = Session(
+            config.broker,
+            "telemetry",
+            [every + wire.UP_TELEMETRY],
+            TELEMETRY_RECEIVE_MAXIMUM,
+            self._telemetry_lane.handle,
+        )
+        self._event_lane.attach(self._events)
+        self._telemetry_lane.attach(self._telemetry)
+        self._store_fault = ""
+        self._loops = [
+            threading.Thread(target=self._guard, args=(loop,), name=f"ingest-{name}", daemon=True)
+            for name, loop in (("drain", self._drain), ("command", self._command), ("heartbeat", self._beat))
+        ]
+
+    def start(self) -> None:
+        self._events.start()
+        self._telemetry.start()
+        for loop in self._loops:
+            loop.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._events.stop()
+        self._telemetry.stop()
+        for loop in self._loops:
+            loop.join(timeout=10)
+        self._listener.close()
+        self._waker.close()
+
+    def failed(self) -> BaseException | None:
+        """The bug that ended one of the threads, if one did."""
+        return self._failure or self._events.failed() or self._telemetry.failed()
+
+    def _guard(self, loop: Callable[[], None]) -> None:
+        """Run one round after the other; a database that is away is waited for, a bug ends the process."""
+        try:
+            while not self._stopping.is_set():
+                try:
+                    loop()
+                except DatabaseError as error:
+                    log.error("database away", error=str(error.orig))
+                    self._stopping.wait(_BEAT_S)
+        except BaseException as error:
+            self._failure = error
+            log.exception("ingest loop died")
+            raise
+
+    def _drain(self) -> None:
+        try:
+            moved = drain_store_queue(self._database, self._store)
+            self._store_fault = ""
+        except LinkError as error:
+            self._store_fault = str(error)
+            moved = 0
+        if not moved:
+            self._stopping.wait(_BEAT_S)
+
+    def _command(self) -> None:
+        self._listener.wait(_BEAT_S)
+        if not self._events.connected:
+            return
+        with self._database.reading() as connection:
+            waiting = has_due_commands(connection, time.time_ns())
+        if not waiting:
+            return
+        with self._database.transaction() as connection:
+            commands = due_commands(connection, time.time_ns())
+        for gateway, command in commands:
+            self._events.publish(wire.topic(gateway, wire.DOWN_COMMAND), wire.encode(command))
+
+    def _beat(self) -> None:
+        detail = {
+            "broker": self._events.connected and self._telemetry.connected,
+            "store": not (self._store_fault or self._telemetry_lane.store_fault),
+        }
+        with self._database.transaction() as connection:
+            beat(connection, "ingest", time.time_ns(), detail)
+        self._stopping.wait(_BEAT_S)

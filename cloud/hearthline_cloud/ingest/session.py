@@ -1,0 +1,161 @@
+"""One persistent MQTT 5 session of the ingester: messages in batches to a worker, PUBACK only when it says so.
+
+paho's thread only receives; the worker's thread decides, commits, and then acknowledges in the order of arrival.
+A message of an earlier connection is not acknowledged on a later one: the broker sends it again.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from hearthline.config import read_secret
+from hearthline.log import Log
+from hearthline_cloud.config import BrokerConfig
+
+SESSION_EXPIRY_S = 7 * 24 * 3600
+log = Log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A received publish; `mid` 0 needs no PUBACK."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    mid: int
+    connection: int
+
+
+class Session:
+    """Receives `topics` for ever; `handle(messages)` runs in the worker's thread and returns when they are committed.
+
+    An exception out of `handle` ends the worker and is found by `failed()`: a bug must not pass in silence.
+    """
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        name: str,
+        topics: Sequence[str],
+        receive_maximum: int,
+        handle: Callable[[list[Message]], None],
+    ) -> None:
+        self._config = config
+        self._name = name
+        self._topics = topics
+        self._receive_maximum = receive_maximum
+        self._handle = handle
+        self._queue: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._connection = 0
+        self.connected = False
+        self._failure: BaseException | None = None
+        self._worker = threading.Thread(target=self._work, name=f"ingest-{name}", daemon=True)
+        self._client = self._make_client()
+
+    def _make_client(self) -> paho.Client:
+        config = self._config
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=f"{config.client_id}-{self._name}",
+            protocol=paho.MQTTv5,
+            manual_ack=True,
+        )
+        if config.username is not None:
+            client.username_pw_set(config.username, read_secret(config.password_file, "broker.password_file"))
+        if config.ca_file is not None:
+            client.tls_set(config.ca_file, config.cert_file, config.key_file)
+        client.reconnect_delay_set(1, 5)
+        client.max_inflight_messages_set(1000)
+        client.on_connect = self._connected
+        client.on_disconnect = self._disconnected
+        client.on_message = self._arrived
+        return client
+
+    def start(self) -> None:
+        self._worker.start()
+        properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        properties.ReceiveMaximum = self._receive_maximum
+        self._client.connect_async(
+            self._config.host, self._config.port, keepalive=20, clean_start=False, properties=properties
+        )
+        self._client.loop_start()
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        self._client.publish(topic, payload, qos=1)
+
+    def acknowledge(self, messages: Sequence[Message]) -> None:
+        """PUBACK these, in order. Call only when what they carried is committed or kept aside."""
+        for message in messages:
+            if message.mid and message.connection == self._connection:
+                self._client.ack(message.mid, 1)
+
+    def stop(self) -> None:
+        """Finish the batch at work; what is not acknowledged comes again."""
+        self._queue.put(None)
+        self._worker.join(timeout=10)
+        self._client.disconnect()
+        self._client.loop_stop()
+
+    def failed(self) -> BaseException | None:
+        return self._failure
+
+    def _work(self) -> None:
+        try:
+            while True:
+                batch = self._next_batch()
+                if not batch:
+                    return
+                self._handle(batch)
+        except BaseException as error:
+            self._failure = error
+            log.exception("ingest worker died", session=self._name)
+            raise
+
+    def _next_batch(self) -> list[Message]:
+        """At least one message, and all others that wait; empty at the end."""
+        first = self._queue.get()
+        if first is None:
+            return []
+        batch = [first]
+        while len(batch) < self._receive_maximum:
+            try:
+                message = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if message is None:
+                self._queue.put(None)
+                break
+            batch.append(message)
+        return batch
+
+    # --- paho's thread ---
+
+    def _connected(self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, props: Any) -> None:
+        if reason.is_failure:
+            log.error("broker refused the ingester", session=self._name, reason=str(reason))
+            return
+        self._connection += 1
+        self.connected = True
+        client.subscribe([(topic, 1) for topic in self._topics])
+        log.info("broker connected", session=self._name, session_present=bool(flags.session_present))
+
+    def _disconnected(self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, props: Any) -> None:
+        self._connection += 1
+        self.connected = False
+        log.warning("broker lost", session=self._name, reason=str(reason))
+
+    def _arrived(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
+        mid = message.mid if message.qos else 0
+        self._queue.put(Message(message.topic, bytes(message.payload), message.retain, mid, self._connection))

@@ -1,0 +1,157 @@
+"""The worker of the telemetry lane: packs into points, one write to the store, then PUBACK and `down/ack`.
+
+While the store is away nothing is acknowledged: the window fills, the edges keep their readings, and the event lane,
+which has its own session, does not notice.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.exc import DatabaseError
+
+from hearthline import wire
+from hearthline.errors import LinkError, ProtocolError
+from hearthline.log import Log
+from hearthline.model import TELEMETRY_UNITS, Lane
+from hearthline_cloud import schema
+from hearthline_cloud.database import Database
+from hearthline_cloud.ingest.events import Outcome, keep_aside, touch_device, touch_gateway
+from hearthline_cloud.ingest.session import Message, Session
+from hearthline_cloud.ingest.timing import record_time
+from hearthline_cloud.store import Point, Store
+
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 10.0
+_TOUCH_EVERY_S = 20.0
+_PLACES_FOR_S = 5.0
+log = Log(__name__)
+
+
+class TelemetryLane:
+    """Handles `up/telemetry`. `attach` the session before messages come."""
+
+    def __init__(self, database: Database, store: Store, stopping: threading.Event) -> None:
+        self._database = database
+        self._store = store
+        self._stopping = stopping
+        self._session: Session | None = None
+        self._places: dict[str, tuple[str, str]] = {}
+        self._places_until = 0.0
+        self._touched: dict[tuple[str, str], float] = {}
+        self.store_fault = ""
+
+    def attach(self, session: Session) -> None:
+        self._session = session
+
+    def handle(self, messages: list[Message]) -> None:
+        """Returns when everything is in the store, or when the process is stopping."""
+        assert self._session is not None
+        wait_s = _RETRY_FIRST_S
+        while not self._stopping.is_set():
+            try:
+                outcome = self._take(messages)
+            except (LinkError, DatabaseError) as error:
+                self.store_fault = str(error)
+                log.error("store away, telemetry waits at the edges", error=self.store_fault)
+                self._stopping.wait(wait_s)
+                wait_s = min(wait_s * 2, _RETRY_MAX_S)
+                continue
+            self.store_fault = ""
+            for gateway, ack in outcome.acks(Lane.TELEMETRY):
+                self._session.publish(wire.topic(gateway, wire.DOWN_ACK), wire.encode(ack))
+            self._session.acknowledge(messages)
+            return
+
+    def _take(self, messages: list[Message]) -> Outcome:
+        outcome = Outcome()
+        points: list[Point] = []
+        aside: list[tuple[Message, str]] = []
+        heard: set[tuple[str, str]] = set()
+        self._refresh_places()
+        for message in messages:
+            gateway = wire.gateway_of(message.topic)
+            if gateway is None:
+                aside.append((message, "no gateway id in the topic"))
+                continue
+            try:
+                pack = wire.decode_pack(message.payload)
+            except ProtocolError as error:
+                aside.append((message, str(error)))
+                envelope = wire.read_envelope(Lane.TELEMETRY, message.payload)
+                if envelope is not None:
+                    outcome.refused.setdefault((gateway, envelope[0]), []).append(envelope[1])
+                continue
+            points += self._points(gateway, pack, message, aside)
+            heard |= {(gateway, reading.device) for reading, _ in pack.readings}
+            outcome.taken.setdefault((gateway, pack.envelope.outbox), []).append(pack.envelope.seq)
+        for point, reason in self._store.write(points) if points else ():
+            topic = wire.topic(point.gateway, wire.UP_TELEMETRY)
+            aside.append((Message(topic, msgspec.json.encode(point), False, 0, 0), f"refused by the store: {reason}"))
+        self._write_down(aside, heard)
+        return outcome
+
+    def _points(self, gateway: str, pack: wire.Pack, message: Message, aside: list[tuple[Message, str]]) -> list[Point]:
+        community, home = self._places.get(gateway, ("", ""))
+        base_ns = pack.wall_ns if pack.envelope.synced else self._estimate(pack)
+        points = []
+        for reading, offset_ns in pack.readings:
+            unit = TELEMETRY_UNITS.get(reading.quantity)
+            if unit is not None and unit != reading.unit:
+                aside.append((message, f"{reading.quantity} in {reading.unit!r}, not in {unit!r}"))
+                continue
+            time_ns = base_ns + offset_ns
+            points.append(
+                Point(reading.quantity, community, home, gateway, reading.device, float(reading.value), time_ns)
+            )
+        return points
+
+    def _estimate(self, pack: wire.Pack) -> int:
+        with self._database.transaction() as connection:
+            return record_time(connection, pack.wall_ns, pack.envelope, time.time_ns())[0]
+
+    def _refresh_places(self) -> None:
+        """Community and home of every gateway, read again every few seconds."""
+        if time.monotonic() < self._places_until:
+            return
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                select(schema.gateway.c.id, schema.home.c.community_id, schema.home.c.id.label("home_id")).join(
+                    schema.home, schema.gateway.c.home_id == schema.home.c.id
+                )
+            )
+            self._places = {row.id: (row.community_id, row.home_id) for row in rows}
+        self._places_until = time.monotonic() + _PLACES_FOR_S
+
+    def _write_down(self, aside: list[tuple[Message, str]], heard: set[tuple[str, str]]) -> None:
+        """What was kept aside, and now and then that gateways and devices were heard."""
+        now = time.monotonic()
+        late = {key for key in heard if now - self._touched.get(key, -_TOUCH_EVERY_S) >= _TOUCH_EVERY_S}
+        if not aside and not late:
+            return
+        now_ns = time.time_ns()
+        with self._database.transaction() as connection:
+            for message, reason in aside:
+                keep_aside(connection, message, reason, now_ns)
+            for gateway, device in late:
+                touch_gateway(connection, gateway, now_ns)
+                touch_device(connection, gateway, device, now_ns)
+        self._touched.update(dict.fromkeys(late, now))
+
+
+def drain_store_queue(database: Database, store: Store, limit: int = 500) -> int:
+    """Copy what events have queued for the time-series store; how many points went. Raises LinkError."""
+    with database.reading() as connection:
+        rows = connection.execute(select(schema.store_queue).order_by(schema.store_queue.c.id).limit(limit)).all()
+    if not rows:
+        return 0
+    points = [msgspec.json.decode(row.point, type=Point) for row in rows]
+    refused = store.write(points)
+    with database.transaction() as connection:
+        for point, reason in refused:
+            message = Message(wire.topic(point.gateway, wire.UP_EVENT), msgspec.json.encode(point), False, 0, 0)
+            keep_aside(connection, message, f"refused by the store: {reason}", time.time_ns())
+        connection.execute(schema.store_queue.delete().where(schema.store_queue.c.id <= rows[-1].id))
+    return len(rows)

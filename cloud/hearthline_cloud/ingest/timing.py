@@ -1,0 +1,28 @@
+"""What time a record is worth: the gateway's own when its clock was synchronised, else an estimate.
+
+An estimate is made once per outbox and boot and then kept, so that a record told twice gets the same time twice and
+the store overwrites instead of doubling.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, insert, select
+
+from hearthline.clock import NS
+from hearthline.wire import Envelope
+from hearthline_cloud.schema import boot_clock
+
+SYNCED, ESTIMATED = "synced", "estimated"
+FUTURE_TOLERANCE_NS = 300 * NS
+
+
+def record_time(connection: Connection, wall_ns: int, envelope: Envelope, received_ns: int) -> tuple[int, str]:
+    """(Unix nanoseconds, quality) of a record; inside the transaction that stores it."""
+    if envelope.synced:
+        return wall_ns, SYNCED
+    where = (boot_clock.c.outbox == envelope.outbox) & (boot_clock.c.boot == envelope.boot)
+    offset_ns = connection.execute(select(boot_clock.c.offset_ns).where(where)).scalar()
+    if offset_ns is None:
+        offset_ns = received_ns - round((envelope.age_s or 0.0) * NS) - envelope.mono_ns
+        connection.execute(insert(boot_clock).values(outbox=envelope.outbox, boot=envelope.boot, offset_ns=offset_ns))
+    return offset_ns + envelope.mono_ns, ESTIMATED
