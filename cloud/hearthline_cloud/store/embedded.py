@@ -58,6 +58,8 @@ _AGGREGATES: dict[Aggregate, str] = {
     "spread": "max(value) - min(value)",
 }
 _WAL_BYTES_KEPT = 64 * 2**20
+_CHECKPOINT_PAGES = 4000  # each series has its own last page: fewer checkpoints write each of them less often
+_WRITER_CACHE_KIB = 16 * 1024  # keeps the last pages of some 4,000 series
 _RETRY_S = 0.02
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
@@ -208,6 +210,8 @@ class EmbeddedStore:
                 time.sleep(_RETRY_S)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}")
         if fresh:
             connection.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA if self._is_fresh(connection) else ():
