@@ -134,10 +134,12 @@ def test_attribute_output_takes_plain_actions_and_passes_over_other_attributes()
 
 
 def test_another_base_topic() -> None:
-    driver = MQTT["zigbee2mqtt-sos"]
     options = {"base_topic": "home/z2m"}
-    assert driver.subscriptions_for is not None
-    assert driver.subscriptions_for(options) == ("home/z2m/#",)
+    driver = MQTT["zigbee2mqtt-sos"].configured(options)
+    assert driver.subscriptions == ("home/z2m/#",)
+    assert driver.claims("home/z2m/x")
+    assert not driver.claims("zigbee2mqtt/x")
+    assert MQTT["shelly-gen2"].configured({}) is MQTT["shelly-gen2"]
     session = driver.open_session(options)
     assert presses(send(session, "home/z2m/x", {"action": "on"})) == ["certain"]
     assert send(session, "zigbee2mqtt/x", {"action": "on"}) == []

@@ -157,8 +157,8 @@ class MqttSession(Protocol):
 class MqttDriver:
     """`subscriptions` are MQTT topic filters; `claims(topic)` says which of the arriving topics are this driver's.
 
-    `subscriptions_for(options)`: the filters of one configured session where options change them; it then replaces
-    `subscriptions`, and the session itself passes over what is not its own. Raises ConfigError for wrong options.
+    `configure(options)`: this driver with the subscriptions and claims that options ask for; None when options change
+    neither. Use `configured(options)`. Raises ConfigError for wrong options.
     """
 
     name: str
@@ -166,7 +166,11 @@ class MqttDriver:
     claims: Callable[[str], bool]
     open_session: Callable[[dict[str, Any]], MqttSession]
     grouping: GroupingRule
-    subscriptions_for: Callable[[dict[str, Any]], tuple[str, ...]] | None = None
+    configure: Callable[[dict[str, Any]], MqttDriver] | None = None
+
+    def configured(self, options: dict[str, Any]) -> MqttDriver:
+        """The driver to subscribe and claim with under these options."""
+        return self if self.configure is None else self.configure(options)
 
 
 Driver = SerialDriver | MqttDriver

@@ -197,20 +197,21 @@ def _facts(value: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(facts)
 
 
-def _subscriptions(options: dict[str, Any]) -> tuple[str, ...]:
-    return (f"{check_config(options, _Options, 'zigbee2mqtt-sos').base_topic}/#",)
-
-
 def _open_session(options: dict[str, Any]) -> Zigbee2MqttSession:
     checked = check_config(options, _Options, "zigbee2mqtt-sos")
     return Zigbee2MqttSession(checked.base_topic, checked.attribute_output)
 
 
-DRIVER = MqttDriver(
-    name="zigbee2mqtt-sos",
-    subscriptions=(f"{_BASE}/#",),
-    claims=lambda topic: bool(_friendly_name(topic, _BASE)),
-    open_session=_open_session,
-    grouping=GroupingRule(quiet_gap_s=1.0),
-    subscriptions_for=_subscriptions,
-)
+def _configure(options: dict[str, Any]) -> MqttDriver:
+    base = check_config(options, _Options, "zigbee2mqtt-sos").base_topic
+    return MqttDriver(
+        name="zigbee2mqtt-sos",
+        subscriptions=(f"{base}/#",),
+        claims=lambda topic: bool(_friendly_name(topic, base)),
+        open_session=_open_session,
+        grouping=GroupingRule(quiet_gap_s=1.0),
+        configure=_configure,
+    )
+
+
+DRIVER = _configure({})
