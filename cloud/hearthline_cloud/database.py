@@ -14,11 +14,12 @@ from alembic import command as alembic
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from hearthline.errors import ConfigError, StorageError
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
+
+from hearthline.errors import ConfigError, StorageError
 
 _BUSY_TIMEOUT_MS = 10_000
 _READ = "hearthline_read_only"

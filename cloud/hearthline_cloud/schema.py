@@ -169,7 +169,7 @@ store_queue = Table(
     "store_queue",
     metadata,
     Column("id", _Key, primary_key=True, autoincrement=True),
-    Column("line", LargeBinary, nullable=False),  # one line-protocol line
+    Column("point", LargeBinary, nullable=False),  # one `store.Point` as JSON
 )
 
 kept_aside = Table(

@@ -54,7 +54,7 @@ class Agent:
         self._ballast_gone = False
         self._packs_taken = 0
         self._packs_per_hour = 0.0
-                sirens = open_sirens(config.siren, self._publish_home)
+        sirens = open_sirens(config.siren, self._publish_home)
         after_s = config.local_alarm_after_s
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
         ears = Ears(self._home.received, self._home.look, self._commanded, self._status)

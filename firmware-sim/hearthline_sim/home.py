@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from random import Random
@@ -21,6 +21,7 @@ from hearthline.errors import ProtocolError
 from hearthline.model import ButtonRole
 from hearthline_sim.agenda import Agenda
 from hearthline_sim.devices.dlt645_meter import MeterState
+from hearthline_sim.devices.emission import Publish
 from hearthline_sim.devices.enocean_pendant import Button
 from hearthline_sim.devices.load_curve import LoadCurve
 from hearthline_sim.devices.output import OutputChange
@@ -65,6 +66,7 @@ class Home:
         self._time = HomeTime.starting(time.time_ns(), config.speed)
         self._elder = Elder(ledger, config.patience_s)
         self._wished = 0
+        self._greetings: list[Callable[[], Iterable[Publish]]] = []
         self._closers: list[Callable[[], None]] = []
         self.ports: dict[str, PtyPort] = {}
         self._siren = ZigbeeSiren(config.siren.name) if config.siren else None
@@ -137,9 +139,8 @@ class Home:
         handlers = {signal_topic(self._config.gateway): self._signalled}
         if self._siren is not None:
             handlers[self._siren.topic] = self._siren_told
-        link = partial(self._tell, "mqtt")
         name = f"hearthline-sim-{self._config.gateway}"
-        return LocalMqtt(self._config.mqtt, name, handlers, lambda up: link(connected=up))
+        return LocalMqtt(self._config.mqtt, name, handlers, self._linked)
 
     def _add_port(self, name: str, line: RadioLine | CuffLine | MeterLine | RelayLine) -> None:
         self.ports[name] = line.port
@@ -170,15 +171,18 @@ class Home:
             last_seen=config.last_seen,
             retain=config.retain,
         )
-        for message in button.announce(time.time_ns()):
-            self._agenda.after(message.after_s, partial(self._mqtt.publish, message, _nothing))
+        self._greetings.append(lambda: button.announce(time.time_ns()))
         actions = {ButtonRole.EMERGENCY: config.emergency, ButtonRole.SERVICE: config.service}
         return Caller(button.device, actions, partial(self._press_zigbee, button))
 
     def _press_zigbee(self, button: ZigbeeSos, action: str, sent: OnSent) -> None:
         first, *rest = button.press(action, time.time_ns())
-        self._mqtt.publish(first, lambda wall_ns: sent(wall_ns, True))
-        for message in rest:
+        if not self._mqtt.publish(first, lambda wall_ns: sent(wall_ns, True)):
+            sent(time.time_ns(), False)
+        self._publish_later(rest)
+
+    def _publish_later(self, messages: Iterable[Publish]) -> None:
+        for message in messages:
             self._agenda.after(message.after_s, partial(self._mqtt.publish, message, _nothing))
 
     def _make_cuff(self) -> CuffLine | None:
@@ -210,7 +214,7 @@ class Home:
             lambda wall_ns: curve.power_w(self._time.second(wall_ns)),
             lambda wall_ns: curve.energy_wh(self._time.second(wall_ns)),
         )
-        self._mqtt.publish(plug.online(), _nothing)
+        self._greetings.append(lambda: (plug.online(),))
         self._agenda.after(0, partial(self._report_plug, plug))
 
     # --- living, on the elder's agenda ------------------------------------------------------------------------
@@ -236,6 +240,11 @@ class Home:
         else:
             self._agenda.after(DEFERRED_S, partial(self._call_when_free, caller))
 
+    def _greet(self) -> None:
+        """The broker is there (again): buttons announce themselves, plugs say that they are online."""
+        for greeting in self._greetings:
+            self._publish_later(greeting())
+
     def _tick(self) -> None:
         now_ns = time.time_ns()
         for press in self._elder.impatient(now_ns):
@@ -259,6 +268,11 @@ class Home:
         self._agenda.after(self._config.plug_interval_s, partial(self._report_plug, plug))
 
     # --- being told, from other threads -----------------------------------------------------------------------
+
+    def _linked(self, up: bool) -> None:
+        self._tell("mqtt", connected=up)
+        if up:
+            self._agenda.after(0, self._greet)
 
     def _signalled(self, payload: bytes, wall_ns: int) -> None:
         self._agenda.after(0, partial(self._hear, payload, wall_ns))

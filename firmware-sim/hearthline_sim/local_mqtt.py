@@ -1,4 +1,7 @@
-"""The home's broker: publishes at QoS 1 and says when each message was acknowledged; reconnects for ever."""
+"""The home's broker: publishes at QoS 1 and says when each message was acknowledged; reconnects for ever.
+
+While the broker is away a message is lost, as Zigbee2MQTT and Shelly devices lose theirs ("Cannot send message").
+"""
 
 from __future__ import annotations
 
@@ -52,8 +55,10 @@ class LocalMqtt:
         self._client.connect_async(config.host, config.port, keepalive=15)
         self._client.loop_start()
 
-    def publish(self, message: Publish, acknowledged: Acknowledged) -> None:
-        """Hand over a message; kept and sent later when the broker is away."""
+    def publish(self, message: Publish, acknowledged: Acknowledged) -> bool:
+        """Hand over a message; false when it is lost because the broker is away."""
+        if not self.connected.is_set():
+            return False
         info = self._client.publish(message.topic, message.payload, _QOS, message.retain)
         with self._lock:
             wall_ns = self._early.pop(info.mid, None)
@@ -61,6 +66,7 @@ class LocalMqtt:
                 self._waiting[info.mid] = acknowledged
         if wall_ns is not None:
             acknowledged(wall_ns)
+        return True
 
     def close(self) -> None:
         self._client.disconnect()

@@ -26,7 +26,7 @@ from hearthline_cloud.ingest.event_lane import EventLane
 from hearthline_cloud.ingest.session import Session
 from hearthline_cloud.ingest.telemetry_lane import TelemetryLane, drain_store_queue
 from hearthline_cloud.store import Store
-from hearthline_cloud.wake import Waker, WakeListener
+from hearthline_cloud.wake import WakeListener, Waker
 
 EVENT_RECEIVE_MAXIMUM = 100
 TELEMETRY_RECEIVE_MAXIMUM = 100

@@ -1,8 +1,9 @@
 """Alembic's entry: runs the migrations of `versions/` over the given URL."""
 
 from alembic import context
-from hearthline_cloud.schema import metadata
 from sqlalchemy import create_engine
+
+from hearthline_cloud.schema import metadata
 
 engine = create_engine(context.config.get_main_option("sqlalchemy.url") or "")
 with engine.connect() as connection:

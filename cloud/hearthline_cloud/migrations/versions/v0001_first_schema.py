@@ -108,7 +108,7 @@ def upgrade() -> None:
     op.create_table(
         "store_queue",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
-        sa.Column("line", sa.LargeBinary(), nullable=False),
+        sa.Column("point", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_store_queue")),
     )
     op.create_table(
