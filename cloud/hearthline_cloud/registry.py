@@ -1,0 +1,112 @@
+"""The registry file: communities, homes, residents, gateways and devices as TOML, loaded as often as one likes.
+
+What the file names is inserted or brought up to date; what it does not name is left alone. Everything or nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from hearthline.config import Config, load_config
+from hearthline.errors import ConfigError
+from hearthline.wire import is_gateway_id
+from hearthline_cloud import schema
+from hearthline_cloud.database import Database
+
+
+class ContactEntry(Config, frozen=True):
+    name: str
+    relation: str = ""
+    phone: str = ""
+
+
+class CommunityEntry(Config, frozen=True):
+    id: str
+    name: str
+
+
+class HomeEntry(Config, frozen=True):
+    id: str
+    community_id: str = msgspec.field(name="community")
+    name: str
+    address: str = ""
+
+
+class ResidentEntry(Config, frozen=True):
+    """`id` is a pseudonym: it stands on the wire and in the store, so it must not be a name."""
+
+    id: str
+    home_id: str = msgspec.field(name="home")
+    name: str
+    birth_year: int | None = None
+    phone: str = ""
+    illnesses: str = ""
+    notes: str = ""
+    contacts: list[ContactEntry] = []
+
+
+class GatewayEntry(Config, frozen=True):
+    id: str
+    home_id: str = msgspec.field(name="home")
+
+
+class DeviceEntry(Config, frozen=True):
+    """`id` as the gateway names it, e.g. enocean:002EE196; `user`: which user of a shared cuff the resident is."""
+
+    gateway_id: str = msgspec.field(name="gateway")
+    id: str
+    name: str = ""
+    room: str = ""
+    resident_id: str | None = msgspec.field(name="resident", default=None)
+    user_number: int | None = msgspec.field(name="user", default=None)
+
+
+class Registry(Config, frozen=True):
+    community: list[CommunityEntry] = []
+    home: list[HomeEntry] = []
+    resident: list[ResidentEntry] = []
+    gateway: list[GatewayEntry] = []
+    device: list[DeviceEntry] = []
+
+
+def load_registry(database: Database, path: Path) -> dict[str, int]:
+    """Load the file into the database; how many entries of each kind. Raises ConfigError, and then changed nothing."""
+    registry = load_config(path, Registry)
+    for entry in registry.gateway:
+        if not is_gateway_id(entry.id):
+            raise ConfigError(f"{path}: gateway id {entry.id!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
+    sections: list[tuple[Table, list[Any]]] = [
+        (schema.community, registry.community),
+        (schema.home, registry.home),
+        (schema.resident, registry.resident),
+        (schema.gateway, registry.gateway),
+        (schema.device, registry.device),
+    ]
+    with database.transaction() as connection:
+        for table, entries in sections:
+            for entry in entries:
+                try:
+                    _put(connection, table, entry)
+                except IntegrityError:
+                    raise ConfigError(
+                        f"{path}: {table.name} {entry.id!r} refers to a community, home, gateway or resident that is "
+                        "neither in the file nor in the database; nothing was changed"
+                    ) from None
+    return {table.name: len(entries) for table, entries in sections}
+
+
+def _put(connection: Connection, table: Table, entry: Config) -> None:
+    values = {name: msgspec.to_builtins(getattr(entry, name)) for name in entry.__struct_fields__}
+    if table is schema.device:
+        values["registered"] = True
+    where = [column == values[column.name] for column in table.primary_key]
+    known = connection.execute(select(*table.primary_key).where(*where)).first()
+    if known is None:
+        connection.execute(insert(table).values(**values))
+    else:
+        connection.execute(update(table).where(*where).values(**values))

@@ -1,0 +1,109 @@
+"""Roles are processes: `ingest`, `desk` and `web`, one, two or all three in this one.
+
+A bug that ends a thread ends the process with exit code 1, so that the supervisor starts it anew.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Sequence
+
+from sqlalchemy.exc import DatabaseError
+
+from hearthline.errors import ConfigError
+from hearthline.log import Log
+from hearthline.service import notify
+from hearthline_cloud.config import CloudConfig
+from hearthline_cloud.database import Database
+from hearthline_cloud.desk import supervise_once
+from hearthline_cloud.ingest.role import IngestRole
+from hearthline_cloud.store import open_store
+from hearthline_cloud.wake import Role, Waker
+
+SUPERVISION_PERIOD_S = 5.0
+log = Log(__name__)
+
+
+def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
+    """Run until SIGTERM or SIGINT; the exit code."""
+    database = Database(config.database_url)
+    database.migrate()
+    stopping = threading.Event()
+    failures: list[BaseException] = []
+    ingest = IngestRole(config, database, open_store(config.store, config.directory)) if "ingest" in roles else None
+    desk = threading.Thread(target=_supervise, args=(config, database, stopping, failures), name="desk", daemon=True)
+    if ingest is not None:
+        ingest.start()
+    if "desk" in roles:
+        desk.start()
+    watcher = threading.Thread(target=_watch, args=(ingest, stopping, failures), name="watch", daemon=True)
+    watcher.start()
+    notify("READY=1")
+    log.info("cloud running", roles=list(roles))
+    try:
+        code = _serve_web(config, stopping) if "web" in roles else _wait_for_signal(stopping)
+    finally:
+        stopping.set()
+        notify("STOPPING=1")
+        if ingest is not None:
+            ingest.stop()
+        if desk.is_alive():
+            desk.join(timeout=SUPERVISION_PERIOD_S)
+        watcher.join(timeout=2)
+        database.close()
+    return 1 if failures else code
+
+
+def _serve_web(config: CloudConfig, stopping: threading.Event) -> int:
+    from hearthline_cloud.web import run_web  # an ingester alone carries no web framework
+
+    return run_web(config, stopping)
+
+
+def _wait_for_signal(stopping: threading.Event) -> int:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    while not stopping.wait(1.0):
+        pass
+    return 0
+
+
+def _supervise(
+    config: CloudConfig, database: Database, stopping: threading.Event, failures: list[BaseException]
+) -> None:
+    waker = Waker(config.directory)
+    watching_since_ns = time.time_ns()
+    try:
+        while not stopping.wait(SUPERVISION_PERIOD_S):
+            try:
+                supervise_once(database, time.time_ns(), watching_since_ns, waker)
+            except DatabaseError as error:
+                log.error("database away, supervision waits", error=str(error.orig))
+                watching_since_ns = time.time_ns()
+    except BaseException as error:
+        failures.append(error)
+        log.exception("supervision died")
+        raise
+    finally:
+        waker.close()
+
+
+def _watch(ingest: IngestRole | None, stopping: threading.Event, failures: list[BaseException]) -> None:
+    """End the process when one of its threads has died."""
+    while not stopping.wait(0.5):
+        failure = ingest.failed() if ingest is not None else None
+        if failure is not None:
+            failures.append(failure)
+        if failures:
+            stopping.set()
+
+
+def parse_roles(names: Sequence[str]) -> list[Role]:
+    """The roles to run; all three when none is named. Raises ConfigError."""
+    known: tuple[Role, ...] = ("ingest", "desk", "web")
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"--role {name}: there is no such role; there are: {', '.join(known)}")
+    return [role for role in known if role in names] or list(known)
