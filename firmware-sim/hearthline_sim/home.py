@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from random import Random
 
@@ -31,7 +30,7 @@ from hearthline_sim.devices.zigbee_sos import ZigbeeSos
 from hearthline_sim.elder import Elder, Heard
 from hearthline_sim.home_config import HomeConfig, SosConfig, day_second
 from hearthline_sim.ledger import Ledger, Output, Press, SentReading
-from hearthline_sim.lines import CuffLine, MeterLine, OnSent, RadioLine, RelayLine, Tell
+from hearthline_sim.lines import Caller, CuffLine, MeterLine, OnSent, RadioLine, RelayLine, Tell
 from hearthline_sim.local_mqtt import LocalMqtt
 from hearthline_sim.port import PtyPort
 from hearthline_sim.schedule import Call, HomeTime, next_measurement
@@ -42,15 +41,6 @@ DEFERRED_S = 0.25  # a wished call looks this often whether its pendant is free
 
 def signal_topic(gateway: str) -> str:
     return f"hearthline/home/{gateway}/signal"
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Something with buttons: what each role's button is called, and how to press it."""
-
-    device: str
-    buttons: dict[ButtonRole, str]
-    send: Callable[[str, OnSent], None]
 
 
 class Home:
@@ -66,26 +56,26 @@ class Home:
         self._time = HomeTime.starting(time.time_ns(), config.speed)
         self._elder = Elder(ledger, config.patience_s)
         self._wished = 0
-        self._greetings: list[Callable[[], Iterable[Publish]]] = []
+        self._announcements: list[Callable[[], Iterable[Publish]]] = []
         self._closers: list[Callable[[], None]] = []
         self.ports: dict[str, PtyPort] = {}
         self._siren = ZigbeeSiren(config.siren.name) if config.siren else None
         try:
             self._agenda = Agenda("elder", failed)
             self._closers.append(self._agenda.stop)
-            self._mqtt = self._connect()
-            self._closers.append(self._mqtt.close)
             self.pendants = self._make_pendants()
             self.sos = [self._make_sos(button) for button in config.sos]
             self._cuff = self._make_cuff()
             self._make_meter_and_relay()
+            self._plugs = [self._make_plug(plug.id) for plug in config.plugs]
+            self._mqtt = self._connect()
+            self._closers.append(self._mqtt.close)
         except BaseException:
             self.close()
             raise
         self.callers = [*self.pendants, *self.sos]
         self._by_device = {caller.device: caller for caller in self.callers}
-        for plug in config.plugs:
-            self._start_plug(plug.id)
+        self._agenda.after(config.plug_interval_s, self._report_plugs)
         self._agenda.after(TICK_S, self._tick)
 
     def wait_connected(self, seconds: float) -> bool:
@@ -171,7 +161,7 @@ class Home:
             last_seen=config.last_seen,
             retain=config.retain,
         )
-        self._greetings.append(lambda: button.announce(time.time_ns()))
+        self._announcements.append(lambda: button.announce(time.time_ns()))
         actions = {ButtonRole.EMERGENCY: config.emergency, ButtonRole.SERVICE: config.service}
         return Caller(button.device, actions, partial(self._press_zigbee, button))
 
@@ -206,16 +196,14 @@ class Home:
         if (relay := self._config.relay) is not None:
             self._add_port(relay.name, RelayLine(relay, partial(self._output_changed, "relay")))
 
-    def _start_plug(self, plug_id: str) -> None:
+    def _make_plug(self, plug_id: str) -> ShellyPlug:
         curve = LoadCurve(self._seed, television_only=True)
-        plug = ShellyPlug(
+        return ShellyPlug(
             plug_id,
             self._rng(plug_id),
             lambda wall_ns: curve.power_w(self._time.second(wall_ns)),
             lambda wall_ns: curve.energy_wh(self._time.second(wall_ns)),
         )
-        self._greetings.append(lambda: (plug.online(),))
-        self._agenda.after(0, partial(self._report_plug, plug))
 
     # --- living, on the elder's agenda ------------------------------------------------------------------------
 
@@ -242,8 +230,11 @@ class Home:
 
     def _greet(self) -> None:
         """The broker is there (again): buttons announce themselves, plugs say that they are online."""
-        for greeting in self._greetings:
-            self._publish_later(greeting())
+        for announce in self._announcements:
+            self._publish_later(announce())
+        for plug in self._plugs:
+            self._publish_later((plug.online(),))
+            self._report_plug(plug)
 
     def _tick(self) -> None:
         now_ns = time.time_ns()
@@ -265,7 +256,11 @@ class Home:
                 self._ledger.reading(SentReading(plug.device, quantity, value, wall_ns))
 
         self._mqtt.publish(status.message, acknowledged)
-        self._agenda.after(self._config.plug_interval_s, partial(self._report_plug, plug))
+
+    def _report_plugs(self) -> None:
+        for plug in self._plugs:
+            self._report_plug(plug)
+        self._agenda.after(self._config.plug_interval_s, self._report_plugs)
 
     # --- being told, from other threads -----------------------------------------------------------------------
 

@@ -10,10 +10,10 @@ One JSON object a line, appended and flushed at once:
     {"kind":"reading",  "device", "quantity", "value", "sent_wall_ns"}
     {"kind":"output",   "device", "on", "mode", "wall_ns"}            siren or relay
 
-Presses count from 1 for each device, across restarts on the same file. `heard` false: no process had the
-port open, or the broker was away: the press is lost.
-A line that a killed process left unfinished is ignored and cut off by the next writer. The first
-"received" and the first "accepted" of a press stand; a second event for one press is a line of its own.
+Presses count from 1 for each device, across restarts on the same file. `heard` false: the press is lost, because no
+process had the port open or the broker was away. A line that a killed process left unfinished is ignored and cut off
+by the next writer. The first "received" and the first "accepted" of a press stand; a second event for one press is a
+line of its own.
 """
 
 from __future__ import annotations

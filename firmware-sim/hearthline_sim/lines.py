@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Protocol
 
+from hearthline.model import ButtonRole
 from hearthline_sim.agenda import Agenda
 from hearthline_sim.devices import dlt645_meter
 from hearthline_sim.devices.dlt645_meter import Dlt645Meter, MeterState
@@ -34,6 +36,15 @@ class Tell(Protocol):
     """Where happenings go: a kind and its facts."""
 
     def __call__(self, kind: str, **facts: object) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Something with buttons: what each role's button is called, and how to press it."""
+
+    device: str
+    buttons: dict[ButtonRole, str]
+    send: Callable[[str, OnSent], None]
 
 
 class RadioLine:

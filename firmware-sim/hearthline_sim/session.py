@@ -20,9 +20,10 @@ from types import FrameType
 import msgspec
 
 from hearthline.model import ButtonRole
-from hearthline_sim.home import Caller, Home
+from hearthline_sim.home import Home
 from hearthline_sim.home_config import HomeConfig
 from hearthline_sim.ledger import Ledger
+from hearthline_sim.lines import Caller
 from hearthline_sim.schedule import Call, plan_calls
 
 _CONNECT_S = 5.0  # how long "ready" waits for the local broker

@@ -291,3 +291,18 @@ def test_wrong_use_ends_with_code_two(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=WAIT_S, check=False)
     assert done.returncode == 2
     assert "no such configuration file" in done.stderr
+
+
+def test_a_zigbee_press_is_lost_while_the_broker_is_away_and_pressed_again(tmp_path: Path, log: Log) -> None:
+    with mosquitto(tmp_path) as broker:
+        path = tmp_path / "home.toml"
+        path.write_text(HOME.format(port=broker.port))
+        home = Home(load_home(path), 1, Ledger(), log, lambda: log("failed"))
+        assert home.wait_connected(WAIT_S)
+        broker.kill()
+        log.wait("mqtt", connected=False)
+        home.call(home.sos[0], ButtonRole.EMERGENCY)
+        log.wait("press", device="z2m:SOS Bad", ordinal=1, heard=False)
+        broker.start()
+        assert log.wait("press", device="z2m:SOS Bad", heard=True)["again_of"] == 1
+        home.close()
