@@ -119,7 +119,9 @@ class Agent:
     def _add_mqtt_driver(self, driver: MqttDriver) -> None:
         config = self._config.local_mqtt
         assert config is not None
-        decoder = driver.open_session(config.options.get(driver.name, {}))
+        options = config.options.get(driver.name, {})
+        driver = driver.configured(options)
+        decoder = driver.open_session(options)
         name = driver.name
 
         def forget() -> None:

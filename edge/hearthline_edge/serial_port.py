@@ -78,10 +78,7 @@ class SerialPort(asyncio.Protocol):
         self._ask()
 
     def data_received(self, data: bytes) -> None:
-        now = self._clock.now()
-        items = list(self._session.receive(data, now))
-        if items:
-            self._on_items(items, now)
+        self._receive(data)
         self._ask()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -92,6 +89,16 @@ class SerialPort(asyncio.Protocol):
 
     # ---
 
+    def _receive(self, data: bytes) -> None:
+        now = self._clock.now()
+        items = list(self._session.receive(data, now))
+        if items:
+            self._on_items(items, now)
+
+    def _time_passed(self) -> None:
+        self._receive(b"")  # a frame behind a false start mark must not wait for the next bytes
+        self._ask()
+
     def _ask(self) -> None:
         self._stop_asking()
         if self._transport is None:
@@ -99,7 +106,7 @@ class SerialPort(asyncio.Protocol):
         request, wait_s = self._session.next_request(self._clock.now())
         if request:
             self._transport.write(request)
-        self._request = asyncio.get_running_loop().call_later(max(wait_s, 0.01), self._ask)
+        self._request = asyncio.get_running_loop().call_later(max(wait_s, 0.01), self._time_passed)
 
     def _stop_asking(self) -> None:
         if self._request is not None:
