@@ -1,0 +1,213 @@
+"""Reading alerts and events out of the database, with names for staff, and the timeline of an alert."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, select
+
+from hearthline.clock import NS, rfc3339
+from hearthline_cloud.alerts.lifecycle import State, allowed
+from hearthline_cloud.api.model import Alert, AlertDetail, Event, Hop
+from hearthline_cloud.desk import NotFoundError
+from hearthline_cloud.schema import alert, command, device, event, home, journal, resident
+
+_ALERTS: Select[Any] = (
+    select(
+        alert,
+        home.c.name.label("home_name"),
+        home.c.address,
+        resident.c.name.label("resident_name"),
+        device.c.name.label("device_name"),
+        device.c.room,
+        device.c.registered,
+    )
+    .outerjoin(home, home.c.id == alert.c.home_id)
+    .outerjoin(resident, resident.c.id == alert.c.resident_id)
+    .outerjoin(device, and_(device.c.gateway_id == alert.c.gateway_id, device.c.id == alert.c.device_id))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFilter:
+    """Which alerts: `states` empty means every state; `before` an id, for paging to older ones."""
+
+    states: tuple[State, ...] = ()
+    kind: str | None = None
+    home: str | None = None
+    before: int | None = None
+    limit: int = 100
+
+
+def list_alerts(connection: Connection, wanted: AlertFilter) -> list[Alert]:
+    """The newest first."""
+    query = _ALERTS.order_by(alert.c.id.desc()).limit(wanted.limit)
+    if wanted.states:
+        query = query.where(alert.c.state.in_([state.value for state in wanted.states]))
+    if wanted.kind is not None:
+        query = query.where(alert.c.kind == wanted.kind)
+    if wanted.home is not None:
+        query = query.where(alert.c.home_id == wanted.home)
+    if wanted.before is not None:
+        query = query.where(alert.c.id < wanted.before)
+    return [_alert(row) for row in connection.execute(query)]
+
+
+def alert_detail(connection: Connection, alert_id: int) -> AlertDetail:
+    """One alert with its events and its timeline. Raises NotFoundError."""
+    row = connection.execute(_ALERTS.where(alert.c.id == alert_id)).first()
+    if row is None:
+        raise NotFoundError(f"there is no alert {alert_id}")
+    events = connection.execute(select(event).where(event.c.alert_id == alert_id).order_by(event.c.id)).all()
+    return AlertDetail(
+        alert=_alert(row),
+        allowed=[action.value for action in allowed(State(row.state))],
+        events=[event_of(item) for item in events],
+        timeline=_timeline(connection, alert_id, events),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    type: str | None = None
+    gateway: str | None = None
+    device: str | None = None
+    after: int = 0
+    limit: int = 100
+
+
+def list_events(connection: Connection, wanted: EventFilter) -> list[Event]:
+    """In the order of their commits."""
+    query = select(event).where(event.c.id > wanted.after).order_by(event.c.id).limit(wanted.limit)
+    if wanted.type is not None:
+        query = query.where(event.c.type == wanted.type)
+    if wanted.gateway is not None:
+        query = query.where(event.c.gateway_id == wanted.gateway)
+    if wanted.device is not None:
+        query = query.where(event.c.device_id == wanted.device)
+    return [event_of(row) for row in connection.execute(query)]
+
+
+def event_of(row: Row[Any]) -> Event:
+    data = row.data if isinstance(row.data, dict) else {"value": row.data}
+    ordinal = data.get("ordinal")
+    return Event(
+        id=row.id,
+        gateway=row.gateway_id,
+        device=row.device_id,
+        event_id=row.event_id,
+        type=row.type,
+        occurred=rfc3339(row.occurred_ns),
+        time_quality=row.time_quality,
+        received=rfc3339(row.received_ns),
+        outbox=row.outbox,
+        seq=row.seq,
+        ordinal=ordinal if isinstance(ordinal, int) else None,
+        suspect=row.suspect,
+        resident=row.resident_id,
+        alert_id=row.alert_id,
+        data=data,
+    )
+
+
+def time_or_none(at_ns: int | None) -> str | None:
+    return None if at_ns is None else rfc3339(at_ns)
+
+
+def _alert(row: Row[Any]) -> Alert:
+    return Alert(
+        id=row.id,
+        kind=row.kind,
+        state=row.state,
+        home=row.home_id,
+        home_name=row.home_name,
+        address=row.address,
+        resident=row.resident_id,
+        resident_name=row.resident_name,
+        gateway=row.gateway_id,
+        device=row.device_id,
+        device_name=row.device_name,
+        room=row.room,
+        device_registered=bool(row.registered),
+        presses=row.presses,
+        certainty=row.certainty,
+        raised=rfc3339(row.raised_ns),
+        last_press=time_or_none(row.last_press_ns),
+        acknowledged_by=row.acknowledged_by,
+        acknowledged=time_or_none(row.acknowledged_ns),
+        attending=time_or_none(row.attending_ns),
+        resolved_by=row.resolved_by,
+        resolved=time_or_none(row.resolved_ns),
+        outcome=row.outcome,
+        version=row.version,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Station:
+    at_ns: int
+    kind: str
+    actor: str = ""
+    event_id: str | None = None
+    detail: dict[str, Any] | None = None
+    not_after_ns: int | None = None  # a press comes before its receipt, whatever the two clocks say
+
+    @property
+    def order_ns(self) -> int:
+        return self.at_ns if self.not_after_ns is None else min(self.at_ns, self.not_after_ns)
+
+
+def _timeline(connection: Connection, alert_id: int, events: Sequence[Row[Any]]) -> list[Hop]:
+    """Every press on its way, what people did, and what the home was told; in the order of their times."""
+    stations: list[_Station] = []
+    for row in events:
+        where = {"gateway": row.gateway_id, "device": row.device_id}
+        pressed = {**where, "time_quality": row.time_quality}
+        stations.append(_Station(row.occurred_ns, "pressed", row.device_id, row.event_id, pressed, row.received_ns))
+        stations.append(_Station(row.received_ns, "received", row.gateway_id, row.event_id, where))
+    ids = {row.id: row.event_id for row in events}
+    rows = connection.execute(select(journal).where(journal.c.alert_id == alert_id).order_by(journal.c.id)).all()
+    for row in rows:
+        stations.append(_Station(row.at_ns, row.kind, row.actor, ids.get(row.event_key), row.detail))
+    stations += _told(connection, events)
+    stations.sort(key=lambda station: station.order_ns)
+    return _hops(stations)
+
+
+def _told(connection: Connection, events: Sequence[Row[Any]]) -> list[_Station]:
+    """When the home was sent "a person has accepted", and when its gateway answered."""
+    presses = {(row.gateway_id, row.event_id) for row in events}
+    if not presses:
+        return []
+    since = min(row.received_ns for row in events)
+    query = select(command).where(
+        command.c.gateway_id.in_(sorted({gateway for gateway, _ in presses})), command.c.created_ns >= since
+    )
+    stations: list[_Station] = []
+    for row in connection.execute(query):
+        about = row.body.get("event")
+        if (row.gateway_id, about) in presses and row.answered_ns is not None:
+            detail = {"gateway": row.gateway_id, "result": row.result}
+            stations.append(_Station(row.answered_ns, "home-told", row.gateway_id, about, detail))
+    return stations
+
+
+def _hops(stations: list[_Station]) -> list[Hop]:
+    hops: list[Hop] = []
+    previous_ns = first_ns = stations[0].at_ns if stations else 0
+    for station in stations:
+        hops.append(
+            Hop(
+                at=rfc3339(station.at_ns),
+                kind=station.kind,
+                actor=station.actor,
+                event_id=station.event_id,
+                detail=station.detail or {},
+                since_first_s=(station.at_ns - first_ns) / NS,
+                since_previous_s=(station.at_ns - previous_ns) / NS,
+            )
+        )
+        previous_ns = station.at_ns
+    return hops

@@ -1,0 +1,93 @@
+"""Every error as `{"error": {"code", "message"}}`. A message names what the caller can mend and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, RedirectResponse, Response
+
+from hearthline.clock import rfc3339
+from hearthline.errors import LinkError, RefusedError
+from hearthline.log import Log
+from hearthline_cloud.desk import ConflictError, NotFoundError
+from hearthline_cloud.people import LoginError, ThrottledError
+
+_log = Log("hearthline.web")
+
+_CODES = {
+    400: "bad-request",
+    401: "not-logged-in",
+    403: "forbidden",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    503: "not-available",
+}
+
+
+def error_response(status: int, code: str, message: str, **facts: Any) -> JSONResponse:
+    return JSONResponse({"error": {"code": code, "message": message, **facts}}, status)
+
+
+def install_error_handlers(app: FastAPI) -> None:
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(RefusedError, _refused)
+    app.add_exception_handler(LinkError, _store_away)
+    app.add_exception_handler(OperationalError, _database_away)
+    app.add_exception_handler(PoolTimeoutError, _database_away)
+    app.add_exception_handler(Exception, _bug)
+
+
+def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse("/login", 303)
+    return error_response(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail))
+
+
+def _validation(request: Request, error: Exception) -> Response:
+    """Names the fields and what is wrong with them; never repeats what was sent."""
+    assert isinstance(error, RequestValidationError)
+    wrong = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
+    return error_response(422, "invalid", "; ".join(wrong[:5]))
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    match error:
+        case ConflictError():
+            return error_response(409, "conflict", str(error), **_who_was_first(error))
+        case NotFoundError():
+            return error_response(404, "not-found", str(error))
+        case ThrottledError():
+            return error_response(429, "too-many-attempts", str(error))
+        case LoginError():
+            return error_response(401, "wrong-login", str(error))
+    return error_response(422, "refused", str(error))
+
+
+def _who_was_first(error: ConflictError) -> dict[str, Any]:
+    facts: dict[str, Any] = {"version": error.version, "first": None}
+    if error.first is not None:
+        first = error.first
+        facts["first"] = {"by": first.actor, "state": first.state, "at": rfc3339(first.at_ns)}
+    return facts
+
+
+def _store_away(request: Request, error: Exception) -> Response:
+    _log.warning("the time-series store did not answer", path=request.url.path, error=str(error))
+    return error_response(503, "store-away", "the time-series store does not answer now; alerts are not affected")
+
+
+def _database_away(request: Request, error: Exception) -> Response:
+    _log.error("the database did not answer", path=request.url.path, kind=type(error).__name__)
+    return error_response(503, "database-away", "the database does not answer now; try again")
+
+
+def _bug(request: Request, error: Exception) -> Response:
+    return error_response(500, "internal", "something went wrong here; it has been logged")

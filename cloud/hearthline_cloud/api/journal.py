@@ -1,0 +1,124 @@
+"""The journal as messages of the live stream: what happened, to which alert and by which event, without names.
+
+Ids are read in the order of commits: SQLite's writers are serial. A database whose writers are not must hold back
+ids until every smaller one is settled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, and_, func, select
+
+from hearthline.clock import rfc3339
+from hearthline_cloud.schema import alert, device, event, home, journal
+
+Frame = tuple[int, bytes]
+"""A journal id and its message, ready for the wire."""
+
+PAGE = 500
+_encode = msgspec.json.Encoder(enc_hook=str).encode
+
+_QUERY: Select[Any] = (
+    select(
+        journal.c.id,
+        journal.c.at_ns,
+        journal.c.kind,
+        journal.c.actor,
+        journal.c.detail,
+        journal.c.alert_id,
+        alert.c.kind.label("alert_kind"),
+        alert.c.state,
+        alert.c.presses,
+        alert.c.certainty,
+        alert.c.raised_ns,
+        alert.c.last_press_ns,
+        alert.c.acknowledged_by,
+        alert.c.version,
+        alert.c.home_id,
+        alert.c.gateway_id.label("alert_gateway"),
+        alert.c.device_id.label("alert_device"),
+        home.c.name.label("home_name"),
+        device.c.room,
+        device.c.name.label("device_name"),
+        event.c.id.label("event_key"),
+        event.c.event_id,
+        event.c.type,
+        event.c.device_id,
+        event.c.gateway_id,
+        event.c.occurred_ns,
+        event.c.received_ns,
+        event.c.data,
+    )
+    .select_from(journal)
+    .outerjoin(alert, alert.c.id == journal.c.alert_id)
+    .outerjoin(event, event.c.id == journal.c.event_key)
+    .outerjoin(home, home.c.id == alert.c.home_id)
+    .outerjoin(device, and_(device.c.gateway_id == alert.c.gateway_id, device.c.id == alert.c.device_id))
+    .order_by(journal.c.id)
+)
+
+
+def last_id(connection: Connection) -> int:
+    return connection.execute(select(func.max(journal.c.id))).scalar() or 0
+
+
+def frames_after(connection: Connection, after: int, up_to: int | None = None) -> list[Frame]:
+    """The messages of the next journal rows after `after`, at most a page of them, none after `up_to`."""
+    query = _QUERY.where(journal.c.id > after)
+    if up_to is not None:
+        query = query.where(journal.c.id <= up_to)
+    return [(row.id, _message(row)) for row in connection.execute(query.limit(PAGE))]
+
+
+def server_event(name: str, data: dict[str, Any], key: int | None = None) -> bytes:
+    """One server-sent event; JSON has no line breaks, so one data line is enough."""
+    head = f"id: {key}\n" if key is not None else ""
+    return b"%sevent: %s\ndata: %s\n\n" % (head.encode(), name.encode(), _encode(data))
+
+
+def _message(row: Row[Any]) -> bytes:
+    data = {
+        "journal": row.id,
+        "kind": row.kind,
+        "at": rfc3339(row.at_ns),
+        "actor": row.actor,
+        "alert": _alert(row) if row.alert_id is not None else None,
+        "event": _event(row) if row.event_key is not None else None,
+        "detail": {} if row.kind == "note" else row.detail,  # a note's words are read on the alert's own page
+    }
+    return server_event("journal", data, row.id)
+
+
+def _alert(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.alert_id,
+        "kind": row.alert_kind,
+        "state": row.state,
+        "presses": row.presses,
+        "certainty": row.certainty,
+        "raised": rfc3339(row.raised_ns),
+        "last_press": None if row.last_press_ns is None else rfc3339(row.last_press_ns),
+        "acknowledged_by": row.acknowledged_by,
+        "home": row.home_id,
+        "home_name": row.home_name,
+        "room": row.room,
+        "gateway": row.alert_gateway,
+        "device": row.alert_device,
+        "device_name": row.device_name,
+        "version": row.version,
+    }
+
+
+def _event(row: Row[Any]) -> dict[str, Any]:
+    return {
+        "id": row.event_key,
+        "event_id": row.event_id,
+        "type": row.type,
+        "gateway": row.gateway_id,
+        "device": row.device_id,
+        "ordinal": row.data.get("ordinal") if isinstance(row.data, dict) else None,
+        "occurred": rfc3339(row.occurred_ns),
+        "received": rfc3339(row.received_ns),
+    }

@@ -1,0 +1,293 @@
+"""What the API answers, as explicit types: whoever adds personal data to an answer has to write it down here.
+
+Times are RFC 3339 in UTC. A gateway's own time carries its quality; everything else is by the cloud's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorBody:
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """What every refusal looks like; a conflict adds `first` (who was first) and `version`."""
+
+    error: ErrorBody
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """`token` opens the session as `Authorization: Bearer …`; it is told this once."""
+
+    token: str
+    staff: str
+    role: str
+    expires: Time
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """An alert as the list shows it. `version` goes back with an action, so that two operators do not collide."""
+
+    id: int
+    kind: str
+    state: str
+    home: str | None
+    home_name: str | None
+    address: str | None
+    resident: str | None
+    resident_name: str | None
+    gateway: str
+    device: str
+    device_name: str | None
+    room: str | None
+    device_registered: bool
+    presses: int
+    certainty: str
+    raised: Time
+    last_press: Time | None
+    acknowledged_by: str | None
+    acknowledged: Time | None
+    attending: Time | None
+    resolved_by: str | None
+    resolved: Time | None
+    outcome: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alerts:
+    """`next`: give it as `before` for the page of older alerts."""
+
+    alerts: list[Alert]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event of a gateway as it was kept. `id` is the cursor; `ordinal` the press count that a driver gives."""
+
+    id: int
+    gateway: str
+    device: str
+    event_id: str
+    type: str
+    occurred: Time
+    time_quality: str
+    received: Time
+    outbox: str
+    seq: int
+    ordinal: int | None
+    suspect: str
+    resident: str | None
+    alert_id: int | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """`next`: give it as `after`; None when nothing was left."""
+
+    events: list[Event]
+    next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One station of an alert's way: pressed (edge), received (cloud), raised, acknowledged, …, home-told.
+
+    `since_first_s` and `since_previous_s` compare clocks of two machines until the press is received.
+    """
+
+    at: Time
+    kind: str
+    actor: str
+    event_id: str | None
+    detail: dict[str, Any]
+    since_first_s: float
+    since_previous_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AlertDetail:
+    alert: Alert
+    allowed: list[str]
+    events: list[Event]
+    timeline: list[Hop]
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    id: int
+    state: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneDepth:
+    """How many records wait in a gateway's lane, how old the oldest is, and for how long there is room."""
+
+    depth: int | None
+    oldest_s: float | None
+    room_h: float | None
+    dropped: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """`state`: online, offline, silent or unknown; `clock` is synced or free (running without NTP)."""
+
+    id: str
+    registered: bool
+    home: str | None
+    home_name: str | None
+    state: str
+    last_seen: Time | None
+    version: str | None
+    clock: str | None
+    event_lane: LaneDepth | None
+    telemetry_lane: LaneDepth | None
+    faults: list[str]
+    refusals: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    gateway: str
+    id: str
+    registered: bool
+    name: str
+    room: str
+    home: str | None
+    resident: str | None
+    user_number: int | None
+    last_seen: Time | None
+    last_note: str
+
+
+@dataclass(frozen=True, slots=True)
+class HomeResident:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    id: str
+    name: str
+    address: str
+    community: str
+    community_name: str
+    residents: list[HomeResident]
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    name: str
+    relation: str
+    phone: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResidentCard:
+    """Everything a helper needs about a person. Every look at it is recorded."""
+
+    id: str
+    name: str
+    birth_year: int | None
+    phone: str
+    illnesses: str
+    notes: str
+    contacts: list[Contact]
+    home: str
+    home_name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class VitalValue:
+    quantity: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Vital:
+    """One measurement. `data` is what the device said besides, e.g. its status bits."""
+
+    id: int
+    occurred: Time
+    time_quality: str
+    gateway: str
+    device: str
+    values: list[VitalValue]
+    suspect: str
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEnergy:
+    gateway: str
+    device: str
+    kwh: float
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """Energy taken from the grid by a home on one day. Steps back of a meter (a new meter) count as nothing."""
+
+    home: str
+    day: str
+    kwh: float | None
+    devices: list[DeviceEnergy]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleAnswer:
+    at: Time
+    value: float
+    home: str
+    gateway: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    quantity: str
+    unit: str
+    samples: list[SampleAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptAside:
+    """How many payloads could not be read and were kept, for each reason."""
+
+    reason: str
+    count: int
+    last: Time
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    id: int
+    at: Time
+    staff: str
+    action: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    ready: bool
+    parts: dict[str, str]

@@ -1,0 +1,42 @@
+"""What the endpoints work with, hung on the application once at its making."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from hearthline_cloud.api.follow import Follower
+from hearthline_cloud.api.ready import Readiness
+from hearthline_cloud.config import CloudConfig
+from hearthline_cloud.database import Database
+from hearthline_cloud.desk import Desk
+from hearthline_cloud.people import People
+from hearthline_cloud.store import Store
+from hearthline_cloud.wake import Waker
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    config: CloudConfig
+    database: Database
+    store: Store
+    people: People
+    desk: Desk
+    waker: Waker
+    follower: Follower
+    readiness: Readiness
+    started_ns: int
+
+    @staticmethod
+    def now_ns() -> int:
+        """The cloud's clock, by which every timer of the desk runs."""
+        return time.time_ns()
+
+
+def parts_of(request: Request) -> Parts:
+    """The parts of the application that serves this request."""
+    parts = request.app.state.parts
+    assert isinstance(parts, Parts)
+    return parts

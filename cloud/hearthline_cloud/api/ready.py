@@ -1,0 +1,73 @@
+"""Whether this center can do its work now: a real write, a fresh ingester, its broker and its store, the desk.
+
+Many probes at once share one look. A part is `ok`, or says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from hearthline.clock import NS
+from hearthline_cloud.database import Database
+from hearthline_cloud.desk import beat
+from hearthline_cloud.schema import heartbeat
+
+INGEST_FRESH_S = 5
+DESK_FRESH_S = 30
+_PROBE_TIMEOUT_S = 2.0
+
+Parts = dict[str, str]
+
+
+class Readiness:
+    """Answers `/readyz`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._look: asyncio.Task[Parts] | None = None
+
+    async def parts(self) -> Parts:
+        """Part -> `ok` or what is wrong. Waits for the database at most two seconds."""
+        if self._look is None or self._look.done():
+            self._look = asyncio.create_task(asyncio.to_thread(_probe, self._database, time.time_ns()))
+        try:
+            async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                return await asyncio.shield(self._look)
+        except TimeoutError:
+            return {"database": "does not answer"}
+
+
+def ingest_state(database: Database, now_ns: int) -> dict[str, bool]:
+    """Whether the ingester is alive, and sees its broker and its store."""
+    with database.reading() as connection:
+        row = connection.execute(select(heartbeat).where(heartbeat.c.role == "ingest")).first()
+    alive = row is not None and now_ns - row.at_ns < INGEST_FRESH_S * NS
+    detail: dict[str, Any] = row.detail if row is not None and alive else {}
+    return {"ingest": alive, "broker": detail.get("broker") is True, "store": detail.get("store") is True}
+
+
+def _probe(database: Database, now_ns: int) -> Parts:
+    try:
+        with database.transaction() as connection:
+            beat(connection, "web", now_ns, {})
+        state = ingest_state(database, now_ns)
+        desk_at = _desk_beat(database)
+    except SQLAlchemyError:
+        return {"database": "cannot be written"}
+    parts = {"database": "ok", "ingest": "ok" if state["ingest"] else "not heard for 5 s"}
+    for name in ("broker", "store"):
+        parts[name] = "ok" if state[name] else ("away" if state["ingest"] else "unknown")
+    if desk_at is not None:  # a center may run without the role, but not lose it
+        parts["desk"] = "ok" if now_ns - desk_at < DESK_FRESH_S * NS else "not heard for 30 s"
+    return parts
+
+
+def _desk_beat(database: Database) -> int | None:
+    with database.reading() as connection:
+        at_ns: int | None = connection.execute(select(heartbeat.c.at_ns).where(heartbeat.c.role == "desk")).scalar()
+    return at_ns

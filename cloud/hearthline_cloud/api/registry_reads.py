@@ -1,0 +1,169 @@
+"""Reading the registry: gateways with their state, homes, devices, a resident's card and vital signs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, select
+
+from hearthline.model import VITAL_UNITS, EventType
+from hearthline_cloud.alerts.supervision import is_silent
+from hearthline_cloud.api.alert_reads import event_of, time_or_none
+from hearthline_cloud.api.model import (
+    AuditEntry,
+    Contact,
+    Device,
+    Gateway,
+    Home,
+    HomeResident,
+    KeptAside,
+    LaneDepth,
+    ResidentCard,
+    Vital,
+    VitalValue,
+)
+from hearthline_cloud.desk import NotFoundError
+from hearthline_cloud.schema import audit, community, device, event, gateway, home, kept_aside, resident
+
+
+def list_gateways(connection: Connection, now_ns: int, watching_since_ns: int) -> list[Gateway]:
+    query = select(gateway, home.c.name.label("home_name")).outerjoin(home, home.c.id == gateway.c.home_id)
+    rows = connection.execute(query.order_by(gateway.c.home_id.is_(None), home.c.name, gateway.c.id))
+    return [_gateway(row, now_ns, watching_since_ns) for row in rows]
+
+
+def list_devices(connection: Connection) -> list[Device]:
+    """What was never registered comes first: somebody has to look at it."""
+    query = select(device, gateway.c.home_id).join(gateway, gateway.c.id == device.c.gateway_id)
+    rows = connection.execute(query.order_by(device.c.registered, device.c.gateway_id, device.c.id))
+    return [
+        Device(
+            gateway=row.gateway_id,
+            id=row.id,
+            registered=bool(row.registered),
+            name=row.name,
+            room=row.room,
+            home=row.home_id,
+            resident=row.resident_id,
+            user_number=row.user_number,
+            last_seen=time_or_none(row.last_seen_ns),
+            last_note=row.last_note,
+        )
+        for row in rows
+    ]
+
+
+def list_homes(connection: Connection) -> list[Home]:
+    people: dict[str, list[HomeResident]] = {}
+    for row in connection.execute(select(resident.c.id, resident.c.name, resident.c.home_id).order_by(resident.c.id)):
+        people.setdefault(row.home_id, []).append(HomeResident(row.id, row.name))
+    query = select(home, community.c.name.label("community_name")).join(community).order_by(home.c.name, home.c.id)
+    return [
+        Home(row.id, row.name, row.address, row.community_id, row.community_name, people.get(row.id, []))
+        for row in connection.execute(query)
+    ]
+
+
+def resident_card(connection: Connection, resident_id: str, staff: str, now_ns: int) -> ResidentCard:
+    """The card, and the trace of who looked at it, in one transaction. Raises NotFoundError."""
+    query = select(resident, home.c.name.label("home_name"), home.c.address).join(home)
+    row = connection.execute(query.where(resident.c.id == resident_id)).first()
+    if row is None:
+        raise NotFoundError("there is no such resident")
+    connection.execute(insert(audit).values(at_ns=now_ns, staff_name=staff, action="card", subject=resident_id))
+    return ResidentCard(
+        id=row.id,
+        name=row.name,
+        birth_year=row.birth_year,
+        phone=row.phone,
+        illnesses=row.illnesses,
+        notes=row.notes,
+        contacts=[_contact(item) for item in row.contacts if isinstance(item, dict)],
+        home=row.home_id,
+        home_name=row.home_name,
+        address=row.address,
+    )
+
+
+def list_vitals(connection: Connection, resident_id: str, limit: int) -> list[Vital]:
+    """The newest first. Raises NotFoundError."""
+    if connection.execute(select(resident.c.id).where(resident.c.id == resident_id)).first() is None:
+        raise NotFoundError("there is no such resident")
+    query = (
+        select(event)
+        .where(event.c.resident_id == resident_id, event.c.type == EventType.VITAL)
+        .order_by(event.c.occurred_ns.desc())
+        .limit(limit)
+    )
+    return [_vital(row) for row in connection.execute(query)]
+
+
+def list_kept_aside(connection: Connection) -> list[KeptAside]:
+    query = select(kept_aside.c.reason, func.count().label("count"), func.max(kept_aside.c.received_ns).label("last"))
+    rows = connection.execute(query.group_by(kept_aside.c.reason).order_by(func.count().desc()).limit(100))
+    return [KeptAside(row.reason, row[1], time_or_none(row.last) or "") for row in rows]
+
+
+def list_audit(connection: Connection, before: int | None, limit: int) -> list[AuditEntry]:
+    query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(audit.c.id < before)
+    return [
+        AuditEntry(row.id, time_or_none(row.at_ns) or "", row.staff_name, row.action, row.subject)
+        for row in connection.execute(query)
+    ]
+
+
+def _gateway(row: Row[Any], now_ns: int, watching_since_ns: int) -> Gateway:
+    status: dict[str, Any] = row.status if isinstance(row.status, dict) else {}
+    heard = row.last_seen_ns is not None
+    silent = heard and is_silent(row.state, row.last_seen_ns, watching_since_ns, now_ns)
+    refusals = status.get("refusals")
+    return Gateway(
+        id=row.id,
+        registered=row.home_id is not None,
+        home=row.home_id,
+        home_name=row.home_name,
+        state="silent" if silent else (row.state if heard else "unknown"),
+        last_seen=time_or_none(row.last_seen_ns),
+        version=_text(status.get("version")),
+        clock=_text(status.get("clock")),
+        event_lane=_lane(status.get("event")),
+        telemetry_lane=_lane(status.get("telemetry")),
+        faults=[str(fault) for fault in status.get("faults") or []],
+        refusals={str(name): int(count) for name, count in refusals.items()} if isinstance(refusals, dict) else {},
+    )
+
+
+def _lane(raw: object) -> LaneDepth | None:
+    if not isinstance(raw, dict):
+        return None
+    return LaneDepth(raw.get("depth"), raw.get("oldest_s"), raw.get("room_h"), raw.get("dropped"))
+
+
+def _text(raw: object) -> str | None:
+    return str(raw) if raw else None
+
+
+def _contact(raw: dict[str, Any]) -> Contact:
+    return Contact(str(raw.get("name", "")), str(raw.get("relation", "")), str(raw.get("phone", "")))
+
+
+def _vital(row: Row[Any]) -> Vital:
+    seen = event_of(row)
+    values = [
+        VitalValue(quantity, float(seen.data[quantity]), unit)
+        for quantity, unit in VITAL_UNITS.items()
+        if isinstance(seen.data.get(quantity), int | float)
+    ]
+    rest = {name: value for name, value in seen.data.items() if name not in VITAL_UNITS}
+    return Vital(
+        id=seen.id,
+        occurred=seen.occurred,
+        time_quality=seen.time_quality,
+        gateway=seen.gateway,
+        device=seen.device,
+        values=values,
+        suspect=seen.suspect,
+        data=rest,
+    )

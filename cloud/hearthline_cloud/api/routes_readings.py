@@ -1,0 +1,109 @@
+"""Time series out of the store: a home's energy of a day, and readings in general."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, HTTPException, Path, Query
+
+from hearthline.clock import NS, parse_rfc3339, rfc3339
+from hearthline.model import TELEMETRY_UNITS, VITAL_UNITS
+from hearthline_cloud.api.access import PartsOf, Staff
+from hearthline_cloud.api.model import DeviceEnergy, Energy, ErrorAnswer, Readings, SampleAnswer
+from hearthline_cloud.store import Sample, SeriesQuery, Store
+
+router = APIRouter(tags=["readings"], responses={503: {"model": ErrorAnswer, "description": "The store is away"}})
+
+_WINDOW_NS = 300 * NS
+_BEFORE_NS = 3600 * NS  # where the meter stood when the day began may have been read up to an hour earlier
+Id = Annotated[str, Path(max_length=64)]
+
+
+@router.get("/homes/{home_id}/energy", summary="Energy taken from the grid by a home on one day")
+def get_energy(
+    home_id: Id,
+    parts: PartsOf,
+    session: Staff,
+    day: Annotated[date | None, Query(description="default: today")] = None,
+    utc_offset_min: Annotated[int, Query(ge=-840, le=840, description="the viewer's time zone, e.g. 480")] = 0,
+) -> Energy:
+    """The day lasts from midnight to midnight in the given time zone. `kwh` is null without a reading."""
+    now = datetime.now(UTC) + timedelta(minutes=utc_offset_min)
+    day = day or now.date()
+    start = datetime(day.year, day.month, day.day, tzinfo=UTC) - timedelta(minutes=utc_offset_min)
+    return day_energy(parts.store, home_id, day.isoformat(), round(start.timestamp()) * NS)
+
+
+def day_energy(store: Store, home_id: str, day: str, start_ns: int) -> Energy:
+    """Sums the forward steps of each meter's reading. Raises LinkError."""
+    query = SeriesQuery(
+        "energy_import",
+        start_ns - _BEFORE_NS,
+        start_ns + 86_400 * NS,
+        limit=50_000,
+        home=home_id,
+        window_ns=_WINDOW_NS,
+        aggregate="last",
+    )
+    by_device: dict[tuple[str, str], list[Sample]] = {}
+    for sample in store.read(query):
+        by_device.setdefault((sample.tags.gateway, sample.tags.device), []).append(sample)
+    devices = [
+        DeviceEnergy(gateway, device, _steps(samples, start_ns))
+        for (gateway, device), samples in sorted(by_device.items())
+        if any(sample.time_ns >= start_ns for sample in samples)
+    ]
+    return Energy(home_id, day, round(sum(item.kwh for item in devices), 3) if devices else None, devices)
+
+
+def _steps(samples: list[Sample], start_ns: int) -> float:
+    before = [sample for sample in samples if sample.time_ns < start_ns][-1:]
+    counted = before + [sample for sample in samples if sample.time_ns >= start_ns]
+    steps = [max(after.value - first.value, 0.0) for first, after in pairwise(counted)]
+    return round(sum(steps), 3)
+
+
+@router.get("/readings", summary="Samples of one quantity")
+def get_readings(
+    parts: PartsOf,
+    session: Staff,
+    quantity: Annotated[str, Query(description="e.g. power, energy_import, battery", max_length=64)],
+    start: Annotated[str | None, Query(alias="from", description="RFC 3339; default: a day ago")] = None,
+    end: Annotated[str | None, Query(alias="to", description="RFC 3339, excluded; default: now")] = None,
+    home: str | None = None,
+    gateway: str | None = None,
+    device: str | None = None,
+    window_s: Annotated[int | None, Query(ge=1, le=31_536_000, description="one sample for each window")] = None,
+    aggregate: Literal["mean", "min", "max", "last", "sum", "spread"] = "mean",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+) -> Readings:
+    """In order of time; the newest `limit` of them."""
+    to_ns = _moment(end, "to") if end else parts.now_ns()
+    from_ns = _moment(start, "from") if start else to_ns - 86_400 * NS
+    query = SeriesQuery(
+        quantity,
+        from_ns,
+        to_ns,
+        limit=limit,
+        newest_first=True,
+        home=home,
+        gateway=gateway,
+        device=device,
+        window_ns=window_s * NS if window_s else None,
+        aggregate=aggregate if window_s else None,
+    )
+    unit = {**TELEMETRY_UNITS, **VITAL_UNITS}.get(quantity, "")
+    samples = [
+        SampleAnswer(rfc3339(item.time_ns), item.value, item.tags.home, item.tags.gateway, item.tags.device)
+        for item in reversed(parts.store.read(query))
+    ]
+    return Readings(quantity, unit, samples)
+
+
+def _moment(text: str, name: str) -> int:
+    try:
+        return parse_rfc3339(text)
+    except (ValueError, OverflowError):
+        raise HTTPException(400, f"{name} is not an RFC 3339 time with an offset") from None

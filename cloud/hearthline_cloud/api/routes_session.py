@@ -1,0 +1,41 @@
+"""Logging in and out, for people by cookie and for machines by bearer token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field
+
+from hearthline.clock import rfc3339
+from hearthline_cloud.api.access import PartsOf, Staff, check_origin, clear_cookie, client_address, set_cookie
+from hearthline_cloud.api.model import Login
+from hearthline_cloud.people import MAX_NAME, MAX_PASSWORD
+
+router = APIRouter(tags=["session"])
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    name: Annotated[str, Field(max_length=MAX_NAME)]
+    password: Annotated[str, Field(max_length=MAX_PASSWORD)]
+
+
+@router.post("/login", summary="Log in")
+def log_in(credentials: Credentials, request: Request, response: Response, parts: PartsOf) -> Login:
+    """Sets the session's cookie and tells its token. Ten attempts a minute for a name and an address."""
+    check_origin(request, needs_proof=False)
+    token, session = parts.people.log_in(
+        credentials.name, credentials.password, client_address(request), parts.now_ns()
+    )
+    set_cookie(response, parts, token)
+    return Login(token, session.staff, session.role.value, rfc3339(session.expires_ns))
+
+
+@router.post("/logout", status_code=204, summary="Log out")
+def log_out(response: Response, parts: PartsOf, session: Staff) -> None:
+    """Ends the session and its streams."""
+    parts.people.log_out(session.token_hash)
+    parts.follower.recheck_sessions()
+    clear_cookie(response, parts)

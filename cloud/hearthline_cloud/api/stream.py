@@ -1,0 +1,111 @@
+"""`GET /api/v1/stream`: the journal as server-sent events, resumed by `Last-Event-ID`, ended with its session."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Header, HTTPException, Query
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from hearthline_cloud.api.access import PartsOf, Staff
+from hearthline_cloud.api.follow import Follower, Listener
+
+router = APIRouter(tags=["stream"])
+
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # a reverse proxy must pass every message on at once
+]
+_HELLO = b"retry: 1000\n\n"
+_FAREWELL_S = 0.3
+
+
+class EventStream(Response):
+    """Sends the backlog after `after`, then what comes. asyncio sets TCP_NODELAY on every connection by itself."""
+
+    def __init__(self, follower: Follower, listener: Listener, after: int | None) -> None:
+        super().__init__(media_type="text/event-stream")
+        self._follower = follower
+        self._listener = listener
+        self._after = listener.cursor if after is None else min(after, listener.cursor)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tasks = [
+            asyncio.create_task(self._send(send)),
+            asyncio.create_task(_disconnected(receive)),
+            asyncio.create_task(_cut(self._listener)),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._follower.detach(self._listener)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if not tasks[0].cancelled():
+            tasks[0].result()  # the sender never ends by itself: this raises what ended it
+        if self._listener.cut.is_set():
+            await _farewell(send)
+
+    async def _send(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+        await _write(send, _HELLO)
+        after = self._after
+        while after < self._listener.cursor:
+            frames = await self._follower.backlog(after, self._listener.cursor)
+            if not frames:
+                break
+            await _write(send, b"".join(message for _, message in frames))
+            after = frames[-1][0]
+        while True:
+            await _write(send, await self._listener.queue.get())
+
+
+@router.get(
+    "/stream",
+    summary="The live journal",
+    response_class=Response,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Server-sent events without end"}},
+)
+async def stream(
+    parts: PartsOf,
+    session: Staff,
+    after: Annotated[int | None, Query(ge=0, description="resume after this journal id")] = None,
+    last_event_id: Annotated[str | None, Header(description="as browsers send it; wins over `after`")] = None,
+) -> Response:
+    """`event: journal` for each row of the journal (its id is the event's id) and `event: heartbeat` every 2 s.
+
+    A console that hears no heartbeat for 5 s is stale. The stream ends within a second of logout or loss of role,
+    and when the listener falls behind; whoever comes back with the last id misses nothing.
+    """
+    if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
+        after = int(last_event_id)
+    listener = parts.follower.attach(session)
+    if listener is None:
+        raise HTTPException(503, "too many open streams")
+    return EventStream(parts.follower, listener, after)
+
+
+async def _write(send: Send, body: bytes) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _cut(listener: Listener) -> None:
+    await listener.cut.wait()
+
+
+async def _farewell(send: Send) -> None:
+    """End the response properly, unless the listener does not even read."""
+    try:
+        async with asyncio.timeout(_FAREWELL_S):
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    except TimeoutError:
+        return

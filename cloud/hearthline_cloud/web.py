@@ -1,0 +1,149 @@
+"""The role `web`: API, live stream and console in one process behind uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from fastapi import APIRouter, FastAPI
+
+from hearthline import __version__
+from hearthline.log import Log
+from hearthline_cloud.api import (
+    routes_alerts,
+    routes_health,
+    routes_readings,
+    routes_registry,
+    routes_session,
+    stream,
+)
+from hearthline_cloud.api.errors import install_error_handlers
+from hearthline_cloud.api.follow import Follower
+from hearthline_cloud.api.parts import Parts
+from hearthline_cloud.api.ready import Readiness
+from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
+from hearthline_cloud.config import CloudConfig
+from hearthline_cloud.database import Database
+from hearthline_cloud.desk import Desk
+from hearthline_cloud.people import People
+from hearthline_cloud.store import Store, open_store
+from hearthline_cloud.wake import Waker
+
+_GRACE_S = 3
+_log = Log("hearthline.web")
+
+
+def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI:
+    """The application over a migrated database. Its lifespan runs the journal's follower."""
+    (config.directory / "wake").mkdir(mode=0o700, exist_ok=True)
+    waker = Waker(config.directory)
+    people = People(database, config.web.session_hours)
+    parts = Parts(
+        config=config,
+        database=database,
+        store=store,
+        people=people,
+        desk=Desk(database, waker),
+        waker=waker,
+        follower=Follower(database, config.directory, people),
+        readiness=Readiness(database),
+        started_ns=time.time_ns(),
+    )
+    app = FastAPI(
+        title="Hearthline",
+        version=__version__,
+        summary="Alerts, events, registry and readings of a community center",
+        description="Log in at `/api/v1/login`; send the token as `Authorization: Bearer …`, or keep the cookie.",
+        lifespan=_lifespan,
+        docs_url=None,  # the usual page of documentation loads scripts from a CDN
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.parts = parts
+    install_error_handlers(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(SecurityHeaders)
+    api = APIRouter(prefix="/api/v1")
+    for room in (routes_session, routes_alerts, routes_registry, routes_readings, stream):
+        api.include_router(room.router)
+    app.include_router(api)
+    app.include_router(routes_health.router)
+    return app
+
+
+class WebServer(uvicorn.Server):
+    """uvicorn in one process: ends its streams before it waits for its connections, and stops without an error."""
+
+    def __init__(self, app: FastAPI, config: CloudConfig, stop: threading.Event | None = None) -> None:
+        self._follower: Follower = app.state.parts.follower
+        self._stop = stop
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=config.web.host,
+                port=config.web.port,
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._follower.close()
+        await super().shutdown(sockets)
+
+    async def on_tick(self, counter: int) -> bool:
+        asked = self._stop is not None and self._stop.is_set()
+        return asked or self._follower.failed or await super().on_tick(counter)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """SIGTERM and SIGINT stop the server; unlike uvicorn's own way the process then ends with 0."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def run_web(config: CloudConfig, stop: threading.Event | None = None) -> int:
+    """Serve until SIGTERM, SIGINT or `stop`. Returns the exit code: 1 when it could not start or had to give up.
+
+    The database must have been migrated. In a thread other than the main one only `stop` ends it.
+    """
+    database = Database(config.database_url)
+    try:
+        app = create_app(config, database, open_store(config.store, config.directory))
+        server = WebServer(app, config, stop)
+        _log.info("the console listens", host=config.web.host, port=config.web.port)
+        server.run()
+        return 0 if server.started and not app.state.parts.follower.failed else 1
+    finally:
+        database.close()
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    follower: Follower = app.state.parts.follower
+    task = asyncio.create_task(follower.run())
+    task.add_done_callback(lambda done: setattr(follower, "failed", not done.cancelled()))
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+        app.state.parts.waker.close()
+    if not task.cancelled():
+        task.result()  # a bug: raise it where it is seen
