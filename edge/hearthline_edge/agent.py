@@ -181,7 +181,7 @@ class Agent:
     async def _commanded(self, command: wire.Command) -> None:
         result = "done"
         if command.type == "signal" and command.signal == HomeSignal.ACCEPTED:
-            self._home.accepted(command.event)
+            result = "done" if await self._home.accepted(command.event) else "unknown-event"
         elif command.type == "test":
             self._home.test()
         else:

@@ -17,7 +17,7 @@ from hearthline.log import Log
 from hearthline.model import HomeSignal
 from hearthline_edge.custody import Custody
 from hearthline_edge.local_alarm import Pending, judge
-from hearthline_edge.outbox import EventRow
+from hearthline_edge.outbox import EventRow, RecentAlarm
 from hearthline_edge.siren import REPEAT_S, Siren
 
 TEST_S = 3.0
@@ -72,16 +72,26 @@ class Home:
     def received(self, rows: list[EventRow]) -> None:
         for row in rows:
             if row.urgent:
-                self._signal(HomeSignal.RECEIVED, row.id, row)
+                data = row.data
+                alarm = RecentAlarm(row.id, row.device, data["button"], data["ordinal"], row.stamp.wall_ns)
+                self._signal(HomeSignal.RECEIVED, alarm)
 
-    def accepted(self, event_id: str) -> None:
-        self._signal(HomeSignal.ACCEPTED, event_id, None)
+    async def accepted(self, event_id: str) -> bool:
+        """Whether the event is known here, so that the right pendant could be told."""
+        alarm = await self._custody.submit(lambda ob: ob.recent_alarm(event_id))
+        if alarm is not None:
+            self._signal(HomeSignal.ACCEPTED, alarm)
+        return alarm is not None
 
-    def _signal(self, signal: HomeSignal, event_id: str, row: EventRow | None) -> None:
-        message = {"signal": signal.value, "event": event_id}
-        if row is not None:
-            message |= {"device": row.device, "button": row.data["button"], "time": rfc3339(row.stamp.wall_ns)}
-            message["ordinal"] = row.data["ordinal"]
+    def _signal(self, signal: HomeSignal, alarm: RecentAlarm) -> None:
+        message = {
+            "signal": signal.value,
+            "event": alarm.id,
+            "device": alarm.device,
+            "button": alarm.button,
+            "ordinal": alarm.ordinal,
+            "time": rfc3339(alarm.wall_ns),
+        }
         self._publish(self._topic, msgspec.json.encode(message))
 
     async def run(self) -> None:

@@ -125,7 +125,9 @@ def _take_press(outbox: Outbox, source: Source, press: Press, now: Stamp, role_o
         "raw": press.raw,
         **_origin(source, press.facts),
     }
-    return outbox.append_event(EventType.ALARM, press.device, data, now, urgent=True)
+    row = outbox.append_event(EventType.ALARM, press.device, data, now, urgent=True)
+    outbox.remember_alarm(row)
+    return row
 
 
 def take_chatter(outbox: Outbox, now: Stamp) -> list[EventRow]:

@@ -3,6 +3,7 @@
     event       one row a record of the urgent lane; never dropped, only warned about
     telemetry   one row a SenML pack; bounded, the oldest dropped and counted
     press       the state that suppresses a press's repeats, committed with the press
+    recent_alarm  the last alarms, so that "accepted" can be told to the right pendant after they have left
     mqtt_taken  presses taken from the local broker and perhaps not yet acknowledged to it
     boot        per boot id, what the wall clock minus the monotonic clock was when synchronised
 
@@ -34,6 +35,7 @@ APPLICATION_ID = 0x48454C4E  # "HELN" in the file's header
 SCHEMA_VERSION = 1
 BALLAST_BYTES = 16 * 1024 * 1024
 KEPT_ASIDE_ROWS = 1000
+RECENT_ALARMS = 1000
 WARN_EVENT_DEPTH = 10_000
 
 _SCHEMA = """
@@ -48,6 +50,8 @@ CREATE TABLE telemetry (
     synced INTEGER NOT NULL, readings BLOB NOT NULL);
 CREATE TABLE refused (lane TEXT NOT NULL, seq INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (lane, seq));
 CREATE TABLE press (device TEXT NOT NULL, button TEXT NOT NULL, state BLOB NOT NULL, PRIMARY KEY (device, button));
+CREATE TABLE recent_alarm (
+    id TEXT PRIMARY KEY, device TEXT NOT NULL, button TEXT NOT NULL, ordinal INTEGER NOT NULL, wall_ns INTEGER NOT NULL);
 CREATE TABLE ordinal (device TEXT PRIMARY KEY, last INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE boot (id TEXT PRIMARY KEY, offset_ns INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -75,6 +79,17 @@ class EventRow:
     stamp: Stamp
     data: dict[str, Any]
     silenced: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RecentAlarm:
+    """Whose press an alarm event was; `wall_ns` as the gateway stamped it."""
+
+    id: str
+    device: str
+    button: str
+    ordinal: int
+    wall_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +248,20 @@ class Outbox:
             "DELETE FROM boot WHERE id <> ? AND id NOT IN (SELECT boot FROM event UNION SELECT boot FROM telemetry)",
             (now.boot,),
         )
+
+    def remember_alarm(self, row: EventRow) -> None:
+        """Keep who pressed for the time after the record has left; the last thousand."""
+        self._connection.execute(
+            "INSERT INTO recent_alarm VALUES (?, ?, ?, ?, ?)",
+            (row.id, row.device, row.data["button"], row.data["ordinal"], row.stamp.wall_ns),
+        )
+        self._connection.execute(
+            "DELETE FROM recent_alarm WHERE rowid <= (SELECT max(rowid) FROM recent_alarm) - ?", (RECENT_ALARMS,)
+        )
+
+    def recent_alarm(self, event_id: str) -> RecentAlarm | None:
+        row = self._connection.execute("SELECT * FROM recent_alarm WHERE id = ?", (event_id,)).fetchone()
+        return RecentAlarm(*row) if row else None
 
     # --- giving up custody (inside a transaction) ---
 
