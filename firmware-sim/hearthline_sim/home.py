@@ -77,6 +77,7 @@ class Home:
         self._by_device = {caller.device: caller for caller in self.callers}
         self._agenda.after(config.plug_interval_s, self._report_plugs)
         self._agenda.after(TICK_S, self._tick)
+        self._mqtt.start()
 
     def wait_connected(self, seconds: float) -> bool:
         """Whether the local broker has answered within `seconds`."""

@@ -53,6 +53,9 @@ class LocalMqtt:
         self._client.on_publish = self._published
         self._client.reconnect_delay_set(*_RECONNECT_S)
         self._client.connect_async(config.host, config.port, keepalive=15)
+
+    def start(self) -> None:
+        """Connect, and go on trying; from now on the callbacks come."""
         self._client.loop_start()
 
     def publish(self, message: Publish, acknowledged: Acknowledged) -> bool:
