@@ -1,17 +1,20 @@
 """One follower of the journal for each process, which fans out to every listener of the live stream.
 
-Woken by a datagram after each commit, or by itself once a second. A listener that falls behind is cut: it comes back
-and resumes from the last id it has. The heartbeat stops when the journal cannot be read, so that a console never
-believes in silence; it also says whether the ingester is alive.
+Woken by a datagram after each commit, or by itself once a second. The latest messages are kept once for all; a listener
+holds no more than its place among them, and one that lags reads the rest from the database. One that takes nothing
+for some seconds is cut: it comes back and resumes. The heartbeat stops when the journal cannot be read, so that a
+console never believes in silence; it also says whether the ingester is alive.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,7 +23,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from hearthline.clock import rfc3339
 from hearthline.log import Log
-from hearthline_cloud.api.journal import Frame, frames_after, last_id, server_event
+from hearthline_cloud.api.journal import PAGE, Frame, frames_after, last_id, server_event
 from hearthline_cloud.api.ready import ingest_state
 from hearthline_cloud.database import Database
 from hearthline_cloud.people import People, Session
@@ -30,7 +33,8 @@ HEARTBEAT_S = 2.0
 _POLL_S = 1.0
 _SESSION_CHECK_S = 0.5
 _FRESH_S = 3.0  # a heartbeat vouches for a journal read at most this long ago
-_QUEUE = 256  # messages that a listener may lag behind
+_RECENT = 4096  # messages kept in memory
+_STUCK_S = 15.0  # a listener that takes nothing for so long is cut
 MAX_LISTENERS = 1000
 
 _log = Log("hearthline.web")
@@ -38,19 +42,15 @@ T = TypeVar("T")
 
 
 class Listener:
-    """One open stream. `cut` is set when it must end."""
+    """One open stream: how far it has been told, and the heartbeat it has yet to hear. `cut` ends it."""
 
-    def __init__(self, session: Session, cursor: int) -> None:
+    def __init__(self, session: Session, cursor: int, heartbeat: bytes) -> None:
         self.session = session
-        self.cursor = cursor  # the journal up to here is not in the queue
-        self.queue: asyncio.Queue[bytes] = asyncio.Queue(_QUEUE)
+        self.cursor = cursor
+        self.heartbeat = heartbeat
+        self.woken = asyncio.Event()
         self.cut = asyncio.Event()
-
-    def offer(self, message: bytes) -> None:
-        try:
-            self.queue.put_nowait(message)
-        except asyncio.QueueFull:
-            self.cut.set()
+        self.asked_at = time.monotonic()  # when it last came for more
 
 
 class Follower:
@@ -62,6 +62,8 @@ class Follower:
         self._people = people
         self._listeners: set[Listener] = set()
         self._cursor = 0
+        self._recent: deque[Frame] = deque()  # every message after `_recent_from` up to `_cursor`
+        self._recent_from = 0
         self._read_at = 0.0
         self._heartbeat = b""
         self._woken = asyncio.Event()
@@ -82,7 +84,7 @@ class Follower:
         listener = WakeListener(self._data_dir, "web")
         try:
             self._loop.add_reader(listener.socket, self._on_wake, listener)
-            self._cursor = await self._start()
+            self._cursor = self._recent_from = await self._start()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._beat())
@@ -99,13 +101,12 @@ class Follower:
         for listener in self._listeners:
             listener.cut.set()
 
-    def attach(self, session: Session) -> Listener | None:
-        """A listener that gets everything from now on; None when there are too many or the process is stopping."""
+    def attach(self, session: Session, after: int | None) -> Listener | None:
+        """A listener from `after` (None: from now) on; None when there are too many or the process is stopping."""
         if self.closed or len(self._listeners) >= MAX_LISTENERS:
             return None
-        listener = Listener(session, self._cursor)
-        if self.is_fresh and self._heartbeat:
-            listener.offer(self._heartbeat)
+        cursor = self._cursor if after is None else min(after, self._cursor)
+        listener = Listener(session, cursor, self._heartbeat if self.is_fresh else b"")
         self._listeners.add(listener)
         return listener
 
@@ -117,9 +118,30 @@ class Follower:
         if self._loop is not None and not self.closed:
             self._loop.call_soon_threadsafe(self._recheck.set)
 
-    async def backlog(self, after: int, up_to: int) -> list[Frame]:
-        """A page of what a returning listener has missed."""
-        return await self._read(lambda: self._frames(after, up_to))
+    async def messages(self, listener: Listener) -> bytes:
+        """What the listener has to hear next; waits until there is something."""
+        listener.asked_at = time.monotonic()
+        while True:
+            listener.woken.clear()
+            heartbeat, listener.heartbeat = listener.heartbeat, b""
+            frames = await self._next_frames(listener.cursor)
+            if frames:
+                listener.cursor = frames[-1][0]
+            if frames or heartbeat:
+                return heartbeat + b"".join(message for _, message in frames)
+            await listener.woken.wait()
+            listener.asked_at = time.monotonic()
+
+    async def _next_frames(self, after: int) -> list[Frame]:
+        """At most a page; from memory when it reaches back far enough."""
+        if after >= self._cursor:
+            return []
+        if after < self._recent_from:
+            frames = await self._read(partial(self._frames, after, self._cursor))
+            if frames:
+                return frames
+        newer = list(takewhile(lambda frame: frame[0] > after, reversed(self._recent)))
+        return newer[::-1][:PAGE]
 
     def _on_wake(self, listener: WakeListener) -> None:
         listener.drain()
@@ -137,18 +159,24 @@ class Follower:
         while True:
             self._woken.clear()
             try:
-                frames = await self._read(lambda: self._frames(self._cursor, None))
+                frames = await self._read(partial(self._frames, self._cursor, None))
             except (OperationalError, PoolTimeoutError) as error:
                 _log.error("the journal cannot be read", kind=type(error).__name__)
                 frames = []
             else:
                 self._read_at = time.monotonic()
-            for key, message in frames:
-                self._cursor = key
-                for listener in self._listeners:
-                    listener.offer(message)
-            if not frames:
+            if frames:
+                self._publish(frames)
+            else:
                 await _wait(self._woken, _POLL_S)
+
+    def _publish(self, frames: list[Frame]) -> None:
+        self._recent.extend(frames)
+        self._cursor = frames[-1][0]
+        while len(self._recent) > _RECENT:
+            self._recent_from = self._recent.popleft()[0]
+        for listener in self._listeners:
+            listener.woken.set()
 
     async def _beat(self) -> None:
         while True:
@@ -159,7 +187,8 @@ class Follower:
             if state is not None and self.is_fresh:
                 self._heartbeat = server_event("heartbeat", {"now": rfc3339(time.time_ns()), **state})
                 for listener in self._listeners:
-                    listener.offer(self._heartbeat)
+                    listener.heartbeat = self._heartbeat
+                    listener.woken.set()
             await asyncio.sleep(HEARTBEAT_S)
 
     async def _watch_sessions(self) -> None:
@@ -176,7 +205,8 @@ class Follower:
                 standing = {}  # who cannot be checked is cut; the browser comes back
             for listener in listeners:
                 now = standing.get(listener.session.token_hash)
-                if now is None or now.role is not listener.session.role:
+                stuck = time.monotonic() - listener.asked_at > _STUCK_S
+                if stuck or now is None or now.role is not listener.session.role:
                     listener.cut.set()
 
     async def _read(self, function: Callable[[], T]) -> T:

@@ -24,13 +24,12 @@ _FAREWELL_S = 0.3
 
 
 class EventStream(Response):
-    """Sends the backlog after `after`, then what comes. asyncio sets TCP_NODELAY on every connection by itself."""
+    """Sends what the follower has for its listener. asyncio sets TCP_NODELAY on every connection by itself."""
 
-    def __init__(self, follower: Follower, listener: Listener, after: int | None) -> None:
+    def __init__(self, follower: Follower, listener: Listener) -> None:
         super().__init__(media_type="text/event-stream")
         self._follower = follower
         self._listener = listener
-        self._after = listener.cursor if after is None else min(after, listener.cursor)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         tasks = [
@@ -53,15 +52,8 @@ class EventStream(Response):
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         await _write(send, _HELLO)
-        after = self._after
-        while after < self._listener.cursor:
-            frames = await self._follower.backlog(after, self._listener.cursor)
-            if not frames:
-                break
-            await _write(send, b"".join(message for _, message in frames))
-            after = frames[-1][0]
         while True:
-            await _write(send, await self._listener.queue.get())
+            await _write(send, await self._follower.messages(self._listener))
 
 
 @router.get(
@@ -79,14 +71,14 @@ async def stream(
     """`event: journal` for each row of the journal (its id is the event's id) and `event: heartbeat` every 2 s.
 
     A console that hears no heartbeat for 5 s is stale. The stream ends within a second of logout or loss of role,
-    and when the listener falls behind; whoever comes back with the last id misses nothing.
+    and when the listener takes nothing for 15 s; whoever comes back with the last id misses nothing.
     """
     if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
         after = int(last_event_id)
-    listener = parts.follower.attach(session)
+    listener = parts.follower.attach(session, after)
     if listener is None:
         raise HTTPException(503, "too many open streams")
-    return EventStream(parts.follower, listener, after)
+    return EventStream(parts.follower, listener)
 
 
 async def _write(send: Send, body: bytes) -> None:

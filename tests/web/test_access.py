@@ -1,0 +1,174 @@
+"""Who gets in, who may change, and what nobody is told."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from sqlalchemy import select, update
+
+from hearthline.clock import NS
+from hearthline.errors import RefusedError
+from hearthline_cloud import schema
+from hearthline_cloud.people import LoginError, People, ThrottledError, hash_token
+from web.seeding import PASSWORD, Center
+
+NOW = 1_800_000_000 * NS
+
+
+def test_a_session_is_only_a_hash_in_the_database(center: Center) -> None:
+    token, session = center.people.log_in("mei", PASSWORD, "127.0.0.1", NOW)
+    with center.database.reading() as connection:
+        stored = connection.execute(select(schema.session)).one()
+        hashed = connection.execute(select(schema.staff.c.password_hash)).scalars().first()
+    assert token not in str(stored)
+    assert stored.token_hash == session.token_hash == hash_token(token)
+    assert hashed is not None
+    assert hashed.startswith("$argon2id$")
+
+
+def test_a_session_ends_by_time_by_logout_and_with_a_new_password(center: Center) -> None:
+    people = center.people
+    token, session = people.log_in("mei", PASSWORD, "a", NOW)
+    assert people.session(token, NOW + 12 * 3600 * NS - 1) == session
+    assert people.session(token, NOW + 12 * 3600 * NS) is None
+    people.log_out(session.token_hash)
+    assert people.session(token, NOW) is None
+    token, _ = people.log_in("mei", PASSWORD, "a", NOW)
+    people.set_password("mei", "another long one")
+    assert people.session(token, NOW) is None
+
+
+def test_a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing(center: Center) -> None:
+    for name, password in (("mei", "wrong password"), ("nobody", PASSWORD), ("", ""), ("mei", "x" * 5000)):
+        with pytest.raises(LoginError, match="the name or the password is wrong"):
+            center.people.log_in(name, password, "a", NOW)
+
+
+def test_guessing_is_slowed_for_a_name_and_an_address(center: Center) -> None:
+    for _ in range(10):
+        with pytest.raises(LoginError):
+            center.people.log_in("mei", "wrong password", "a", NOW)
+    with pytest.raises(ThrottledError):
+        center.people.log_in("MEI", PASSWORD, "a", NOW)
+    center.people.log_in("mei", PASSWORD, "another address", NOW)
+    center.people.log_in("mei", PASSWORD, "a", NOW + 61 * NS)
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "role"),
+    [("mei", PASSWORD, "operator"), ("", PASSWORD, "operator"), ("x", "short", "operator"), ("x", PASSWORD, "king")],
+)
+def test_impossible_accounts_are_refused(center: Center, name: str, password: str, role: str) -> None:
+    with pytest.raises(RefusedError):
+        People(center.database).add_staff(name, password, role, NOW)
+
+
+def test_nothing_is_told_without_a_session(served: Center) -> None:
+    schema_of_api = served.client("mei").request("GET", "/api/v1/openapi.json").json()
+    stranger = served.client()
+    for path, methods in schema_of_api["paths"].items():
+        if path in ("/api/v1/login", "/healthz", "/readyz", "/login"):
+            continue
+        for method in methods:
+            url = path.replace("{alert_id}", "1").replace("{resident_id}", "r-1").replace("{home_id}", "h-1")
+            answer = stranger.request(method.upper(), url, {} if method == "post" else None)
+            assert (path, answer.status) == (path, 401)
+            assert answer.json()["error"]["code"] == "not-logged-in"
+
+
+def test_roles(served: Center) -> None:
+    assert served.client("mei").get("residents/r-1").status == 200
+    assert served.client("mei").get("audit").status == 403
+    entries = served.client("boss").get("audit").json()
+    assert [(item["staff"], item["action"], item["subject"]) for item in entries] == [("mei", "card", "r-1")]
+
+
+def test_a_lost_role_and_a_lost_account_end_what_they_allowed(served: Center) -> None:
+    boss = served.client("boss")
+    with served.database.transaction() as connection:
+        connection.execute(update(schema.staff).where(schema.staff.c.name == "boss").values(role="operator"))
+    assert boss.get("audit").status == 403
+
+
+def test_the_cookie_and_its_flags(served: Center) -> None:
+    answer = served.client().post("login", {"name": "mei", "password": PASSWORD})
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=strict" in cookie
+    assert "Secure" not in cookie  # loopback without TLS; `secure_cookies` adds it
+    assert answer.json()["token"] in cookie
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 403),
+        ({"x-hearthline": "1"}, 200),
+        ({"sec-fetch-site": "same-origin"}, 200),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({"sec-fetch-site": "cross-site", "x-hearthline": "1"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": "own"}, 200),
+    ],
+)
+def test_a_change_by_cookie_must_come_from_our_own_pages(served: Center, headers: dict[str, str], status: int) -> None:
+    alert = served.press()
+    token = served.client("mei").token
+    sent = {name: served.url if value == "own" else value for name, value in headers.items()}
+    sent["cookie"] = f"hearthline_session={token}"
+    answer = served.client().request("POST", f"/api/v1/alerts/{alert}/acknowledge", {}, sent)
+    assert answer.status == status
+
+
+def test_a_login_from_another_site_is_refused(served: Center) -> None:
+    body = {"name": "mei", "password": PASSWORD}
+    answer = served.client().request("POST", "/api/v1/login", body, {"origin": "http://evil.example"})
+    assert answer.status == 403
+
+
+def test_errors_have_one_shape_and_leak_nothing(served: Center) -> None:
+    mei = served.client("mei")
+    secret = "verysecret"
+    for answer in (
+        mei.get("nowhere"),
+        mei.get("residents/unknown"),
+        mei.get("alerts", limit=secret),
+        mei.request("DELETE", "/api/v1/alerts"),
+        mei.request("POST", "/api/v1/alerts/1/notes", b'{"text": 5, "verysecret'),
+        mei.get("readings", quantity="power", **{"from": secret}),
+        served.client().post("login", {"name": secret, "password": secret}),
+    ):
+        assert answer.status >= 400
+        assert set(answer.json()) == {"error"}
+        assert set(answer.json()["error"]) == {"code", "message"}
+        assert secret not in answer.data.decode()
+
+
+def test_large_requests_are_refused_announced_or_not(served: Center) -> None:
+    mei = served.client("mei")
+    assert mei.request("POST", "/api/v1/alerts/1/notes", b"x" * 70_000).status == 413
+    chunks = iter([b"x" * 10_000] * 8)
+    answer = mei._pool.request(
+        "POST", f"{served.url}/api/v1/login", body=chunks, headers={"content-type": "application/json"}, chunked=True
+    )
+    assert answer.status == 413
+
+
+def test_every_answer_carries_the_security_headers(served: Center) -> None:
+    for path in ("/healthz", "/api/v1/alerts", "/api/v1/nowhere", "/login"):
+        headers = served.client("mei").request("GET", path).headers
+        assert "default-src 'self'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cache-control"] == "no-store"
+        assert "server" not in headers
+
+
+def test_the_throttle_answers_429(served: Center) -> None:
+    stranger = served.client()
+    statuses = [stranger.post("login", {"name": "ghost", "password": "guess"}).status for _ in range(11)]
+    assert statuses == [401] * 10 + [429]
+    assert time.time() > 0
