@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from hearthline import __version__
 from hearthline.errors import HearthlineError, NotInstalledError
@@ -43,10 +44,6 @@ def run(arguments: list[str]) -> int:
 
 def _call(entry: EntryPoint, arguments: list[str]) -> int:
     try:
-        import click
-    except ModuleNotFoundError:
-        raise _not_installed(entry.name, "click") from None
-    try:
         import typer
 
         command = typer.main.get_command(entry.load())
@@ -54,11 +51,13 @@ def _call(entry: EntryPoint, arguments: list[str]) -> int:
         if error.name and error.name.split(".")[0].startswith("hearthline"):
             raise
         raise _not_installed(entry.name, str(error.name)) from None
+    # typer brings a click of its own or uses the installed one; its public error has the base class of either
+    click_errors: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
     try:
         result = command.main(arguments, prog_name=f"hearthline {entry.name}", standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         return 1
-    except click.ClickException as error:
+    except click_errors as error:
         error.show()
         return 2
     return result if isinstance(result, int) else 0

@@ -1,0 +1,5 @@
+"""`python -m hearthline …` is `hearthline …`."""
+
+from hearthline.cli import main
+
+main()
