@@ -111,6 +111,7 @@ def _live(
     if schedule is None:
         home.measure_daily()
         return endings.get()
+    _wait_for_listeners(home, config)
     ends = time.monotonic() + schedule.seconds
     home.wish(plan)
     if config.vitals_every_s > 0:
@@ -124,6 +125,13 @@ def _live(
         tell("schedule_over")
         return endings.get()
     return "schedule"
+
+
+def _wait_for_listeners(home: Home, config: HomeConfig) -> None:
+    """A schedule begins when somebody has the radios open, so that its first presses are presses at all."""
+    deadline = time.monotonic() + _CONNECT_S
+    while time.monotonic() < deadline and not all(home.ports[radio.name].listening for radio in config.radios):
+        time.sleep(_LOOK_S)
 
 
 def _totals(ledger: Ledger) -> dict[str, int]:
