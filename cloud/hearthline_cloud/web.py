@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from starlette.staticfiles import StaticFiles
 
 from hearthline import __version__
 from hearthline.log import Log
@@ -29,6 +30,8 @@ from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
+from hearthline_cloud.console import pages
+from hearthline_cloud.console.view import HERE
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.people import People
@@ -74,6 +77,8 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         api.include_router(room.router)
     app.include_router(api)
     app.include_router(routes_health.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=HERE / "static"))
     return app
 
 

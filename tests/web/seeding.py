@@ -21,7 +21,7 @@ from sqlalchemy import insert, select, update
 
 from hearthline.clock import NS
 from hearthline.errors import LinkError
-from hearthline.model import EventType
+from hearthline.model import VITAL_UNITS, EventType
 from hearthline_cloud import schema
 from hearthline_cloud.alerts.lifecycle import AlertKind, State, join_key
 from hearthline_cloud.config import CloudConfig, WebConfig
@@ -80,6 +80,7 @@ class Center:
         self.waker = Waker(self.folder)
         self.people = People(self.database)
         self._seq = 0
+        self.beat_broker = True
         self.port = self.port or free_port()
 
     @property
@@ -157,7 +158,13 @@ class Center:
                 pressed = {"presses": opened.presses + 1, "last_press_ns": now}
                 connection.execute(update(alert).where(alert.c.id == alert_id).values(**pressed))
             event = self._event(connection, gateway, device, EventType.ALARM, occurred_ns or now - NS // 4, now)
-            data = {"role": role, "ordinal": ordinal or self._seq, "radio_level": -67, "port": "usb-EnOcean_USB300"}
+            data = {
+                "role": role,
+                "ordinal": ordinal or self._seq,
+                "receiver": "usb-enocean",
+                "driver": "enocean",
+                "rssi_dbm": -67,
+            }
             where = schema.event.c.id == event
             connection.execute(update(schema.event).where(where).values(alert_id=alert_id, data=data))
             journal = {"at_ns": time.time_ns(), "kind": "joined" if opened else "raised", "alert_id": alert_id}
@@ -169,13 +176,33 @@ class Center:
         """One blood pressure."""
         with self.database.transaction() as connection:
             key = self._event(connection, "gw-east-1", "bp:cuff-1", EventType.VITAL, occurred_ns, occurred_ns + NS)
-            changes = {"resident_id": resident, "data": {**values, "status": []}}
+            changes = {
+                "resident_id": resident,
+                "data": {"values": [{"quantity": q, "value": v, "unit": VITAL_UNITS[q]} for q, v in values.items()]},
+            }
             connection.execute(update(schema.event).where(schema.event.c.id == key).values(**changes))
 
     def heartbeat(self, age_s: float = 0, **flags: bool) -> None:
         detail = {"broker": True, "store": True, **flags}
         with self.database.transaction() as connection:
             beat(connection, "ingest", time.time_ns() - round(age_s * NS), detail)
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """An ingester whose heart beats until the block ends."""
+        stop = threading.Event()
+
+        def beat_on() -> None:
+            while not stop.wait(1.0):
+                self.heartbeat(broker=self.beat_broker)
+
+        thread = threading.Thread(target=beat_on, name="heartbeat")
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
 
     def _event(self, connection: Any, gateway: str, device: str, kind: str, occurred: int, received: int) -> int:
         self._seq += 1

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, select
+from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from hearthline.clock import NS, rfc3339
 from hearthline_cloud.alerts.lifecycle import State, allowed
 from hearthline_cloud.api.model import Alert, AlertDetail, Event, Hop
 from hearthline_cloud.desk import NotFoundError
-from hearthline_cloud.schema import alert, command, device, event, home, journal, resident
+from hearthline_cloud.schema import alert, device, event, home, journal, resident
 
 _ALERTS: Select[Any] = (
     select(
@@ -53,6 +53,13 @@ def list_alerts(connection: Connection, wanted: AlertFilter) -> list[Alert]:
     if wanted.before is not None:
         query = query.where(alert.c.id < wanted.before)
     return [_alert(row) for row in connection.execute(query)]
+
+
+def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
+    """How many unresolved alerts there are of each (kind, state)."""
+    query = select(alert.c.kind, alert.c.state, func.count()).where(alert.c.state != State.RESOLVED)
+    rows = connection.execute(query.group_by(alert.c.kind, alert.c.state))
+    return {(row[0], row[1]): row[2] for row in rows}
 
 
 def alert_detail(connection: Connection, alert_id: int) -> AlertDetail:
@@ -171,27 +178,8 @@ def _timeline(connection: Connection, alert_id: int, events: Sequence[Row[Any]])
     rows = connection.execute(select(journal).where(journal.c.alert_id == alert_id).order_by(journal.c.id)).all()
     for row in rows:
         stations.append(_Station(row.at_ns, row.kind, row.actor, ids.get(row.event_key), row.detail))
-    stations += _told(connection, events)
     stations.sort(key=lambda station: station.order_ns)
     return _hops(stations)
-
-
-def _told(connection: Connection, events: Sequence[Row[Any]]) -> list[_Station]:
-    """When the home was sent "a person has accepted", and when its gateway answered."""
-    presses = {(row.gateway_id, row.event_id) for row in events}
-    if not presses:
-        return []
-    since = min(row.received_ns for row in events)
-    query = select(command).where(
-        command.c.gateway_id.in_(sorted({gateway for gateway, _ in presses})), command.c.created_ns >= since
-    )
-    stations: list[_Station] = []
-    for row in connection.execute(query):
-        about = row.body.get("event")
-        if (row.gateway_id, about) in presses and row.answered_ns is not None:
-            detail = {"gateway": row.gateway_id, "result": row.result}
-            stations.append(_Station(row.answered_ns, "home-told", row.gateway_id, about, detail))
-    return stations
 
 
 def _hops(stations: list[_Station]) -> list[Hop]:

@@ -217,8 +217,10 @@ class ResidentCard:
 
 @dataclass(frozen=True, slots=True)
 class VitalValue:
+    """`value` is null where the device gave no number."""
+
     quantity: str
-    value: float
+    value: float | None
     unit: str
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, select
 
-from hearthline.model import VITAL_UNITS, EventType
+from hearthline.model import EventType
 from hearthline_cloud.alerts.supervision import is_silent
 from hearthline_cloud.api.alert_reads import event_of, time_or_none
 from hearthline_cloud.api.model import (
@@ -145,18 +145,21 @@ def _text(raw: object) -> str | None:
     return str(raw) if raw else None
 
 
+def _value(raw: dict[str, Any]) -> VitalValue:
+    number = raw.get("value")
+    value = float(number) if isinstance(number, int | float) else None
+    return VitalValue(str(raw.get("quantity", "")), value, str(raw.get("unit", "")))
+
+
 def _contact(raw: dict[str, Any]) -> Contact:
     return Contact(str(raw.get("name", "")), str(raw.get("relation", "")), str(raw.get("phone", "")))
 
 
 def _vital(row: Row[Any]) -> Vital:
     seen = event_of(row)
-    values = [
-        VitalValue(quantity, float(seen.data[quantity]), unit)
-        for quantity, unit in VITAL_UNITS.items()
-        if isinstance(seen.data.get(quantity), int | float)
-    ]
-    rest = {name: value for name, value in seen.data.items() if name not in VITAL_UNITS}
+    raw = seen.data.get("values")
+    values = [_value(item) for item in raw if isinstance(item, dict)] if isinstance(raw, list) else []
+    rest = {name: value for name, value in seen.data.items() if name != "values"}
     return Vital(
         id=seen.id,
         occurred=seen.occurred,

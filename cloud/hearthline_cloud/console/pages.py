@@ -1,0 +1,196 @@
+"""The console's pages and the fragments that its script exchanges in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import RedirectResponse, Response
+
+from hearthline_cloud.alerts.lifecycle import HUMAN_OUTCOMES, AlertKind, Outcome, State
+from hearthline_cloud.api.access import (
+    PartsOf,
+    Staff,
+    check_origin,
+    clear_cookie,
+    client_address,
+    find_session,
+    set_cookie,
+)
+from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, open_counts
+from hearthline_cloud.api.model import AlertDetail, Device, Gateway, Hop
+from hearthline_cloud.api.registry_reads import (
+    list_devices,
+    list_gateways,
+    list_homes,
+    list_kept_aside,
+    list_vitals,
+    resident_card,
+)
+from hearthline_cloud.api.routes_alerts import Key
+from hearthline_cloud.api.routes_registry import Id
+from hearthline_cloud.console.texts import LANGUAGES
+from hearthline_cloud.console.view import LANGUAGE_COOKIE, page
+from hearthline_cloud.people import LoginError, ThrottledError
+
+router = APIRouter(include_in_schema=False)
+
+OPEN = (State.RAISED, State.ACKNOWLEDGED, State.ATTENDING)
+_SHOWN = 100  # rows of one queue
+_YEAR_S = 31_536_000
+_OUTCOMES = [outcome.value for outcome in Outcome if outcome in HUMAN_OUTCOMES]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One home on the page of homes, or None for what no home is known of."""
+
+    gateway: Gateway
+    devices: list[Device]
+
+
+@router.get("/login")
+def login_page(request: Request) -> Response:
+    if find_session(request) is not None:
+        return RedirectResponse("/", 303)
+    return page(request, "login.html", None, problem="")
+
+
+@router.post("/login")
+def log_in(
+    request: Request,
+    parts: PartsOf,
+    name: Annotated[str, Form(max_length=64)] = "",
+    password: Annotated[str, Form(max_length=256)] = "",
+) -> Response:
+    check_origin(request, needs_proof=False)
+    try:
+        token, _ = parts.people.log_in(name.strip(), password, client_address(request), parts.now_ns())
+    except LoginError:
+        return page(request, "login.html", None, 401, problem="login.wrong")
+    except ThrottledError:
+        return page(request, "login.html", None, 429, problem="login.throttled")
+    answer = RedirectResponse("/", 303)
+    set_cookie(answer, parts, token)
+    return answer
+
+
+@router.post("/logout")
+def log_out(parts: PartsOf, session: Staff) -> Response:
+    parts.people.log_out(session.token_hash)
+    parts.follower.recheck_sessions()
+    answer = RedirectResponse("/login", 303)
+    clear_cookie(answer, parts)
+    return answer
+
+
+@router.post("/language")
+def choose(request: Request, lang: Annotated[str, Form()], back: Annotated[str, Form()] = "/") -> Response:
+    """Sets the language and goes back to a page of ours."""
+    check_origin(request, needs_proof=False)
+    is_ours = back.startswith("/") and not back.startswith("//") and "\\" not in back and back.isprintable()
+    answer = RedirectResponse(back if is_ours else "/", 303)
+    if lang in LANGUAGES:
+        answer.set_cookie(LANGUAGE_COOKIE, lang, max_age=_YEAR_S, samesite="strict", httponly=True)
+    return answer
+
+
+@router.get("/")
+def alerts_page(request: Request, parts: PartsOf, session: Staff) -> Response:
+    return _queues(request, parts, session, "alerts.html")
+
+
+@router.get("/fragments/alerts")
+def alerts_fragment(request: Request, parts: PartsOf, session: Staff) -> Response:
+    return _queues(request, parts, session, "_queues.html")
+
+
+@router.get("/fragments/summary")
+def summary(parts: PartsOf, session: Staff) -> dict[str, int]:
+    """How many alerts of each kind nobody has acknowledged yet: what the title and the sound go by."""
+    with parts.database.reading() as connection:
+        counts = open_counts(connection)
+    return {kind.value: counts.get((kind.value, State.RAISED.value), 0) for kind in AlertKind}
+
+
+@router.get("/alerts/{alert_id}")
+def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
+    """With the resident's card, which leaves a trace; the fragment below refreshes the alert alone."""
+    with parts.database.reading() as connection:
+        detail = alert_detail(connection, alert_id)
+    card, vitals = None, []
+    if detail.alert.resident is not None:
+        with parts.database.transaction() as connection:
+            card = resident_card(connection, detail.alert.resident, session.staff, parts.now_ns())
+            vitals = list_vitals(connection, detail.alert.resident, 3)
+    return page(
+        request,
+        "alert.html",
+        session,
+        detail=detail,
+        hops=_shown_hops(detail),
+        outcomes=_OUTCOMES,
+        card=card,
+        vitals=vitals,
+        this_year=datetime.now(UTC).year,
+    )
+
+
+@router.get("/fragments/alerts/{alert_id}")
+def alert_fragment(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
+    with parts.database.reading() as connection:
+        detail = alert_detail(connection, alert_id)
+    return page(request, "_alert.html", session, detail=detail, hops=_shown_hops(detail), outcomes=_OUTCOMES)
+
+
+@router.get("/homes")
+def homes_page(request: Request, parts: PartsOf, session: Staff) -> Response:
+    return _homes(request, parts, session, "homes.html")
+
+
+@router.get("/fragments/homes")
+def homes_fragment(request: Request, parts: PartsOf, session: Staff) -> Response:
+    return _homes(request, parts, session, "_homes.html")
+
+
+@router.get("/residents/{resident_id}")
+def resident_page(resident_id: Id, request: Request, parts: PartsOf, session: Staff) -> Response:
+    with parts.database.transaction() as connection:
+        card = resident_card(connection, resident_id, session.staff, parts.now_ns())
+        vitals = list_vitals(connection, resident_id, 100)
+    year = datetime.now(UTC).year
+    return page(request, "resident.html", session, card=card, vitals=vitals, this_year=year)
+
+
+def _queues(request: Request, parts: PartsOf, session: Staff, template: str) -> Response:
+    with parts.database.reading() as connection:
+        counts = open_counts(connection)
+        queues = {}
+        for kind in AlertKind:
+            found = list_alerts(connection, AlertFilter(OPEN, kind.value, limit=_SHOWN))
+            found.sort(key=lambda alert: (alert.state != State.RAISED, alert.raised))
+            total = sum(count for (of_kind, _), count in counts.items() if of_kind == kind.value)
+            queues[kind.value] = (found, total)
+        closed = list_alerts(connection, AlertFilter((State.RESOLVED,), limit=8))
+    return page(request, template, session, queues=queues, closed=closed)
+
+
+def _homes(request: Request, parts: PartsOf, session: Staff, template: str) -> Response:
+    with parts.database.reading() as connection:
+        homes = list_homes(connection)
+        gateways = list_gateways(connection, parts.now_ns(), 0)
+        devices = list_devices(connection)
+        aside = sum(item.count for item in list_kept_aside(connection))
+    places = [
+        Place(gateway, sorted((d for d in devices if d.gateway == gateway.id), key=lambda d: (d.registered, d.room)))
+        for gateway in gateways
+    ]
+    return page(request, template, session, homes=homes, places=places, aside=aside)
+
+
+def _shown_hops(detail: AlertDetail) -> list[Hop]:
+    """The first press with every station; of the further ones only that they joined."""
+    first = detail.events[0].event_id if detail.events else None
+    return [hop for hop in detail.timeline if hop.kind not in ("pressed", "received") or hop.event_id == first]

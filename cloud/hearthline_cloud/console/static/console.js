@@ -1,0 +1,191 @@
+// The console's script: follows the live journal, exchanges the changed parts of the page, and lets people act.
+
+import { startLink } from "./link.js";
+import { soundFor, startSound } from "./sound.js";
+import { act, addNote, showToast } from "./actions.js";
+import { fill, say, setClock, showTimes } from "./page.js";
+
+const live = document.getElementById("live");
+const count = document.getElementById("count");
+const title = document.title;
+let refreshing = false;
+let again = false;
+
+// --- exchanging the page's live part --------------------------------------------------------------------------
+
+function exchange(fresh, old) {
+  // Elements with an id are kept when nothing changed in them, so that focus and what is being typed survive.
+  const had = document.activeElement && old.contains(document.activeElement) ? document.activeElement : null;
+  const focusId = had ? (had.id || had.closest("[id]")?.id) : null;
+  swapChildren(fresh, old);
+  if (focusId && !document.activeElement?.closest(`#${CSS.escape(focusId)}`)) {
+    document.getElementById(focusId)?.focus({ preventScroll: true });
+  }
+}
+
+function swapChildren(fresh, old) {
+  for (const part of [...fresh.children]) {
+    const present = part.id ? document.getElementById(part.id) : null;
+    if (present && old.contains(present)) {
+      if (present.dataset.source === part.outerHTML) { part.replaceWith(present); continue; }
+      if (part.id === "alert-note") { part.replaceWith(present); continue; }
+    } else if (part.classList.contains("row")) {
+      part.classList.add("fresh");
+    }
+    remember(part);
+    for (const row of part.querySelectorAll(".row[id]")) {
+      if (!document.getElementById(row.id)) row.classList.add("fresh");
+    }
+  }
+  old.replaceChildren(...fresh.childNodes);
+  showTimes(old);
+}
+
+function remember(part) { if (part.id) part.dataset.source = part.outerHTML; }
+
+async function refresh() {
+  if (refreshing) { again = true; return; }
+  refreshing = true;
+  try {
+    do {
+      again = false;
+      await refreshOnce();
+    } while (again);
+  } finally {
+    refreshing = false;
+  }
+}
+
+async function refreshOnce() {
+  try {
+    const [fragment, summary] = await Promise.all([
+      live?.dataset.fragment ? fetch(live.dataset.fragment) : null,
+      fetch("/fragments/summary"),
+    ]);
+    if (summary.status === 401) { location.assign("/login"); return; }
+    if (fragment?.ok) {
+      const parsed = new DOMParser().parseFromString(await fragment.text(), "text/html");
+      exchange(parsed.body, live);
+    }
+    if (summary.ok) showSummary(await summary.json());
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;  // the network: the link's own logic says so
+  }
+}
+
+function showSummary(summary) {
+  const waiting = Object.values(summary).reduce((sum, value) => sum + value, 0);
+  count.hidden = waiting === 0;
+  count.textContent = waiting;
+  document.title = waiting ? `(${waiting}) ${title}` : title;
+  soundFor(summary);
+}
+
+// --- what the journal says ------------------------------------------------------------------------------------
+
+function onJournal(message) {
+  const alert = message.alert;
+  if (alert) {
+    const place = [alert.home_name || fill("alert.unknown-home"), alert.room].filter(Boolean).join(" · ");
+    if (message.kind === "raised") {
+      say(fill(`new.${alert.kind}`, { place }), alert.kind === "emergency");
+      if (!document.querySelector("[data-fragment='/fragments/alerts']")) showNew(alert, place);
+    } else if (message.kind === "joined") {
+      say(fill("new.joined", { place }), alert.kind === "emergency");
+    } else if (message.kind === "acknowledged") {
+      say(fill("said.acknowledged", { name: message.actor, number: alert.id }), false);
+      document.getElementById("new-alert").hidden = true;
+    }
+  }
+  refresh();
+}
+
+function showNew(alert, place) {
+  const link = document.getElementById("new-alert-link");
+  link.href = `/alerts/${alert.id}`;
+  link.textContent = fill(`new.${alert.kind}`, { place });
+  document.getElementById("new-alert").hidden = false;
+}
+
+function onHeartbeat(beat) {
+  setClock(Date.parse(beat.now));
+  const faults = [["ingest", beat.ingest], ["broker", beat.broker || !beat.ingest]].filter((item) => !item[1]);
+  const banner = document.getElementById("center");
+  banner.hidden = faults.length === 0;
+  const what = faults.map((item) => fill(`center.${item[0]}`)).join(", ");
+  document.getElementById("center-text").textContent = faults.length ? fill("center.banner", { what }) : "";
+}
+
+// --- people's hands -------------------------------------------------------------------------------------------
+
+function holderOf(element) { return element.closest(".row") || document.getElementById("alert-head"); }
+
+async function press(action, holder, outcome, button) {
+  if (!holder || holder.dataset.busy) return;
+  holder.dataset.busy = "1";
+  if (button) button.disabled = true;
+  await act(action, holder.dataset.id, Number(holder.dataset.version), outcome);
+  delete holder.dataset.busy;
+  if (button) button.disabled = false;
+  await refresh();
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-act]");
+  if (button) press(button.dataset.act, holderOf(button), button.dataset.outcome, button);
+});
+
+document.addEventListener("submit", async (event) => {
+  if (!event.target.matches("[data-note]")) return;
+  event.preventDefault();
+  const field = event.target.elements.text;
+  if (await addNote(document.getElementById("alert-head").dataset.id, field.value)) {
+    field.value = "";
+    await refresh();
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, textarea, select")) return;
+  const rows = [...document.querySelectorAll(".row")];
+  const row = document.activeElement?.closest(".row");
+  const onRow = row && document.activeElement === row;
+  const key = event.key.toLowerCase();
+  if (key === "arrowdown" || key === "arrowup") {
+    if (!rows.length) return;
+    const place = rows.indexOf(row) + (key === "arrowdown" ? 1 : -1);
+    rows[row ? Math.max(0, Math.min(rows.length - 1, place)) : 0].focus();
+    event.preventDefault();
+    return;
+  }
+  const holder = row || document.getElementById("alert-head");
+  if (!holder) return;
+  const state = holder.dataset.state;
+  if (key === "a" || (key === "enter" && onRow && state === "raised")) {
+    if (state === "raised") press("acknowledge", holder);
+  } else if (key === "w") {
+    if (state === "raised" || state === "acknowledged") press("attend", holder);
+  } else if (row && (key === "o" || (key === "enter" && onRow))) {
+    location.assign(`/alerts/${row.dataset.id}`);
+  } else {
+    return;
+  }
+  event.preventDefault();
+});
+
+async function showEnergy(place) {
+  const offset = -new Date().getTimezoneOffset();
+  const answer = await fetch(`/api/v1/homes/${encodeURIComponent(place.dataset.energy)}/energy?utc_offset_min=${offset}`);
+  const energy = answer.ok ? await answer.json() : null;
+  const known = energy && energy.kwh !== null;
+  place.classList.toggle("none", !known);
+  place.textContent = known ? `${energy.kwh.toFixed(2)} kWh` : fill(energy ? "energy.none" : "energy.away");
+}
+
+for (const part of document.querySelectorAll("#live > [id]")) remember(part);
+showTimes(document);
+setInterval(() => showTimes(document), 1000);
+startSound();
+startLink({ onJournal, onHeartbeat, onOpen: refresh, onRefused: refresh });
+for (const place of document.querySelectorAll("[data-energy]")) showEnergy(place).catch(() => showToast(fill("energy.away"), true));
+if (live?.dataset.every) setInterval(refresh, Number(live.dataset.every) * 1000);

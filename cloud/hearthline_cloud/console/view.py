@@ -1,0 +1,53 @@
+"""Rendering: templates with the visitor's language, everything escaped, nothing inline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from fastapi import Request
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from starlette.responses import HTMLResponse
+
+from hearthline_cloud.console.texts import HTML_LANG, LANGUAGES, Language, choose_language, script_texts, text
+from hearthline_cloud.people import Session
+
+HERE = Path(__file__).parent
+LANGUAGE_COOKIE = "hearthline_language"
+
+_environment = Environment(
+    loader=FileSystemLoader(HERE / "templates"),
+    autoescape=select_autoescape(["html"]),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def language_of(request: Request) -> Language:
+    return choose_language(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language"))
+
+
+def page(request: Request, template: str, session: Session | None, status: int = 200, **values: Any) -> HTMLResponse:
+    """One page or fragment. Templates know `t`, `lang`, `session`, `here` and the given values."""
+    language = language_of(request)
+    body = _environment.get_template(template).render(
+        t=_translator(language),
+        lang=language,
+        html_lang=HTML_LANG[language],
+        languages=LANGUAGES,
+        script_texts=msgspec.json.encode(script_texts(language)).decode(),
+        session=session,
+        here=request.url.path,
+        **values,
+    )
+    return HTMLResponse(body, status, headers={"vary": "Cookie, Accept-Language"})
+
+
+def _translator(language: Language) -> Callable[..., str]:
+    def translate(key: str, **values: object) -> str:
+        return text(key, language, **values)
+
+    return translate

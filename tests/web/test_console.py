@@ -1,0 +1,143 @@
+"""The console's pages: in both languages, nothing inline, every text in the catalogue."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from hearthline.clock import NS
+from hearthline_cloud.alerts.lifecycle import Action, AlertKind, Outcome, State
+from hearthline_cloud.console import view
+from hearthline_cloud.console.texts import LANGUAGES, SCRIPT_KEYS, TEXTS, choose_language
+from web.seeding import PASSWORD, Center, Client
+
+TEMPLATES = sorted((view.HERE / "templates").glob("*.html"))
+SCRIPTS = sorted((view.HERE / "static").glob("*.js"))
+_CJK = re.compile("[\u4e00-\u9fff]")
+
+
+def _page(client: Client, path: str, language: str = "zh") -> str:
+    headers = {"cookie": f"hearthline_session={client.token}; hearthline_language={language}"}
+    answer = client.request("GET", path, headers=headers)
+    assert answer.status == 200, (path, answer.status)
+    return answer.data.decode()
+
+
+def test_every_text_is_there_in_both_languages_with_the_same_placeholders() -> None:
+    for key, texts in TEXTS.items():
+        assert len(texts) == len(LANGUAGES), key
+        assert all(texts), key
+        holes = [sorted(re.findall(r"\{(\w+)\}", item)) for item in texts]
+        assert holes[0] == holes[1], key
+
+
+@pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)
+def test_templates_use_keys_that_exist_and_no_words_of_their_own(template: Path) -> None:
+    source = template.read_text(encoding="utf-8")
+    for key in re.findall(r"""\bt\('([^']+)'[,)]""", source):
+        assert key in TEXTS, key
+    bare = re.sub(r"\{[{%#].*?[%}#]\}", " ", source, flags=re.DOTALL)
+    bare = re.sub(r"<[^>]*>", " ", bare)
+    bare = re.sub(r"中文|English|UTC|dBm|kWh", "", bare)  # the languages' own names, and units
+    assert not re.findall(r"[A-Za-z]{2,}|[\u4e00-\u9fff]", bare)
+
+
+def test_composed_keys_exist() -> None:
+    composed = [f"kind.{kind}" for kind in AlertKind] + [f"new.{kind}" for kind in AlertKind]
+    composed += [f"state.{state}" for state in State] + [f"outcome.{outcome}" for outcome in Outcome]
+    composed += [f"action.{action}" for action in Action]
+    hops = "pressed received raised joined acknowledged attending resolved note restored home-told"
+    composed += [f"hop.{kind}" for kind in hops.split()]
+    assert [key for key in composed if key not in TEXTS] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_scripts_get_every_text_that_they_ask_for(script: Path) -> None:
+    source = script.read_text(encoding="utf-8")
+    for key in re.findall(r"""fill\("([^"]+)\"""", source):
+        assert key in SCRIPT_KEYS, key
+    assert not _CJK.search(source)
+
+
+@pytest.mark.parametrize(
+    ("cookie", "accepted", "language"),
+    [
+        ("en", "zh-CN", "en"),
+        ("xx", "en-GB,en;q=0.9", "en"),
+        (None, "fr, en;q=0.5, zh;q=0.8", "zh"),
+        (None, "EN-us", "en"),
+        (None, "de", "zh"),
+        (None, "en;q=nonsense, zh;q=0.1", "zh"),
+        (None, None, "zh"),
+    ],
+)
+def test_the_language_is_chosen_by_cookie_then_header(cookie: str | None, accepted: str | None, language: str) -> None:
+    assert choose_language(cookie, accepted) == language
+
+
+def test_every_page_in_both_languages(served: Center) -> None:
+    alert = served.press()
+    served.press("gw-stray", "rf433:ffee01")
+    served.press("gw-east-2", "rf433:a1b2c3", role="service")
+    served.measure("r-1", time.time_ns() - 3600 * NS, systolic=142, diastolic=88, heart_rate=71)
+    mei = served.client("mei")
+    mei.post(f"alerts/{alert}/notes", {"text": "<script>alert(1)</script>"})
+    for path in ("/", f"/alerts/{alert}", "/homes", "/residents/r-1"):
+        for language, tag in (("zh", "zh-CN"), ("en", "en")):
+            html = _page(mei, path, language)
+            assert f'<html lang="{tag}">' in html
+            assert not re.search(r"<script(?! type=\"module\" src=)|<style|\son\w+=|\sstyle=|javascript:", html)
+            assert not re.search(r"(src|href)=\"(https?:)?//", html)
+    assert "王秀兰" in _page(mei, "/")
+    assert "Unknown device" in _page(mei, "/", "en")
+    assert "138-0000-0142" in _page(mei, f"/alerts/{alert}")
+    assert "<b>142</b>" in _page(mei, "/residents/r-1")
+
+
+def test_a_stranger_is_led_to_the_login_page(served: Center) -> None:
+    answer = served.client().request("GET", "/", headers={"accept": "text/html"})
+    assert (answer.status, answer.headers["location"]) == (303, "/login")
+    assert served.client().request("GET", "/fragments/alerts").status == 401
+
+
+def test_logging_in_by_form(served: Center) -> None:
+    client = served.client()
+    form = {"content-type": "application/x-www-form-urlencoded", "origin": served.url}
+    answer = client.request("POST", "/login", f"name=mei&password={PASSWORD}".encode(), form)
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+    wrong = client.request("POST", "/login", b"name=mei&password=wrongwrong", form)
+    assert (wrong.status, wrong.headers.get("set-cookie")) == (401, None)
+    foreign = form | {"origin": "http://evil.example"}
+    assert client.request("POST", "/login", f"name=mei&password={PASSWORD}".encode(), foreign).status == 403
+
+
+@pytest.mark.parametrize("back", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"])
+def test_the_language_switch_leads_to_our_own_pages_only(served: Center, back: str) -> None:
+    form = {"content-type": "application/x-www-form-urlencoded", "origin": served.url}
+    answer = served.client().request("POST", "/language", f"lang=en&back={back}".encode(), form)
+    assert (answer.status, answer.headers["location"]) == (303, "/")
+    assert "hearthline_language=en" in answer.headers["set-cookie"]
+
+
+def test_refreshing_an_alert_leaves_no_further_trace(served: Center) -> None:
+    alert = served.press()
+    mei = served.client("mei")
+    _page(mei, f"/alerts/{alert}")
+    for _ in range(3):
+        _page(mei, f"/fragments/alerts/{alert}")
+    assert len(served.client("boss").get("audit").json()) == 1
+
+
+def test_pages_work_while_the_store_is_away(served: Center) -> None:
+    served.store.away = True
+    alert = served.press()
+    assert "data-energy" in _page(served.client("mei"), f"/alerts/{alert}")
+
+
+def test_static_files_are_ours_and_revalidated(served: Center) -> None:
+    answer = served.client().request("GET", "/static/console.css")
+    assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
+    assert "url(" not in answer.data.decode()
