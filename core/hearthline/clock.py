@@ -8,6 +8,7 @@ which the right time follows once the clock has been synchronised within the sam
 from __future__ import annotations
 
 import ctypes
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ ClockTrust = Literal["auto", "synced", "free"]
 # adjtimex(2): the return value TIME_ERROR means that the clock is not synchronised.
 _TIME_ERROR = 5
 _TIMEX_BYTES = 256
+_LEAP_SECOND = re.compile(r"(T\d\d:\d\d:)60")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,11 @@ def rfc3339(wall_ns: int) -> str:
 
 
 def parse_rfc3339(text: str) -> int:
-    """Unix nanoseconds of an RFC 3339 time with an offset. Raises ValueError for anything else."""
-    moment = datetime.fromisoformat(text)
+    """Unix nanoseconds of an RFC 3339 time with an offset. Raises ValueError for anything else.
+
+    Small `t` and `z` are allowed (section 5.6); a leap second, which Unix time does not have, is the second before it.
+    """
+    moment = datetime.fromisoformat(_LEAP_SECOND.sub(r"\g<1>59", text.upper(), count=1))
     if moment.tzinfo is None:
         raise ValueError(f"time without offset: {text!r}")
     return (int(moment.replace(microsecond=0).timestamp()) * 1_000_000 + moment.microsecond) * 1000

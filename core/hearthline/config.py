@@ -48,7 +48,11 @@ def read_secret(path: str | None, key: str) -> str | None:
         return None
     try:
         return Path(path).read_text(encoding="utf-8").splitlines()[0].strip()
-    except (OSError, IndexError) as error:
+    except IndexError:
+        raise ConfigError(
+            f"{key} = {path!r}: this file should hold the secret in its first line; it is empty"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{key} = {path!r}: the secret cannot be read from this file: {error}") from None
 
 

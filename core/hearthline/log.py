@@ -26,10 +26,22 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line.update(getattr(record, _FIELDS, {}))
+        for name, value in getattr(record, _FIELDS, {}).items():
+            line[f"{name}_" if name in line else name] = value
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line, enc_hook=str).decode()
+        try:
+            return msgspec.json.encode(line, enc_hook=str).decode()
+        except Exception:  # noqa: BLE001 - whatever a value is, a log line must not be the thing that fails
+            return msgspec.json.encode({name: _plain(value) for name, value in line.items()}).decode()
+
+
+def _plain(value: object) -> str:
+    """Any value as a text that JSON can hold."""
+    try:
+        return ascii(value) if not isinstance(value, str) else value.encode(errors="backslashreplace").decode()
+    except Exception:  # noqa: BLE001 - a value that cannot even be shown
+        return f"<{type(value).__name__}>"
 
 
 class Log:

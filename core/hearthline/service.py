@@ -23,4 +23,4 @@ def notify(message: str) -> None:
 def watchdog_interval_s() -> float | None:
     """Half of the watchdog's period, or None when systemd watches nothing."""
     usec = os.environ.get("WATCHDOG_USEC")
-    return int(usec) / 2_000_000 if usec and usec.isdigit() else None
+    return int(usec) / 2_000_000 if usec and usec.isdecimal() and int(usec) else None

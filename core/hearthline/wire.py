@@ -8,7 +8,7 @@ ever sent (RFC 8428 section 4.5.3 reads it as relative to now).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -23,11 +23,19 @@ UP_EVENT, UP_TELEMETRY, UP_STATUS = "up/event", "up/telemetry", "up/status"
 DOWN_ACK, DOWN_COMMAND = "down/ack", "down/command"
 
 MAX_PACK_BYTES = 8 * 1024
+SENML_VERSION = 10
 SENML_TIME_FLOOR = 2**28  # seconds; below it a SenML time is relative to now
-MAX_EVENT_SEQ = 2**31 - 1  # CloudEvents integers have 32 bits
+
+# Bounds that keep every sum of times within 64 bits: nanoseconds since boot, and the age of a record in seconds.
+MAX_MONO_NS = 2**62
+MAX_AGE_S = 10**9
 
 _GATEWAY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SENML_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-:.")
+_SENML_ESCAPED = re.compile(r"(?:[A-Za-z0-9\-:.]|_[0-9A-Fa-f]{2})*")
+_SENML_LEAD = "0__"  # before a name that would not begin with a letter or digit; nothing else yields two underscores
+# What a payload can make of a decoder. RecursionError: nesting without end.
+_UNDECODABLE = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 
 
 def is_gateway_id(text: str) -> bool:
@@ -109,6 +117,8 @@ class _Record(msgspec.Struct, kw_only=True):
 
     bn: str | msgspec.UnsetType = msgspec.UNSET
     bt: float | msgspec.UnsetType = msgspec.UNSET
+    bu: str | msgspec.UnsetType = msgspec.UNSET
+    bv: float | msgspec.UnsetType = msgspec.UNSET
     n: str = ""
     u: str | msgspec.UnsetType = msgspec.UNSET
     v: float | msgspec.UnsetType = msgspec.UNSET
@@ -175,7 +185,7 @@ def decode_event(payload: bytes) -> Event:
             data=raw.data,
             envelope=_envelope(raw.outbox, raw.seq, raw.bootid, raw.clock, raw.mono, raw.age),
         )
-    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+    except _UNDECODABLE as error:
         raise ProtocolError(f"not an event: {error}") from None
 
 
@@ -207,29 +217,42 @@ def decode_pack(payload: bytes) -> Pack:
         if not records:
             raise ProtocolError("an empty SenML pack")
         first = records[0]
-        if (first.bver or 10) != 10:
-            raise ProtocolError(f"SenML version {first.bver} is not 10")
         unset = msgspec.UNSET
         if unset in (first.bt, first.outbox, first.seq, first.bootid, first.clock, first.mono):
             raise ProtocolError("the first SenML record lacks the base time or the envelope")
-        base_time = float(first.bt)  # type: ignore[arg-type]
-        if base_time < SENML_TIME_FLOOR:
-            raise ProtocolError("a SenML base time below 2**28 would be relative to now")
-        readings: list[tuple[Reading, int]] = []
-        base_name = ""
-        for record in records:
-            if isinstance(record.bn, str):
-                base_name = record.bn
-            device, _, quantity = (base_name + record.n).rpartition("/")
-            if not device or not quantity or isinstance(record.v, msgspec.UnsetType):
-                raise ProtocolError("a SenML record without device, quantity or numeric value")
-            offset = 0 if isinstance(record.t, msgspec.UnsetType) else round(record.t * NS)
-            unit = "" if isinstance(record.u, msgspec.UnsetType) else record.u
-            readings.append((Reading(device_of_senml(device), quantity, record.v, unit), offset))
         envelope = _envelope(first.outbox, first.seq, first.bootid, first.clock, first.mono, first.age)
-        return Pack(round(base_time * 1_000_000) * 1000, tuple(readings), envelope)
-    except (msgspec.DecodeError, ValueError, OverflowError) as error:
+        wall_ns = _senml_ns(first.bt)
+        return Pack(wall_ns, tuple(_resolved(records, wall_ns)), envelope)
+    except _UNDECODABLE as error:
         raise ProtocolError(f"not a telemetry pack: {error}") from None
+
+
+def _resolved(records: Sequence[_Record], wall_ns: int) -> Iterator[tuple[Reading, int]]:
+    """The readings of a pack, base values applied (RFC 8428 section 4.6), with their offsets from `wall_ns`."""
+    base_name, base_unit, base_value, base_ns = "", "", 0.0, wall_ns
+    for record in records:
+        if not isinstance(record.bver, msgspec.UnsetType) and record.bver != SENML_VERSION:
+            raise ProtocolError(f"SenML version {record.bver} is not {SENML_VERSION}")
+        base_name = record.bn if isinstance(record.bn, str) else base_name
+        base_unit = record.bu if isinstance(record.bu, str) else base_unit
+        base_value = record.bv if isinstance(record.bv, float) else base_value
+        base_ns = _senml_ns(record.bt) if isinstance(record.bt, float) else base_ns
+        device, _, quantity = (base_name + record.n).rpartition("/")
+        if not device or not quantity or isinstance(record.v, msgspec.UnsetType):
+            raise ProtocolError("a SenML record without device, quantity or numeric value")
+        offset_ns = base_ns - wall_ns + (0 if isinstance(record.t, msgspec.UnsetType) else round(record.t * NS))
+        if wall_ns + offset_ns < SENML_TIME_FLOOR * NS:
+            raise ProtocolError("a SenML time below 2**28 would be relative to now")
+        unit = record.u if isinstance(record.u, str) else base_unit
+        yield Reading(device_of_senml(device), quantity, base_value + record.v, unit), offset_ns
+
+
+def _senml_ns(seconds: Any) -> int:
+    """A base time in nanoseconds, to the microsecond: a double holds no more of it."""
+    if seconds < SENML_TIME_FLOOR:
+        raise ProtocolError("a SenML base time below 2**28 would be relative to now")
+    microseconds: int = round(seconds * 1_000_000)
+    return microseconds * 1000
 
 
 def read_envelope(lane: Lane, payload: bytes) -> tuple[str, int] | None:
@@ -239,20 +262,26 @@ def read_envelope(lane: Lane, payload: bytes) -> tuple[str, int] | None:
             loose = _loose_event_decoder.decode(payload)
         else:
             loose = msgspec.convert(_loose_pack_decoder.decode(payload)[0], _LooseEnvelope)
-    except (msgspec.DecodeError, IndexError, UnicodeDecodeError):
+    except (*_UNDECODABLE, IndexError):
         return None
-    return loose.outbox, loose.seq
+    return (loose.outbox, loose.seq) if loose.outbox and _is_seq(loose.seq) else None
+
+
+def _is_seq(number: int) -> bool:
+    return 0 < number < 2**63
 
 
 def _envelope(outbox: Any, seq: Any, boot: Any, clock: Any, mono: Any, age: Any) -> Envelope:
     if clock not in ("synced", "free"):
         raise ProtocolError(f"clock {clock!r} is neither synced nor free")
     age_s = float(age) if isinstance(age, str) else None
-    if age_s is not None and not 0 <= age_s < 10**10:
+    if age_s is not None and not 0 <= age_s < MAX_AGE_S:
         raise ProtocolError(f"age {age!r} is impossible")
-    if not 0 <= int(mono) < 2**63 or not 0 < int(seq) < 2**63:
+    if not 0 <= int(mono) < MAX_MONO_NS or not _is_seq(seq):
         raise ProtocolError("seq or mono is out of range")
-    return Envelope(str(outbox), int(seq), str(boot), clock == "synced", int(mono), age_s)
+    if not outbox:
+        raise ProtocolError("an envelope needs the id of its outbox")
+    return Envelope(outbox, seq, boot, clock == "synced", int(mono), age_s)
 
 
 def _age_text(envelope: Envelope) -> str | msgspec.UnsetType:
@@ -262,12 +291,19 @@ def _age_text(envelope: Envelope) -> str | msgspec.UnsetType:
 
 
 def senml_device(device: str) -> str:
-    """A device id with every byte that RFC 8428 section 4.5.1 forbids in a name, and `_`, written `_XX` in hex."""
-    return "".join(chr(b) if b in _SENML_PLAIN else f"_{b:02X}" for b in device.encode())
+    """A device id with every byte that RFC 8428 section 4.5.1 forbids in a name, and `_`, written `_XX` in hex.
+
+    A name begins with a letter or digit there; one that would not is written with `0__` before it.
+    """
+    name = "".join(chr(b) if b in _SENML_PLAIN else f"_{b:02X}" for b in device.encode())
+    return name if name[:1].isalnum() else _SENML_LEAD + name
 
 
 def device_of_senml(name: str) -> str:
     """The reverse of `senml_device`; raises ValueError for a bad escape."""
+    name = name.removeprefix(_SENML_LEAD)
+    if _SENML_ESCAPED.fullmatch(name) is None:
+        raise ValueError(f"{name!r} is not a device's name in SenML")
     head, *escapes = name.split("_")
     raw = head.encode()
     for part in escapes:
@@ -343,9 +379,13 @@ def decode_status(payload: bytes) -> Status:
 
 
 def decode_ack(payload: bytes) -> Ack:
+    """Raises ProtocolError also for a range that is not one: whoever deletes by it must be able to trust it."""
     ack = _decode_with(_ack_decoder, payload, "acknowledgement")
     if ack.refused and (ack.event is None) == (ack.telemetry is None):
         raise ProtocolError("an acknowledgement that refuses must name exactly one lane")
+    for low, high in (*(ack.event or ()), *(ack.telemetry or ()), *ack.refused):
+        if not (_is_seq(low) and _is_seq(high) and low <= high):
+            raise ProtocolError(f"an acknowledgement of the impossible range {low} to {high}")
     return ack
 
 
@@ -356,7 +396,7 @@ def decode_command(payload: bytes) -> Command:
 def _decode_with(decoder: msgspec.json.Decoder[_M], payload: bytes, what: str) -> _M:
     try:
         return decoder.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNDECODABLE as error:
         raise ProtocolError(f"not a {what}: {error}") from None
 
 

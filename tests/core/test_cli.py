@@ -1,0 +1,113 @@
+"""The dispatcher's exit codes: 0 done, 1 failed, 2 wrong use, 3 part not installed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import pytest
+
+from hearthline import __version__, cli
+
+Rooms = Callable[[str], None]
+
+PARTS = """
+import typer
+from hearthline.errors import ConfigError, LinkError
+app = typer.Typer()
+
+@app.callback()
+def room() -> None: ...
+
+@app.command()
+def good() -> None: ...
+
+@app.command()
+def three() -> int:
+    return 1
+
+@app.command()
+def exits(code: int) -> None:
+    raise typer.Exit(code)
+
+@app.command()
+def wrong() -> None:
+    raise ConfigError("home.toml: port: unknown key `x`")
+
+@app.command()
+def away() -> None:
+    raise LinkError("the broker is away")
+
+@app.command()
+def stopped() -> None:
+    raise KeyboardInterrupt
+"""
+
+
+@pytest.fixture
+def room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rooms:
+    """Make `hearthline cloud` a module of this text, as an entry point would."""
+
+    def make(text: str) -> None:
+        (tmp_path / "made_up_room.py").write_text(text)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, "made_up_room", raising=False)
+        found = EntryPoints([EntryPoint("cloud", "made_up_room:app", "hearthline.commands")])
+        monkeypatch.setattr(cli, "entry_points", lambda group: found)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["good"], 0, ""),
+        (["--help"], 0, ""),
+        (["three"], 1, ""),
+        (["exits", "4"], 4, ""),
+        (["wrong"], 2, "unknown key `x`"),
+        (["away"], 1, "the broker is away"),
+        (["nonsense"], 2, "nonsense"),
+        (["good", "--no-such-option"], 2, "--no-such-option"),
+        (["exits"], 2, ""),
+    ],
+)
+def test_exit_codes(
+    room: Rooms, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, said: str
+) -> None:
+    room(PARTS)
+    assert cli.run(["cloud", *arguments]) == code
+    assert said in capsys.readouterr().err
+
+
+def test_ctrl_c_is_no_success(room: Rooms) -> None:
+    room(PARTS)
+    assert cli.run(["cloud", "stopped"]) in (1, 130)  # 130 is the shell's word for it
+
+
+def test_a_part_that_is_not_installed_names_its_extra(room: Rooms, capsys: pytest.CaptureFixture[str]) -> None:
+    room("import a_library_that_nobody_has")
+    assert cli.run(["cloud", "run"]) == 3
+    error = capsys.readouterr().err
+    assert "pip install 'hearthline[cloud]'" in error
+    assert "a_library_that_nobody_has" in error
+    assert "Traceback" not in error
+
+
+def test_a_bug_in_a_part_is_not_taken_for_a_missing_part(room: Rooms) -> None:
+    room("import hearthline.no_such_module")
+    with pytest.raises(ModuleNotFoundError):
+        cli.run(["cloud", "run"])
+
+
+def test_general_use(room: Rooms, capsys: pytest.CaptureFixture[str]) -> None:
+    room(PARTS)
+    assert cli.run(["--version"]) == 0
+    assert __version__ in capsys.readouterr().out
+    assert cli.run(["--help"]) == 0
+    assert "cloud" in capsys.readouterr().out
+    assert cli.run([]) == 2
+    assert cli.run(["nix"]) == 2
+    assert "there are: cloud" in capsys.readouterr().err

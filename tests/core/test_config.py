@@ -1,0 +1,77 @@
+"""A wrong configuration names its file and its key, and nothing else happens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hearthline.config import Config, check_config, load_config, read_secret
+from hearthline.errors import ConfigError
+
+
+class Serial(Config, frozen=True):
+    device: str
+    baud: int = 9600
+
+
+class Uplink(Config, frozen=True):
+    host: str = "localhost"
+    serial: list[Serial] = []
+
+
+class Sample(Config, frozen=True):
+    name: str
+    uplink: Uplink = Uplink()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name = 'x'\nbuadrate = 1", ["unknown key `buadrate`"]),
+        ("name = 'x'\n[uplink]\nhots = 'a'", ["uplink:", "unknown key `hots`"]),
+        ("name = 'x'\n[[uplink.serial]]\ndevice = 'a'\nbuad = 1", ["uplink.serial[", "unknown key `buad`"]),
+        ("[uplink]", ["missing key `name`"]),
+        ("name = 1", ["name:", "Expected `str`, got `int`"]),
+        ("name = 'x'\n[[uplink.serial]]\ndevice = 'a'\nbaud = '9600'", ["uplink.serial[", "].baud:", "Expected `int`"]),
+        ("name = ", ["not valid TOML"]),
+    ],
+)
+def test_a_wrong_key_names_itself_and_its_file(tmp_path: Path, text: str, said: list[str]) -> None:
+    path = tmp_path / "home.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(path, Sample)
+    assert str(caught.value).startswith(f"{path}: ")
+    for words in said:
+        assert words in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--config FILE"):
+        load_config(tmp_path / "none.toml", Sample)
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load_config(tmp_path, Sample)
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"name = '\xff\xfe'")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_config(binary, Sample)
+
+
+def test_a_right_configuration(tmp_path: Path) -> None:
+    got = check_config({"name": "x", "uplink": {"serial": [{"device": "/dev/ttyUSB0"}]}}, Sample, "here")
+    assert got.uplink.serial == [Serial(device="/dev/ttyUSB0")]
+
+
+def test_secrets(tmp_path: Path) -> None:
+    assert read_secret(None, "broker.password_file") is None
+    path = tmp_path / "secret"
+    path.write_text("  open sesame \nsecond line")
+    assert read_secret(str(path), "k") == "open sesame"
+    for content in (b"", b"\xff\xfe"):
+        path.write_bytes(content)
+        with pytest.raises(ConfigError, match=r"broker.password_file = .*secret"):
+            read_secret(str(path), "broker.password_file")
+    with pytest.raises(ConfigError, match=r"broker.password_file"):
+        read_secret(str(tmp_path / "none"), "broker.password_file")

@@ -1,0 +1,131 @@
+"""One value for each golden file: `encode(value)` is the file byte for byte, `decode(file)` is the value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hearthline import wire
+from hearthline.clock import parse_rfc3339
+from hearthline.model import EventType, Lane, Reading
+
+GOLDEN = Path(__file__).parent / "wire" / "golden"
+NOW_NS = parse_rfc3339("2026-11-21T08:00:00.123456Z")
+OUTBOX = "0193a2f4c5d67e8f"
+BOOT = "6b0b2f3e-9a5c-4b7e-8f11-2d3c4b5a6978"
+ALARM_ID = "01934d2a-7b1c-7c3a-9d0e-1f2a3b4c5d6e"
+
+
+@dataclass(frozen=True)
+class Case:
+    value: Any
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+
+def envelope(seq: int, synced: bool = True, age_s: float | None = None) -> wire.Envelope:
+    return wire.Envelope(OUTBOX, seq, BOOT, synced, 5_025_000_000_000, age_s)
+
+
+def _event(value: wire.Event) -> Case:
+    return Case(value, wire.encode_event, wire.decode_event)
+
+
+def _pack(value: wire.Pack) -> Case:
+    return Case(value, wire.encode_pack, wire.decode_pack)
+
+
+def _event_of(kind: str, subject: str, data: dict[str, Any], env: wire.Envelope) -> Case:
+    return _event(wire.Event(ALARM_ID, "hearthline/gw-east-1", kind, subject, NOW_NS, data, env))
+
+
+_PRESS = {
+    "role": "emergency",
+    "button": "A0",
+    "ordinal": 7,
+    "certainty": "certain",
+    "raw": "F6100029E19630",
+    "port": "usb-EnOcean_USB300",
+    "radio_level": -67,
+}
+_LANE = wire.LaneStatus(depth=2, oldest_s=1.5, room_h=71.25, dropped=3, refused=1)
+
+CASES: dict[str, Case] = {
+    "event-alarm": _event_of(EventType.ALARM, "enocean:002EE196", _PRESS, envelope(12)),
+    "event-service": _event_of(EventType.ALARM, "z2m:客厅按钮", _PRESS | {"role": "service"}, envelope(13)),
+    "event-vital": _event_of(
+        EventType.VITAL,
+        "raycome:cuff-1",
+        {
+            "values": [
+                {"quantity": "systolic", "value": 132, "unit": "mm[Hg]"},
+                {"quantity": "diastolic", "value": 84, "unit": "mm[Hg]"},
+                {"quantity": "heart_rate", "value": 71, "unit": "/min"},
+            ],
+            "user": 1,
+            "device_time": "2026-11-21T15:59:12",
+            "raw": "0202",
+            "port": "usb-cuff",
+        },
+        envelope(14),
+    ),
+    "event-device": _event_of(
+        EventType.DEVICE,
+        "enocean:002EE196",
+        {"kind": "chatter", "detail": "A0: 6 further presses in a minute", "count": 6},
+        envelope(15),
+    ),
+    "event-answer": _event_of(
+        EventType.ANSWER,
+        "gw-east-1",
+        {"command": "01934d2a-8000-7000-8000-000000000001", "result": "done"},
+        envelope(16),
+    ),
+    "event-free-clock": _event_of(EventType.ALARM, "enocean:002EE196", _PRESS, envelope(17, False, 42.5)),
+    "pack": _pack(
+        wire.Pack(
+            NOW_NS,
+            (
+                (Reading("dlt645:000012345678", "energy_import", 1234.56, "kWh"), 0),
+                (Reading("dlt645:000012345678", "power", 230.5, "W"), 0),
+                (Reading("shelly:客厅 插座/1", "power", 11.25, "W"), 250_000_000),
+                (Reading("客厅_2", "temperature", -3.5, "Cel"), 1_000_000_000),
+            ),
+            envelope(7),
+        )
+    ),
+    "pack-free-clock": _pack(
+        wire.Pack(NOW_NS, ((Reading("dlt645:000012345678", "power", 230.5, "W"), 0),), envelope(8, False, 3600.125))
+    ),
+    "status-online": Case(
+        wire.Status(
+            state="online",
+            version="0.1.0",
+            outbox=OUTBOX,
+            bootid=BOOT,
+            clock="synced",
+            mono="5025000000000",
+            time="2026-11-21T08:00:00.123456Z",
+            event=_LANE,
+            telemetry=wire.LaneStatus(depth=0),
+            faults=["port usb-meter: cannot be opened"],
+            refusals={"enocean-esp3: crc": 4},
+        ),
+        wire.encode,
+        wire.decode_status,
+    ),
+    "status-offline": Case(wire.Status(state="offline"), wire.encode, wire.decode_status),
+    "ack": Case(wire.make_ack(OUTBOX, Lane.EVENT, [(12, 14), (16, 16)], []), wire.encode, wire.decode_ack),
+    "ack-telemetry": Case(wire.make_ack(OUTBOX, Lane.TELEMETRY, [(7, 9)], []), wire.encode, wire.decode_ack),
+    "ack-refused": Case(wire.make_ack(OUTBOX, Lane.EVENT, [(12, 14)], [(15, 15)]), wire.encode, wire.decode_ack),
+    "command-signal": Case(
+        wire.Command(id="01934d2a-8000-7000-8000-000000000001", type="signal", event=ALARM_ID, signal="accepted"),
+        wire.encode,
+        wire.decode_command,
+    ),
+    "command-test": Case(
+        wire.Command(id="01934d2a-8000-7000-8000-000000000002", type="test"), wire.encode, wire.decode_command
+    ),
+}
