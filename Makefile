@@ -1,0 +1,35 @@
+# `make demo` and `make test` are all the set-up there is; each makes its own virtual environment in .venv.
+PY = .venv/bin/python
+
+.PHONY: demo test check torture bench clean
+
+demo: ## the whole product on this machine: press a pendant, watch the alert arrive (no root needed)
+	@sh .ci/setup demo
+	@.venv/bin/hearthline demo
+
+test: check ## everything but torture; installs the servers it needs from Debian (root or sudo)
+	@sh .ci/servers
+	$(PY) -m pytest -m "not torture $(if $(HEARTHLINE_CAPTURES),,and not captures)"
+
+check: ## lint, format, types, import contracts
+	@sh .ci/setup dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+torture: ## processes killed at random under load; minutes long
+	@sh .ci/setup dev
+	@sh .ci/servers
+	$(PY) -m pytest -m torture -s
+
+bench: ## the figures of docs/benchmarks.md
+	@sh .ci/setup dev
+	@sh .ci/servers
+	$(PY) bench/latency.py
+	$(PY) bench/ingest.py
+	$(PY) bench/store.py
+	$(PY) bench/edge_footprint.py
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
