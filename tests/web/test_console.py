@@ -101,6 +101,8 @@ def test_a_stranger_is_led_to_the_login_page(served: Center) -> None:
     answer = served.client().request("GET", "/", headers={"accept": "text/html"})
     assert (answer.status, answer.headers["location"]) == (303, "/login")
     assert served.client().request("GET", "/fragments/alerts").status == 401
+    missing = served.client("mei").request("GET", "/alerts/99", headers={"accept": "text/html"})
+    assert (missing.status, missing.headers["content-type"]) == (404, "text/html; charset=utf-8")
 
 
 def test_logging_in_by_form(served: Center) -> None:

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from hearthline.clock import rfc3339
 from hearthline.errors import LinkError, RefusedError
 from hearthline.log import Log
+from hearthline_cloud.console.view import page
 from hearthline_cloud.desk import ConflictError, NotFoundError
 from hearthline_cloud.people import LoginError, ThrottledError
 
@@ -46,9 +47,15 @@ def install_error_handlers(app: FastAPI) -> None:
 
 def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
+    if error.status_code == 401 and _wants_page(request):
         return RedirectResponse("/login", 303)
+    if error.status_code == 404 and _wants_page(request):
+        return page(request, "missing.html", None, 404)
     return error_response(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail))
+
+
+def _wants_page(request: Request) -> bool:
+    return "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
 
 
 def _validation(request: Request, error: Exception) -> Response:
@@ -62,6 +69,8 @@ def _refused(request: Request, error: Exception) -> Response:
     match error:
         case ConflictError():
             return error_response(409, "conflict", str(error), **_who_was_first(error))
+        case NotFoundError() if _wants_page(request):
+            return page(request, "missing.html", None, 404)
         case NotFoundError():
             return error_response(404, "not-found", str(error))
         case ThrottledError():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -193,4 +193,9 @@ def _homes(request: Request, parts: PartsOf, session: Staff, template: str) -> R
 def _shown_hops(detail: AlertDetail) -> list[Hop]:
     """The first press with every station; of the further ones only that they joined."""
     first = detail.events[0].event_id if detail.events else None
-    return [hop for hop in detail.timeline if hop.kind not in ("pressed", "received") or hop.event_id == first]
+    shown = [hop for hop in detail.timeline if hop.kind not in ("pressed", "received") or hop.event_id == first]
+    before = [shown[0], *shown][: len(shown)] if shown else []
+    return [
+        replace(hop, since_previous_s=hop.since_first_s - previous.since_first_s)
+        for previous, hop in zip(before, shown, strict=True)
+    ]

@@ -8,6 +8,7 @@ import { fill, say, setClock, showTimes } from "./page.js";
 const live = document.getElementById("live");
 const count = document.getElementById("count");
 const title = document.title;
+const sources = new Map();  // id -> what the center last sent for that part of the page
 let refreshing = false;
 let again = false;
 
@@ -27,7 +28,7 @@ function swapChildren(fresh, old) {
   for (const part of [...fresh.children]) {
     const present = part.id ? document.getElementById(part.id) : null;
     if (present && old.contains(present)) {
-      if (present.dataset.source === part.outerHTML) { part.replaceWith(present); continue; }
+      if (sources.get(part.id) === part.outerHTML) { part.replaceWith(present); continue; }
       if (part.id === "alert-note") { part.replaceWith(present); continue; }
     } else if (part.classList.contains("row")) {
       part.classList.add("fresh");
@@ -41,7 +42,7 @@ function swapChildren(fresh, old) {
   showTimes(old);
 }
 
-function remember(part) { if (part.id) part.dataset.source = part.outerHTML; }
+function remember(part) { if (part.id) sources.set(part.id, part.outerHTML); }
 
 async function refresh() {
   if (refreshing) { again = true; return; }

@@ -1,0 +1,231 @@
+"""The console in a real browser: what a night-shift nurse sees, hears about and presses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+
+from browser.conftest import Shoot
+from hearthline.clock import NS
+from hearthline_cloud.store import Point
+from web.seeding import PASSWORD, Center
+
+pytestmark = pytest.mark.browser
+
+DESKTOP = (1360, 850)
+PHONE = (412, 915)
+
+
+@contextmanager
+def _visit(
+    browser: Browser, center: Center, size: tuple[int, int] = DESKTOP, locale: str = "zh-CN", name: str = "mei"
+) -> Iterator[Page]:
+    """A logged-in page that fails the test on any script error and on any request to another host."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, locale=locale, timezone_id="Asia/Shanghai"
+    )
+    page = context.new_page()
+    problems: list[str] = []
+
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type == "error" and "Failed to load resource" not in message.text and "net::" not in message.text:
+            problems.append(message.text)
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith(center.url):
+            problems.append(f"foreign request: {request.url}")
+
+    page.on("console", on_console)
+    page.on("request", on_request)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(f"{center.url}/")
+    page.fill("#name", name)
+    page.fill("#password", PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=8000)
+    yield page
+    context.close()
+    assert problems == []
+
+
+def _no_sideways_scroll(page: Page) -> None:
+    width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert width <= 0, page.url
+
+
+def test_a_press_appears_by_itself_and_is_acknowledged_by_keyboard(browser: Browser, center: Center) -> None:
+    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+        expect(page.get_by_text("No open emergencies")).to_be_visible()
+        started = time.monotonic()
+        alert = center.press()
+        row = page.locator(f"#alert-{alert}")
+        expect(row).to_be_visible(timeout=2000)
+        assert time.monotonic() - started < 2
+        expect(row).to_contain_text("3号楼 502室")
+        expect(row).to_contain_text("王秀兰")
+        expect(page.locator("#say-now")).to_have_text("New emergency: 3号楼 502室 · 卧室")
+        expect(page).to_have_title("(1) Alerts – Hearthline")
+        center.press()
+        expect(row).to_contain_text("pressed 2 times")
+        page.keyboard.press("ArrowDown")
+        expect(row).to_be_focused()
+        page.keyboard.press("a")
+        expect(row).to_contain_text("mei has it")
+        expect(row).to_be_focused()
+        expect(page).to_have_title("Alerts – Hearthline")
+        page.keyboard.press("w")
+        expect(row).to_contain_text("On the way")
+        page.keyboard.press("o")
+        page.wait_for_url(f"**/alerts/{alert}")
+        expect(page.locator(".hop.attending")).to_be_visible()
+
+
+def test_two_operators_see_each_other(browser: Browser, center: Center) -> None:
+    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+        alert = center.press()
+        row = page.locator(f"#alert-{alert}")
+        expect(row).to_be_visible()
+        page.route("**/fragments/**", lambda route: route.abort())  # mei's page has not heard yet
+        center.client("jun").post(f"alerts/{alert}/acknowledge", {"version": 1})
+        row.get_by_role("button", name="Acknowledge").click()
+        expect(page.locator("#toast")).to_have_text("jun was first: the alert is now “Acknowledged”.")
+        page.unroute("**/fragments/**")
+
+
+def test_a_lost_center_shows_within_five_seconds_and_heals_by_itself(
+    browser: Browser, center: Center, shoot: Shoot
+) -> None:
+    with center.serving():
+        visit = _visit(browser, center, locale="en-GB")
+        page = visit.__enter__()
+    lost = time.monotonic()
+    expect(page.locator("body")).to_have_attribute("data-link", "stale", timeout=6000)
+    assert time.monotonic() - lost < 5
+    expect(page.get_by_text("This page is not up to date")).to_be_visible()
+    shoot(page, "stale-desktop")
+    alert = center.press()
+    with center.serving():
+        expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=10_000)
+        expect(page.locator(f"#alert-{alert}")).to_be_visible()
+        expect(page.get_by_text("This page is not up to date")).to_be_hidden()
+        visit.__exit__(None, None, None)
+
+
+def test_a_center_without_its_ingester_says_so(browser: Browser, center: Center) -> None:
+    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+        expect(page.locator("#center")).to_be_hidden()
+        center.beat_broker = False
+        expect(page.locator("#center")).to_contain_text("message broker", timeout=6000)
+        center.beat_broker = True
+        expect(page.locator("#center")).to_be_hidden(timeout=6000)
+
+
+def test_logging_out_elsewhere_leads_to_the_login_page(browser: Browser, center: Center) -> None:
+    with center.serving(), _visit(browser, center) as page:
+        token = next(item["value"] for item in page.context.cookies() if item["name"] == "hearthline_session")
+        other = center.client()
+        other.token = token
+        other.post("logout")
+        page.wait_for_url("**/login", timeout=4000)
+
+
+def test_noting_and_resolving(browser: Browser, center: Center) -> None:
+    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+        alert = center.press()
+        page.goto(f"{center.url}/alerts/{alert}")
+        page.get_by_label("Text of the note").fill("Called back, she fell")
+        page.get_by_role("button", name="Save the note").click()
+        expect(page.locator(".hop.note")).to_contain_text("Called back, she fell")
+        page.get_by_label("Text of the note").fill("half a sent")
+        center.press()
+        expect(page.locator(".hop.joined")).to_be_visible()
+        expect(page.get_by_label("Text of the note")).to_have_value("half a sent")
+        page.get_by_role("button", name="Help given").click()
+        expect(page.locator("#alert-head")).to_contain_text("Closed")
+        page.goto(f"{center.url}/")
+        expect(page.locator("#queue-closed")).to_contain_text("Help given")
+
+
+def test_an_alarm_shows_on_every_page(browser: Browser, center: Center) -> None:
+    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+        page.goto(f"{center.url}/homes")
+        expect(page.locator("body")).to_have_attribute("data-link", "live")
+        alert = center.press()
+        expect(page.locator("#new-alert")).to_contain_text("New emergency")
+        page.locator("#new-alert-link").click()
+        page.wait_for_url(f"**/alerts/{alert}")
+
+
+def test_sound_says_when_it_is_blocked_and_when_it_plays(browser: Browser, center: Center) -> None:
+    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+        page.evaluate("document.body.dataset.sound")
+        button = page.locator("#sound")
+        button.click()
+        first = page.locator("body").get_attribute("data-sound")
+        button.click()
+        second = page.locator("body").get_attribute("data-sound")
+        assert {first, second} <= {"on", "off"}
+        assert first != second
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize("locale", ["zh-CN", "en-GB"])
+def test_every_page_fits(browser: Browser, center: Center, shoot: Shoot, size: tuple[int, int], locale: str) -> None:
+    name = f"{locale[:2]}-{size[0]}"
+    with center.serving(), _visit(browser, center, size, locale) as page:
+        shoot(page, f"list-empty-{name}")
+        alert = _a_busy_night(center)
+        page.goto(f"{center.url}/")
+        expect(page.locator("body")).to_have_attribute("data-link", "live")
+        expect(page.locator(f"#alert-{alert}")).to_be_visible()
+        for path, label in (
+            ("/", "list"),
+            (f"/alerts/{alert}", "alert"),
+            ("/homes", "homes"),
+            ("/residents/r-1", "resident"),
+        ):
+            page.goto(f"{center.url}{path}")
+            expect(page.locator("body")).to_have_attribute("data-link", "live")
+            if label in ("alert", "resident"):
+                expect(page.locator(".energy")).to_have_text("4.20 kWh")
+            assert page.locator("html").get_attribute("lang") == ("zh-CN" if locale == "zh-CN" else "en")
+            _no_sideways_scroll(page)
+            shoot(page, f"{label}-{name}")
+        page.emulate_media(color_scheme="dark")
+        page.goto(f"{center.url}/")
+        shoot(page, f"list-dark-{name}")
+        page.goto(f"{center.url}/alerts/{alert}")
+        shoot(page, f"alert-dark-{name}")
+        page.get_by_role("button", name="English" if locale == "zh-CN" else "中文").click()
+        expect(page.locator("html")).to_have_attribute("lang", "en" if locale == "zh-CN" else "zh-CN")
+        page.get_by_role("button", name="退出" if locale == "en-GB" else "Log out").click()
+        page.wait_for_url("**/login")
+        _no_sideways_scroll(page)
+        shoot(page, f"login-{name}")
+
+
+def _a_busy_night(center: Center) -> int:
+    """Alerts in every state; the newest open emergency is taken by nobody. Returns the one to look at."""
+    now = time.time_ns()
+    done = center.press()
+    mei = center.client("mei")
+    mei.post(f"alerts/{done}/resolve", {"outcome": "false-alarm"})
+    alert = center.press()
+    center.press(ordinal=9)
+    center.press(ordinal=10)
+    mei.post(f"alerts/{alert}/notes", {"text": "电话已接通，老人说在卫生间滑倒。 Called back."})
+    stray = center.press("gw-stray", "rf433:ffee01")
+    center.client("jun").post(f"alerts/{stray}/acknowledge", {})
+    center.press("gw-east-2", "rf433:a1b2c3", role="service")
+    for hours, values in ((1, (142, 88, 71)), (13, (138, 84, 69)), (25, (151, 93, 76))):
+        center.measure("r-1", now - hours * 3600 * NS, systolic=values[0], diastolic=values[1], heart_rate=values[2])
+    local = now + 8 * 3600 * NS
+    midnight = local - local % (86_400 * NS) - 8 * 3600 * NS
+    for place, value in ((-60, 1200.0), (1, 1204.2)):
+        at = midnight + place * NS
+        center.store.write([Point("energy_import", "c-1", "h-1", "gw-east-1", "modbus:1", value, at)])
+    return alert
