@@ -35,8 +35,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "sound.off": ("声音已关", "Sound off"),
     "sound.blocked": ("打开声音", "Enable sound"),
     "sound.blocked.banner": (
-        "浏览器还没有允许播放声音。请点击“打开声音”，或按任意键。",
-        "The browser does not allow sound yet. Press “Enable sound”, or any key.",
+        "浏览器还没有允许播放声音。请点击页面任意处，或按任意键。",
+        "The browser does not allow sound yet. Click anywhere on the page, or press any key.",
     ),
     # login
     "login.title": ("登录", "Log in"),
