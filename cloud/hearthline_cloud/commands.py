@@ -56,7 +56,7 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> 
     database = Database(settings.database_url)
     database.migrate()
     database.close()
-    _say({"migrated": settings.database_url}, json, "The database is at this version's schema.")
+    _say({"migrated": database.name}, json, "The database is at this version's schema.")
 
 
 @user_app.command("add")

@@ -6,6 +6,8 @@ a deferred transaction that reads first and then writes fails at once with SQLIT
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,13 +17,21 @@ from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import (
+    ArgumentError,
+    DatabaseError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from hearthline.errors import ConfigError, StorageError
 
 _BUSY_TIMEOUT_MS = 10_000
+_WAL_RETRY_S = 0.02
 _READ = "hearthline_read_only"
 
 
@@ -29,8 +39,12 @@ class Database:
     """One engine per process. `url` is an SQLAlchemy URL; SQLite is proved, PostgreSQL is planned."""
 
     def __init__(self, url: str) -> None:
+        """Connects at the first call only. Raises ConfigError for a URL that SQLAlchemy does not know."""
         self.url = url
-        self.engine: Engine = create_engine(url, pool_size=8, max_overflow=8, pool_timeout=10)
+        try:
+            self.engine: Engine = create_engine(url, pool_size=8, max_overflow=8, pool_timeout=10)
+        except (ArgumentError, ModuleNotFoundError, TypeError) as error:
+            raise ConfigError(f"database: this URL cannot be used: {error}") from None
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
             event.listen(self.engine, "begin", _begin_immediate)
@@ -48,20 +62,29 @@ class Database:
             yield connection
 
     def migrate(self) -> None:
-        """Bring the schema to this version. A database of a newer version is refused untouched."""
-        config = _alembic_config(self.url)
-        with self.engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-        known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-        if current is not None and current not in known:
-            raise ConfigError(
-                f"{self.engine.url}: schema {current!r} is not known to this version; install the version that "
-                "wrote it, or restore a backup. Nothing was changed."
-            )
+        """Bring the schema to this version, in one transaction that other starting processes wait for.
+
+        A database of a newer version is refused untouched. Raises ConfigError, StorageError.
+        """
+        config = _alembic_config()
         try:
-            alembic.upgrade(config, "head")
-        except OperationalError as error:
-            raise StorageError(f"{self.engine.url}: migration failed: {error.orig}") from None
+            with self.transaction() as connection:
+                current = MigrationContext.configure(connection).get_current_revision()
+                known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+                if current is not None and current not in known:
+                    raise ConfigError(
+                        f"{self.name}: schema {current!r} is not known to this version; install the version that "
+                        "wrote it, or restore a backup. Nothing was changed."
+                    )
+                config.attributes["connection"] = connection
+                alembic.upgrade(config, "head")
+        except DatabaseError as error:
+            raise StorageError(f"{self.name}: cannot be opened or migrated: {error.orig}") from None
+
+    @property
+    def name(self) -> str:
+        """The URL without its password, for people."""
+        return self.engine.url.render_as_string(hide_password=True)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -71,10 +94,14 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
-def _alembic_config(url: str) -> AlembicConfig:
+def is_away(error: SQLAlchemyError) -> bool:
+    """Whether the database could not do its work now, as opposed to a statement that it will never take."""
+    return isinstance(error, OperationalError | TimeoutError | InternalError) or type(error) is DatabaseError
+
+
+def _alembic_config() -> AlembicConfig:
     config = AlembicConfig()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     return config
 
 
@@ -82,10 +109,23 @@ def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) ->
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
+    _turn_wal_on(cursor)
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.execute("PRAGMA foreign_keys=ON")
     cursor.close()
+
+
+def _turn_wal_on(cursor: DBAPICursor) -> None:
+    """The busy timeout does not cover this pragma, and several roles may start on a fresh file at once."""
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_WAL_RETRY_S)
 
 
 def _begin_immediate(connection: Connection) -> None:

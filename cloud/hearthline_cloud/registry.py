@@ -77,9 +77,6 @@ class Registry(Config, frozen=True):
 def load_registry(database: Database, path: Path) -> dict[str, int]:
     """Load the file into the database; how many entries of each kind. Raises ConfigError, and then changed nothing."""
     registry = load_config(path, Registry)
-    for entry in registry.gateway:
-        if not is_gateway_id(entry.id):
-            raise ConfigError(f"{path}: gateway id {entry.id!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
     sections: list[tuple[Table, list[Any]]] = [
         (schema.community, registry.community),
         (schema.home, registry.home),
@@ -87,6 +84,8 @@ def load_registry(database: Database, path: Path) -> dict[str, int]:
         (schema.gateway, registry.gateway),
         (schema.device, registry.device),
     ]
+    for table, entries in sections:
+        _check(path, table, entries)
     with database.transaction() as connection:
         for table, entries in sections:
             for entry in entries:
@@ -98,6 +97,21 @@ def load_registry(database: Database, path: Path) -> dict[str, int]:
                         "neither in the file nor in the database; nothing was changed"
                     ) from None
     return {table.name: len(entries) for table, entries in sections}
+
+
+def _check(path: Path, table: Table, entries: list[Any]) -> None:
+    """Raise ConfigError for an id that cannot be one, or that two entries have."""
+    seen: set[tuple[Any, ...]] = set()
+    longest = table.c.id.type.length or 0  # type: ignore[attr-defined]
+    for entry in entries:
+        if table is schema.gateway and not is_gateway_id(entry.id):
+            raise ConfigError(f"{path}: gateway id {entry.id!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
+        if not 0 < len(entry.id) <= longest:
+            raise ConfigError(f"{path}: {table.name} id {entry.id!r} must have 1 to {longest} characters")
+        key = tuple(getattr(entry, column.name) for column in table.primary_key)
+        if key in seen:
+            raise ConfigError(f"{path}: {table.name} {entry.id!r} is there twice; nothing was changed")
+        seen.add(key)
 
 
 def _put(connection: Connection, table: Table, entry: Config) -> None:

@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Sequence
 
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.errors import ConfigError
 from hearthline.log import Log
 from hearthline.service import notify
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.database import Database
+from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.desk import supervise_once
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.store import open_store
@@ -28,9 +28,10 @@ log = Log(__name__)
 
 def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
+    stopping = threading.Event()
+    _stop_on_signals(stopping)
     database = Database(config.database_url)
     database.migrate()
-    stopping = threading.Event()
     failures: list[BaseException] = []
     ingest = IngestRole(config, database, open_store(config.store, config.directory)) if "ingest" in roles else None
     desk = threading.Thread(target=_supervise, args=(config, database, stopping, failures), name="desk", daemon=True)
@@ -43,15 +44,15 @@ def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
     notify("READY=1")
     log.info("cloud running", roles=list(roles))
     try:
-        code = _serve_web(config, stopping) if "web" in roles else _wait_for_signal(stopping)
+        code = _serve_web(config, stopping) if "web" in roles else _wait(stopping)
     finally:
         stopping.set()
         notify("STOPPING=1")
         if ingest is not None:
             ingest.stop()
         if desk.is_alive():
-            desk.join(timeout=SUPERVISION_PERIOD_S)
-        watcher.join(timeout=2)
+            desk.join(timeout=1)
+        watcher.join(timeout=1)
         database.close()
     return 1 if failures else code
 
@@ -62,9 +63,13 @@ def _serve_web(config: CloudConfig, stopping: threading.Event) -> int:
     return run_web(config, stopping)
 
 
-def _wait_for_signal(stopping: threading.Event) -> int:
+def _stop_on_signals(stopping: threading.Event) -> None:
+    """From the first moment on; uvicorn puts its own handlers over these while it serves."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+
+
+def _wait(stopping: threading.Event) -> int:
     while not stopping.wait(1.0):
         pass
     return 0
@@ -79,8 +84,10 @@ def _supervise(
         while not stopping.wait(SUPERVISION_PERIOD_S):
             try:
                 supervise_once(database, time.time_ns(), watching_since_ns, waker)
-            except DatabaseError as error:
-                log.error("database away, supervision waits", error=str(error.orig))
+            except SQLAlchemyError as error:
+                if not is_away(error):
+                    raise
+                log.error("database away, supervision waits", error=str(error))
                 watching_since_ns = time.time_ns()
     except BaseException as error:
         failures.append(error)

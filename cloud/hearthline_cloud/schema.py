@@ -170,6 +170,7 @@ store_queue = Table(
     metadata,
     Column("id", _Key, primary_key=True, autoincrement=True),
     Column("point", LargeBinary, nullable=False),  # one `store.Point` as JSON
+    sqlite_autoincrement=True,  # a number is never given twice: the drain deletes up to the last one it has copied
 )
 
 kept_aside = Table(
@@ -180,6 +181,8 @@ kept_aside = Table(
     Column("topic", Text, nullable=False),
     Column("payload", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("digest", String(64)),  # of topic and payload: a gateway may repeat for ever what cannot be read
+    UniqueConstraint("digest"),
 )
 
 boot_clock = Table(

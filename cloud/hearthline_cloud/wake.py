@@ -11,6 +11,8 @@ import socket
 from pathlib import Path
 from typing import Literal
 
+from hearthline.errors import ConfigError
+
 Role = Literal["ingest", "desk", "web"]
 
 
@@ -18,12 +20,17 @@ class WakeListener:
     """One process's ear for its role."""
 
     def __init__(self, data_dir: Path, role: Role) -> None:
+        """Raises ConfigError for a directory that cannot be written, or whose path is too long for a socket."""
         folder = data_dir / "wake"
-        folder.mkdir(mode=0o700, exist_ok=True)
         self._path = folder / f"{role}.{os.getpid()}"
-        self._path.unlink(missing_ok=True)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
-        self.socket.bind(str(self._path))
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            self._path.unlink(missing_ok=True)
+            self.socket.bind(str(self._path))
+        except OSError as error:
+            self.socket.close()
+            raise ConfigError(f"data_dir: no socket can be made at {self._path}: {error}") from None
 
     def wait(self, timeout_s: float) -> None:
         """Return when woken or after the timeout, whichever comes first, with every waiting hint taken."""

@@ -29,6 +29,7 @@ SENML_TIME_FLOOR = 2**28  # seconds; below it a SenML time is relative to now
 # Bounds that keep every sum of times within 64 bits: nanoseconds since boot, and the age of a record in seconds.
 MAX_MONO_NS = 2**62
 MAX_AGE_S = 10**9
+MAX_DATA_DEPTH = 16  # nesting of an event's data: whoever reads it later must not run out of stack
 
 _GATEWAY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _SENML_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-:.")
@@ -176,6 +177,8 @@ def decode_event(payload: bytes) -> Event:
             raise ProtocolError(f"CloudEvents specversion {raw.specversion!r} is not 1.0")
         if not raw.id or not raw.subject:
             raise ProtocolError("an event needs an id and a subject")
+        if _nests_deeper(raw.data, MAX_DATA_DEPTH):
+            raise ProtocolError(f"data nests more than {MAX_DATA_DEPTH} deep")
         return Event(
             id=raw.id,
             source=raw.source,
@@ -187,6 +190,11 @@ def decode_event(payload: bytes) -> Event:
         )
     except _UNDECODABLE as error:
         raise ProtocolError(f"not an event: {error}") from None
+
+
+def _nests_deeper(value: Any, depth: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(depth == 0 or _nests_deeper(each, depth - 1) for each in inner if isinstance(each, dict | list))
 
 
 def encode_pack(pack: Pack) -> bytes:

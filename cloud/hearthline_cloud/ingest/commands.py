@@ -10,6 +10,7 @@ from hearthline_cloud import schema
 
 GIVE_UP_AFTER_S = 24 * 3600
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+_AT_ONCE = 200
 
 
 def has_due_commands(connection: Connection, now_ns: int) -> bool:
@@ -22,7 +23,10 @@ def due_commands(connection: Connection, now_ns: int) -> list[tuple[str, wire.Co
     """Commands to send now, each put off for its next attempt: (gateway, command). Unanswered for a day: given up."""
     table = schema.command
     rows = connection.execute(
-        select(table).where(table.c.answered_ns.is_(None) & (table.c.next_attempt_ns <= now_ns)).limit(200)
+        select(table)
+        .where(table.c.answered_ns.is_(None) & (table.c.next_attempt_ns <= now_ns))
+        .order_by(table.c.next_attempt_ns, table.c.created_ns)
+        .limit(_AT_ONCE)
     ).all()
     sent = []
     for row in rows:

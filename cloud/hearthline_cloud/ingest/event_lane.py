@@ -11,19 +11,17 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError, StatementError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline import wire
 from hearthline.log import Log
 from hearthline.model import Lane
-from hearthline_cloud.database import Database
-from hearthline_cloud.ingest.events import Outcome, keep_aside, take_event, take_status, take_unreadable
+from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.ingest.events import NO_GATEWAY, Outcome, keep_aside, take_event, take_status, take_unreadable
 from hearthline_cloud.ingest.session import Message, Session
 from hearthline_cloud.wake import Waker
 
 _RETRY_S = 1.0
-# What a hostile or broken payload can make of a statement, as opposed to a database that is away.
-_POISON = (ValueError, TypeError, KeyError, AttributeError, OverflowError, DataError, IntegrityError)
 log = Log(__name__)
 
 
@@ -43,7 +41,7 @@ class EventLane:
     def handle(self, messages: list[Message]) -> None:
         """Returns when everything is committed, or when the process is stopping."""
         assert self._session is not None
-        outcome = self._commit_until_done(messages)
+        outcome = self.commit(messages)
         if outcome is None:
             return
         self._waker.wake("web")
@@ -51,60 +49,64 @@ class EventLane:
             self._session.publish(wire.topic(gateway, wire.DOWN_ACK), wire.encode(ack))
         self._session.acknowledge(messages)
 
-    def _commit_until_done(self, messages: list[Message]) -> Outcome | None:
+    def commit(self, messages: list[Message]) -> Outcome | None:
+        """What the committed batch came to. None: the process is stopping, and nothing is known of it."""
         while not self._stopping.is_set():
             try:
-                outcome = self._commit(messages)
+                outcome = self._commit_together(messages)
                 self.database_fault = ""
                 return outcome
-            except (OperationalError, DatabaseError) as error:
-                self.database_fault = str(error.orig)
+            except SQLAlchemyError as error:
+                if not is_away(error):
+                    raise
+                self.database_fault = str(getattr(error, "orig", error))
                 log.error("database away, events wait at the edges", error=self.database_fault)
                 self._stopping.wait(_RETRY_S)
         return None
 
-    def _commit(self, messages: list[Message]) -> Outcome:
+    def _commit_together(self, messages: list[Message]) -> Outcome:
+        outcome = Outcome()
         try:
             with self._database.transaction() as connection:
-                outcome = Outcome()
                 for message in messages:
                     _take(connection, message, outcome)
-                return outcome
-        except OperationalError:
-            raise
-        except (*_POISON, StatementError) as error:
-            log.exception("a message broke the batch", messages=len(messages))
-            return self._commit_one_by_one(messages, error)
-
-    def _commit_one_by_one(self, messages: list[Message], error: Exception) -> Outcome:
+            return outcome
+        except Exception as error:
+            if isinstance(error, SQLAlchemyError) and is_away(error):
+                raise
+            log.warning("a message broke its batch", messages=len(messages), error=repr(error)[:300])
         outcome = Outcome()
         for message in messages:
-            one = Outcome()
-            try:
-                self._in_transaction(message, one, _take)
-            except OperationalError:
-                raise
-            except (*_POISON, StatementError) as cause:
-                reason = f"{type(cause).__name__}: {cause}"[:500]
-                one = Outcome()
-                self._in_transaction(message, one, lambda c, m, o, r=reason: _take_poison(c, m, o, r))  # type: ignore[misc]
-            for mine, all_ in ((one.taken, outcome.taken), (one.refused, outcome.refused)):
-                for key, numbers in mine.items():
-                    all_.setdefault(key, []).extend(numbers)
+            outcome.add(self._commit_alone(message))
         return outcome
 
-    def _in_transaction(
-        self, message: Message, outcome: Outcome, take: Callable[[Connection, Message, Outcome], None]
-    ) -> None:
-        with self._database.transaction() as connection:
-            take(connection, message, outcome)
+    def _commit_alone(self, message: Message) -> Outcome:
+        """Whatever one message holds, and whatever bug it wakes, must not stop the alarms of others."""
+        takes: list[Callable[[Connection, Message, Outcome, str], None]] = [
+            lambda connection, message, outcome, _: _take(connection, message, outcome),
+            _take_poison,
+            lambda connection, message, _, reason: keep_aside(connection, message, reason, time.time_ns()),
+        ]
+        reason = ""
+        for take in takes:
+            outcome = Outcome()
+            try:
+                with self._database.transaction() as connection:
+                    take(connection, message, outcome, reason)
+                return outcome
+            except Exception as error:
+                if isinstance(error, SQLAlchemyError) and is_away(error):
+                    raise
+                reason = f"{type(error).__name__}: {error}"[:500]
+                log.exception("a message cannot be taken", topic=message.topic, payload_bytes=len(message.payload))
+        return Outcome()
 
 
 def _take(connection: Connection, message: Message, outcome: Outcome) -> None:
     gateway = wire.gateway_of(message.topic)
     now_ns = time.time_ns()
     if gateway is None:
-        keep_aside(connection, message, "no gateway id in the topic", now_ns)
+        take_unreadable(connection, message, NO_GATEWAY, now_ns, outcome, "no gateway id in the topic")
     elif message.topic.endswith(wire.UP_STATUS):
         take_status(connection, message, gateway, now_ns)
     else:
@@ -113,7 +115,7 @@ def _take(connection: Connection, message: Message, outcome: Outcome) -> None:
 
 def _take_poison(connection: Connection, message: Message, outcome: Outcome, reason: str) -> None:
     gateway = wire.gateway_of(message.topic)
-    if gateway is None or message.topic.endswith(wire.UP_STATUS):
+    if message.topic.endswith(wire.UP_STATUS):
         keep_aside(connection, message, reason, time.time_ns())
     else:
-        take_unreadable(connection, message, gateway, time.time_ns(), outcome, reason)
+        take_unreadable(connection, message, gateway or NO_GATEWAY, time.time_ns(), outcome, reason)

@@ -2,11 +2,13 @@
 
 readable event ............ stored once per (gateway, id); a repeat is only acknowledged again
 unreadable, with envelope . kept aside and refused; if it speaks of an alarm, a possible alarm is raised instead
-unreadable, without ....... kept aside; PUBACK only
+unreadable, without ....... kept aside; PUBACK only; if it speaks of an alarm, a possible alarm is raised too
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +17,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from hearthline import wire
-from hearthline.clock import rfc3339
+from hearthline.clock import NS, rfc3339
 from hearthline.errors import ProtocolError
 from hearthline.model import VITAL_UNITS, EventType, Lane
 from hearthline.ranges import to_ranges
@@ -26,6 +28,10 @@ from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, record_time
 from hearthline_cloud.store import Point
 
 ALARM_WORD = b"hearthline.alarm"
+_LONG_AGO_NS = 1_600_000_000 * NS  # 2020, before there was this protocol: a clock that only says it is right
+NO_GATEWAY = ""  # whose topic names no gateway that there could be
+_GREATEST_VITAL = 1e6  # beyond any unit's sense, and within a double
+_KEPT_BYTES, _KEPT_REASON, _RAW_SHOWN = 65536, 500, 512
 
 
 @dataclass(slots=True)
@@ -34,6 +40,11 @@ class Outcome:
 
     taken: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     refused: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+
+    def add(self, other: Outcome) -> None:
+        for mine, theirs in ((self.taken, other.taken), (self.refused, other.refused)):
+            for key, numbers in theirs.items():
+                mine.setdefault(key, []).extend(numbers)
 
     def acks(self, lane: Lane) -> list[tuple[str, wire.Ack]]:
         """(gateway, acknowledgement) for each outbox of the batch."""
@@ -53,11 +64,24 @@ class Outcome:
 
 
 def keep_aside(connection: Connection, message: Message, reason: str, now_ns: int) -> None:
+    """Keep what cannot be used, once, however often it is sent."""
+    topic = _text(message.topic, _KEPT_REASON)
     connection.execute(
-        insert(schema.kept_aside).values(
-            received_ns=now_ns, topic=message.topic, payload=message.payload[:65536], reason=reason
+        upsert(schema.kept_aside)
+        .values(
+            received_ns=now_ns,
+            topic=topic,
+            payload=message.payload[:_KEPT_BYTES],
+            reason=_text(reason, _KEPT_REASON),
+            digest=hashlib.sha256(topic.encode() + b"\0" + message.payload).hexdigest(),
         )
+        .on_conflict_do_nothing(index_elements=["digest"])
     )
+
+
+def _text(text: str, length: int) -> str:
+    """A text that every database takes."""
+    return text[:length].encode(errors="backslashreplace").decode().replace("\0", "\\0")
 
 
 def take_event(connection: Connection, message: Message, gateway: str, now_ns: int, outcome: Outcome) -> None:
@@ -75,25 +99,26 @@ def take_event(connection: Connection, message: Message, gateway: str, now_ns: i
 def take_unreadable(
     connection: Connection, message: Message, gateway: str, now_ns: int, outcome: Outcome, reason: str
 ) -> None:
-    """Keep a message aside that cannot be stored as what it says it is."""
+    """Keep a message aside that cannot be stored as what it says it is. Nothing that it holds can fail here."""
     keep_aside(connection, message, reason, now_ns)
-    envelope = wire.read_envelope(Lane.EVENT, message.payload)
-    if envelope is None:
-        return
-    outbox, seq = envelope
-    if ALARM_WORD in message.payload:
-        event = _possible_alarm(gateway, outbox, seq, message.payload, now_ns)
-        _store(connection, event, gateway, now_ns, f"not readable: {reason}")
-        outcome.taken.setdefault((gateway, outbox), []).append(seq)
-    else:
-        outcome.refused.setdefault((gateway, outbox), []).append(seq)
+    envelope = wire.read_envelope(Lane.EVENT, message.payload) if gateway else None
+    is_alarm = ALARM_WORD in message.payload
+    if is_alarm:
+        event = _possible_alarm(message, envelope, now_ns)
+        _store(connection, event, gateway, now_ns, _text(f"not readable: {reason}", _KEPT_REASON))
+    if envelope is not None:
+        outbox, seq = envelope
+        (outcome.taken if is_alarm else outcome.refused).setdefault((gateway, outbox), []).append(seq)
 
 
-def _possible_alarm(gateway: str, outbox: str, seq: int, payload: bytes, now_ns: int) -> wire.Event:
-    """In doubt, raise: an alarm that cannot be read is still somebody's press."""
-    data = {"certainty": "possible", "raw": payload[:512].decode(errors="replace")}
-    envelope = wire.Envelope(outbox, seq, "", True, 0)
-    return wire.Event(f"unreadable:{outbox}:{seq}", "", EventType.ALARM, "unknown", now_ns, data, envelope)
+def _possible_alarm(message: Message, envelope: tuple[str, int] | None, now_ns: int) -> wire.Event:
+    """In doubt, raise: an alarm that cannot be read is still somebody's press, and one, however often it is told."""
+    outbox, seq = envelope or ("", 0)
+    told = f"{outbox}\0{seq}".encode() if envelope else message.topic.encode() + b"\0" + message.payload
+    key = f"unreadable:{hashlib.sha256(told).hexdigest()[:40]}"
+    raw = _text(message.payload[:_RAW_SHOWN].decode(errors="replace"), _RAW_SHOWN)
+    data = {"certainty": "possible", "raw": raw, "topic": _text(message.topic, _RAW_SHOWN)}
+    return wire.Event(key, "", EventType.ALARM, "unknown", now_ns, data, wire.Envelope(outbox, seq, "", True, 0))
 
 
 def _suspicion(event: wire.Event, gateway: str, now_ns: int) -> str:
@@ -102,6 +127,8 @@ def _suspicion(event: wire.Event, gateway: str, now_ns: int) -> str:
         reasons.append(f"source {event.source!r} is not this gateway")
     if event.envelope.synced and event.wall_ns > now_ns + FUTURE_TOLERANCE_NS:
         reasons.append("its time is in the future")
+    if event.envelope.synced and event.wall_ns < _LONG_AGO_NS:
+        reasons.append("its time is long past")
     if event.type not in wire.KNOWN_EVENT_TYPES:
         reasons.append(f"type {event.type!r} is unknown to this version")
     return "; ".join(reasons)
@@ -109,9 +136,10 @@ def _suspicion(event: wire.Event, gateway: str, now_ns: int) -> str:
 
 def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int, suspect: str) -> None:
     occurred_ns, quality = record_time(connection, event.wall_ns, event.envelope, now_ns)
-    is_alarm = event.type.startswith("hearthline.alarm.")
-    home = touch_gateway(connection, gateway, now_ns)
-    device = touch_device(connection, gateway, event.subject, now_ns) if event.subject != gateway else None
+    is_alarm = event.type.startswith(ALARM_WORD.decode())
+    home = touch_gateway(connection, gateway, now_ns) if gateway else None
+    is_of_device = gateway and event.subject != gateway
+    device = touch_device(connection, gateway, event.subject, now_ns) if is_of_device else None
     resident = _resident_of(device, event.data)
     stored = connection.execute(
         upsert(schema.event)
@@ -144,7 +172,7 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
         _take_note(connection, event, gateway)
         _note_in_journal(connection, "device", stored, now_ns, {"device": event.subject, "gateway": gateway})
     elif event.type == EventType.ANSWER:
-        _take_answer(connection, event, stored, now_ns)
+        _take_answer(connection, event, gateway, stored, now_ns)
 
 
 def touch_gateway(connection: Connection, gateway: str, now_ns: int) -> str | None:
@@ -183,23 +211,21 @@ def _queue_vital(
     connection: Connection, event: wire.Event, gateway: str, home: str | None, resident: str | None, at_ns: int
 ) -> None:
     community = community_of(connection, home)
-    values = event.data.get("values")
-    for entry in values if isinstance(values, list) else ():
-        if not isinstance(entry, dict) or VITAL_UNITS.get(str(entry.get("quantity"))) != entry.get("unit"):
-            continue
-        if not isinstance(entry.get("value"), int | float):
-            continue
-        point = Point(
-            entry["quantity"],
-            community,
-            home or "",
-            gateway,
-            event.subject,
-            float(entry["value"]),
-            at_ns,
-            resident or "",
-        )
+    for quantity, value in _vital_values(event.data.get("values")):
+        point = Point(quantity, community, home or "", gateway, event.subject, value, at_ns, resident or "")
         connection.execute(insert(schema.store_queue).values(point=msgspec.json.encode(point)))
+
+
+def _vital_values(entries: Any) -> Iterator[tuple[str, float]]:
+    """The vital signs of an event that are known and measured in their unit; others stay in the event alone."""
+    for entry in entries if isinstance(entries, list) else ():
+        if not isinstance(entry, dict):
+            continue
+        quantity, value = entry.get("quantity"), entry.get("value")
+        if not isinstance(quantity, str) or not isinstance(value, int | float) or isinstance(value, bool):
+            continue
+        if VITAL_UNITS.get(quantity, "") == entry.get("unit") and abs(value) < _GREATEST_VITAL:
+            yield quantity, float(value)
 
 
 def community_of(connection: Connection, home: str | None) -> str:
@@ -214,10 +240,14 @@ def _take_note(connection: Connection, event: wire.Event, gateway: str) -> None:
     connection.execute(update(schema.device).where(where).values(last_note=note))
 
 
-def _take_answer(connection: Connection, event: wire.Event, stored: int, now_ns: int) -> None:
-    """A command was carried out; when it was about an alert, the alert's journal says that the home knows."""
-    command_id, result = str(event.data.get("command")), str(event.data.get("result"))
-    command = connection.execute(select(schema.command).where(schema.command.c.id == command_id)).first()
+def _take_answer(connection: Connection, event: wire.Event, gateway: str, stored: int, now_ns: int) -> None:
+    """A command was carried out; when it was about an alert, the alert's journal says that the home knows.
+
+    Only the gateway that the command went to can answer it.
+    """
+    command_id, result = str(event.data.get("command")), str(event.data.get("result"))[:64]
+    asked = (schema.command.c.id == command_id) & (schema.command.c.gateway_id == gateway)
+    command = connection.execute(select(schema.command).where(asked)).first()
     if command is None or command.answered_ns is not None:
         return
     connection.execute(

@@ -26,6 +26,7 @@ def raise_or_join(
     """The id of the one alert that the event `stored` now belongs to."""
     kind = alert_kind(str(event.data.get("role", "")))
     key = join_key(kind, home, gateway)
+    ordinal = event.data.get("ordinal")
     certainty = "possible" if event.data.get("certainty") == "possible" else "certain"
     table = schema.alert
     open_alert = connection.execute(
@@ -65,7 +66,7 @@ def raise_or_join(
             kind=journal_kind,
             alert_id=alert_id,
             event_key=stored,
-            detail={"device": event.subject, "gateway": gateway, "ordinal": event.data.get("ordinal")},
+            detail={"device": event.subject, "gateway": gateway, "ordinal": ordinal if type(ordinal) is int else None},
         )
     )
     return alert_id

@@ -13,13 +13,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline import wire
 from hearthline.errors import LinkError
 from hearthline.log import Log
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.database import Database
+from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.desk import beat
 from hearthline_cloud.ingest.commands import due_commands, has_due_commands
 from hearthline_cloud.ingest.event_lane import EventLane
@@ -31,6 +31,8 @@ from hearthline_cloud.wake import WakeListener, Waker
 EVENT_RECEIVE_MAXIMUM = 100
 TELEMETRY_RECEIVE_MAXIMUM = 100
 _BEAT_S = 1.0
+_STOP_S = 3.5
+_CHECK_STORE_S = 5.0
 log = Log(__name__)
 
 
@@ -64,6 +66,7 @@ class IngestRole:
         self._event_lane.attach(self._events)
         self._telemetry_lane.attach(self._telemetry)
         self._store_fault = ""
+        self._store_checked_at = 0.0
         self._loops = [
             threading.Thread(target=self._guard, args=(loop,), name=f"ingest-{name}", daemon=True)
             for name, loop in (("drain", self._drain), ("command", self._command), ("heartbeat", self._beat))
@@ -76,11 +79,13 @@ class IngestRole:
             loop.start()
 
     def stop(self) -> None:
+        """Within four seconds; a store that hangs is left to the end of the process."""
+        deadline = time.monotonic() + _STOP_S
         self._stopping.set()
-        self._events.stop()
-        self._telemetry.stop()
+        self._events.stop(deadline)
+        self._telemetry.stop(deadline)
         for loop in self._loops:
-            loop.join(timeout=10)
+            loop.join(timeout=max(deadline - time.monotonic(), 0))
         self._listener.close()
         self._waker.close()
 
@@ -94,8 +99,10 @@ class IngestRole:
             while not self._stopping.is_set():
                 try:
                     loop()
-                except DatabaseError as error:
-                    log.error("database away", error=str(error.orig))
+                except SQLAlchemyError as error:
+                    if not is_away(error):
+                        raise
+                    log.error("database away", error=str(error))
                     self._stopping.wait(_BEAT_S)
         except BaseException as error:
             self._failure = error
@@ -103,12 +110,17 @@ class IngestRole:
             raise
 
     def _drain(self) -> None:
+        moved = 0
         try:
             moved = drain_store_queue(self._database, self._store)
-            self._store_fault = ""
+            if moved or time.monotonic() - self._store_checked_at > _CHECK_STORE_S:
+                if not moved:
+                    self._store.check()  # a quiet center must know too that its store is away
+                self._store_fault = ""
+                self._store_checked_at = time.monotonic()
         except LinkError as error:
             self._store_fault = str(error)
-            moved = 0
+            self._store_checked_at = 0.0
         if not moved:
             self._stopping.wait(_BEAT_S)
 
@@ -130,6 +142,8 @@ class IngestRole:
             "broker": self._events.connected and self._telemetry.connected,
             "store": not (self._store_fault or self._telemetry_lane.store_fault),
         }
+        self._events.check()
+        self._telemetry.check()
         with self._database.transaction() as connection:
             beat(connection, "ingest", time.time_ns(), detail)
         self._stopping.wait(_BEAT_S)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +20,13 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hearthline.config import read_secret
+from hearthline.errors import ConfigError
 from hearthline.log import Log
 from hearthline_cloud.config import BrokerConfig
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
+_CONNECT_TIMEOUT_S = 4.0
+_SUBSCRIBE_AGAIN_S = 5.0
 log = Log(__name__)
 
 
@@ -58,7 +62,9 @@ class Session:
         self._handle = handle
         self._queue: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._connection = 0
-        self.connected = False
+        self.connected = False  # and subscribed: an ingester that hears nothing is not at work
+        self._client_connected = False
+        self._subscribed_at = 0.0
         self._failure: BaseException | None = None
         self._worker = threading.Thread(target=self._work, name=f"ingest-{name}", daemon=True)
         self._client = self._make_client()
@@ -74,10 +80,15 @@ class Session:
         if config.username is not None:
             client.username_pw_set(config.username, read_secret(config.password_file, "broker.password_file"))
         if config.ca_file is not None:
-            client.tls_set(config.ca_file, config.cert_file, config.key_file)
+            try:
+                client.tls_set(config.ca_file, config.cert_file, config.key_file)
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"broker.ca_file, cert_file or key_file cannot be used: {error}") from None
+        client.connect_timeout = _CONNECT_TIMEOUT_S
         client.reconnect_delay_set(1, 5)
         client.max_inflight_messages_set(1000)
         client.on_connect = self._connected
+        client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
         client.on_message = self._arrived
         return client
@@ -101,12 +112,22 @@ class Session:
             if message.mid and message.connection == self._connection:
                 self._client.ack(message.mid, 1)
 
-    def stop(self) -> None:
-        """Finish the batch at work; what is not acknowledged comes again."""
+    def check(self) -> None:
+        """Subscribe again where the broker has refused or not answered; call it now and then."""
+        if (
+            self._client_connected
+            and not self.connected
+            and time.monotonic() - self._subscribed_at > _SUBSCRIBE_AGAIN_S
+        ):
+            self._subscribe()
+
+    def stop(self, deadline: float) -> None:
+        """Finish the batch at work, until `deadline` (monotonic); what is not acknowledged comes again."""
         self._queue.put(None)
-        self._worker.join(timeout=10)
+        self._worker.join(timeout=max(deadline - time.monotonic(), 0))
         self._client.disconnect()
-        self._client.loop_stop()
+        if self._client_connected:  # else its thread, a daemon, may be in the middle of connecting
+            self._client.loop_stop()
 
     def failed(self) -> BaseException | None:
         return self._failure
@@ -147,13 +168,23 @@ class Session:
             log.error("broker refused the ingester", session=self._name, reason=str(reason))
             return
         self._connection += 1
-        self.connected = True
-        client.subscribe([(topic, 1) for topic in self._topics])
+        self._client_connected = True
+        self._subscribe()
         log.info("broker connected", session=self._name, session_present=bool(flags.session_present))
+
+    def _subscribe(self) -> None:
+        self._subscribed_at = time.monotonic()
+        self._client.subscribe([(topic, 1) for topic in self._topics])
+
+    def _subscribed(self, client: paho.Client, data: Any, mid: int, reasons: list[ReasonCode], props: Any) -> None:
+        refused = [str(reason) for reason in reasons if reason.is_failure]
+        self.connected = not refused
+        if refused:
+            log.error("broker refused a subscription", session=self._name, reasons=refused)
 
     def _disconnected(self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, props: Any) -> None:
         self._connection += 1
-        self.connected = False
+        self.connected = self._client_connected = False
         log.warning("broker lost", session=self._name, reason=str(reason))
 
     def _arrived(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:

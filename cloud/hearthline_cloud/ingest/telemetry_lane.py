@@ -11,14 +11,14 @@ import time
 
 import msgspec
 from sqlalchemy import select
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline import wire
 from hearthline.errors import LinkError, ProtocolError
 from hearthline.log import Log
 from hearthline.model import TELEMETRY_UNITS, Lane
 from hearthline_cloud import schema
-from hearthline_cloud.database import Database
+from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.ingest.events import Outcome, keep_aside, touch_device, touch_gateway
 from hearthline_cloud.ingest.session import Message, Session
 from hearthline_cloud.ingest.timing import record_time
@@ -27,6 +27,7 @@ from hearthline_cloud.store import Point, Store
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 10.0
 _TOUCH_EVERY_S = 20.0
 _PLACES_FOR_S = 5.0
+_REMEMBERED = 100_000
 log = Log(__name__)
 
 
@@ -41,6 +42,7 @@ class TelemetryLane:
         self._places: dict[str, tuple[str, str]] = {}
         self._places_until = 0.0
         self._touched: dict[tuple[str, str], float] = {}
+        self._offsets: dict[tuple[str, str], int] = {}
         self.store_fault = ""
 
     def attach(self, session: Session) -> None:
@@ -53,7 +55,9 @@ class TelemetryLane:
         while not self._stopping.is_set():
             try:
                 outcome = self._take(messages)
-            except (LinkError, DatabaseError) as error:
+            except (LinkError, SQLAlchemyError) as error:
+                if isinstance(error, SQLAlchemyError) and not is_away(error):
+                    raise
                 self.store_fault = str(error)
                 log.error("store away, telemetry waits at the edges", error=self.store_fault)
                 self._stopping.wait(wait_s)
@@ -84,8 +88,11 @@ class TelemetryLane:
                 if envelope is not None:
                     outcome.refused.setdefault((gateway, envelope[0]), []).append(envelope[1])
                 continue
-            points += self._points(gateway, pack, message, aside)
-            heard |= {(gateway, reading.device) for reading, _ in pack.readings}
+            found, odd = self._points(gateway, pack)
+            points += found
+            if odd:
+                aside.append((message, odd))
+            heard.update((gateway, reading.device) for reading, _ in pack.readings)
             outcome.taken.setdefault((gateway, pack.envelope.outbox), []).append(pack.envelope.seq)
         for point, reason in self._store.write(points) if points else ():
             topic = wire.topic(point.gateway, wire.UP_TELEMETRY)
@@ -93,24 +100,31 @@ class TelemetryLane:
         self._write_down(aside, heard)
         return outcome
 
-    def _points(self, gateway: str, pack: wire.Pack, message: Message, aside: list[tuple[Message, str]]) -> list[Point]:
+    def _points(self, gateway: str, pack: wire.Pack) -> tuple[list[Point], str]:
+        """The points of a pack, and what is odd about the readings that make none."""
         community, home = self._places.get(gateway, ("", ""))
         base_ns = pack.wall_ns if pack.envelope.synced else self._estimate(pack)
         points = []
+        odd = ""
         for reading, offset_ns in pack.readings:
-            unit = TELEMETRY_UNITS.get(reading.quantity)
+            quantity = reading.quantity
+            unit = TELEMETRY_UNITS.get(quantity)
             if unit is not None and unit != reading.unit:
-                aside.append((message, f"{reading.quantity} in {reading.unit!r}, not in {unit!r}"))
+                odd = f"{quantity} in {reading.unit!r}, not in {unit!r}"
                 continue
-            time_ns = base_ns + offset_ns
-            points.append(
-                Point(reading.quantity, community, home, gateway, reading.device, float(reading.value), time_ns)
-            )
-        return points
+            points.append(Point(quantity, community, home, gateway, reading.device, reading.value, base_ns + offset_ns))
+        return points, odd
 
     def _estimate(self, pack: wire.Pack) -> int:
-        with self._database.transaction() as connection:
-            return record_time(connection, pack.wall_ns, pack.envelope, time.time_ns())[0]
+        """When a pack with a free clock began, by the estimate that holds for its boot."""
+        boot = (pack.envelope.outbox, pack.envelope.boot)
+        if boot not in self._offsets:
+            with self._database.transaction() as connection:
+                time_ns = record_time(connection, pack.wall_ns, pack.envelope, time.time_ns())[0]
+            if len(self._offsets) >= _REMEMBERED:
+                self._offsets.clear()
+            self._offsets[boot] = time_ns - pack.envelope.mono_ns
+        return self._offsets[boot] + pack.envelope.mono_ns
 
     def _refresh_places(self) -> None:
         """Community and home of every gateway, read again every few seconds."""
@@ -138,6 +152,8 @@ class TelemetryLane:
             for gateway, device in late:
                 touch_gateway(connection, gateway, now_ns)
                 touch_device(connection, gateway, device, now_ns)
+        if len(self._touched) > _REMEMBERED:
+            self._touched.clear()
         self._touched.update(dict.fromkeys(late, now))
 
 
@@ -147,11 +163,17 @@ def drain_store_queue(database: Database, store: Store, limit: int = 500) -> int
         rows = connection.execute(select(schema.store_queue).order_by(schema.store_queue.c.id).limit(limit)).all()
     if not rows:
         return 0
-    points = [msgspec.json.decode(row.point, type=Point) for row in rows]
-    refused = store.write(points)
+    points, aside = [], []
+    for row in rows:
+        try:
+            points.append(msgspec.json.decode(row.point, type=Point))
+        except (msgspec.DecodeError, ValueError) as error:
+            aside.append((Message("", row.point, False, 0, 0), f"not a point: {error}"))
+    for point, reason in store.write(points) if points else ():
+        topic = wire.topic(point.gateway, wire.UP_EVENT)
+        aside.append((Message(topic, msgspec.json.encode(point), False, 0, 0), f"refused by the store: {reason}"))
     with database.transaction() as connection:
-        for point, reason in refused:
-            message = Message(wire.topic(point.gateway, wire.UP_EVENT), msgspec.json.encode(point), False, 0, 0)
-            keep_aside(connection, message, f"refused by the store: {reason}", time.time_ns())
+        for message, reason in aside:
+            keep_aside(connection, message, reason, time.time_ns())
         connection.execute(schema.store_queue.delete().where(schema.store_queue.c.id <= rows[-1].id))
     return len(rows)

@@ -13,13 +13,15 @@ from hearthline.wire import Envelope
 from hearthline_cloud.schema import boot_clock
 
 SYNCED, ESTIMATED = "synced", "estimated"
+_MIN_NS, _MAX_NS = -(2**63), 2**63 - 1
 FUTURE_TOLERANCE_NS = 300 * NS
 
 
 def record_time(connection: Connection, wall_ns: int, envelope: Envelope, received_ns: int) -> tuple[int, str]:
     """(Unix nanoseconds, quality) of a record; inside the transaction that stores it."""
     if envelope.synced:
-        return wall_ns, SYNCED
+        # A year that no column holds is no year: then the center's own clock is the better witness.
+        return (wall_ns, SYNCED) if _MIN_NS <= wall_ns <= _MAX_NS else (received_ns, ESTIMATED)
     where = (boot_clock.c.outbox == envelope.outbox) & (boot_clock.c.boot == envelope.boot)
     offset_ns = connection.execute(select(boot_clock.c.offset_ns).where(where)).scalar()
     if offset_ns is None:

@@ -95,7 +95,9 @@ def upgrade() -> None:
         sa.Column("topic", sa.Text(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_kept_aside")),
+        sa.UniqueConstraint("digest", name=op.f("uq_kept_aside_digest")),
     )
     op.create_table(
         "staff",
@@ -110,6 +112,7 @@ def upgrade() -> None:
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
         sa.Column("point", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_store_queue")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "event",
