@@ -89,6 +89,7 @@ def _plan(config: HomeConfig, seed: int, schedule: Schedule | None) -> list[Call
 
 def _announce(home: Home, config: HomeConfig, seed: int, tell: Happenings) -> None:
     connected = home.wait_connected(_CONNECT_S)
+    _wait_for_listeners(home, config)
     tell(
         "ready",
         gateway=config.gateway,
@@ -111,7 +112,6 @@ def _live(
     if schedule is None:
         home.measure_daily()
         return endings.get()
-    _wait_for_listeners(home, config)
     ends = time.monotonic() + schedule.seconds
     home.wish(plan)
     if config.vitals_every_s > 0:
@@ -128,7 +128,7 @@ def _live(
 
 
 def _wait_for_listeners(home: Home, config: HomeConfig) -> None:
-    """A schedule begins when somebody has the radios open, so that its first presses are presses at all."""
+    """A home is ready when somebody has its radios open, so that a first press is a press at all; or after a while."""
     deadline = time.monotonic() + _CONNECT_S
     while time.monotonic() < deadline and not all(home.ports[radio.name].listening for radio in config.radios):
         time.sleep(_LOOK_S)

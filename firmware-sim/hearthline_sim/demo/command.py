@@ -77,6 +77,7 @@ def _by_hand(stack: Stack) -> None:
     sim = stack.processes.start("sim", stack.sim_command(), pipes=True)
     assert sim.stdout is not None
     assert sim.stdin is not None
+    _tell_until_ready(sim.stdout)
     threading.Thread(target=_tell, args=(sim.stdout,), name="tell", daemon=True).start()
     _say(f"\nThe center's console:  {stack.url}\n  name {OPERATOR}, password {stack.password} (for this demo only)\n")
     _say(_HELP)
@@ -95,6 +96,12 @@ def _by_hand(stack: Stack) -> None:
             sim.stdin.write(order.encode() + b"\n")
             sim.stdin.flush()
     raise HearthlineError(f"the simulated home ended:\n{stack.processes.tail('sim')}")
+
+
+def _tell_until_ready(lines: Any) -> None:
+    for line in lines:
+        if msgspec.json.decode(line)["kind"] == "ready":
+            return
 
 
 def _tell(lines: Any) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -16,10 +17,12 @@ from hearthline.errors import LinkError
 
 _PR_SET_PDEATHSIG = 1
 _GRACE_S = 5.0
+_LIBC = ctypes.CDLL(None)
 
 
 def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    """Even when the demo is killed, nothing stays behind. The kernel means the thread that started the child."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(slots=True)
@@ -29,12 +32,19 @@ class Processes:
     folder: Path
     _children: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
     _commands: dict[str, list[str]] = field(default_factory=dict)
+    _starter: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "starter"))
 
     def start(self, name: str, command: list[str], pipes: bool = False) -> subprocess.Popen[bytes]:
         """Start `command`; with `pipes`, its standard input and output are for the caller."""
+        child = self._starter.submit(self._spawn, name, command, pipes).result()
+        self._children[name] = child
+        self._commands[name] = command
+        return child
+
+    def _spawn(self, name: str, command: list[str], pipes: bool) -> subprocess.Popen[bytes]:
         pipe = subprocess.PIPE if pipes else subprocess.DEVNULL
         with (self.folder / f"{name}.log").open("ab") as log:
-            child = subprocess.Popen(
+            return subprocess.Popen(
                 command,
                 stdin=pipe,
                 stdout=subprocess.PIPE if pipes else log,
@@ -42,9 +52,6 @@ class Processes:
                 start_new_session=True,  # Ctrl-C is for the demo, which then ends them in order
                 preexec_fn=_die_with_parent,
             )
-        self._children[name] = child
-        self._commands[name] = command
-        return child
 
     def pid(self, name: str) -> int:
         return self._children[name].pid
@@ -76,6 +83,7 @@ class Processes:
             for stream in (child.stdin, child.stdout):
                 _close(stream)
         self._children.clear()
+        self._starter.shutdown()
 
     def tail(self, name: str, lines: int = 15) -> str:
         """The end of a process's log."""
