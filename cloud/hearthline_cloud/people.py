@@ -12,7 +12,7 @@ import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Lock
+from threading import BoundedSemaphore, Lock
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -30,6 +30,8 @@ MAX_PASSWORD = 256  # longer input only costs time
 MAX_NAME = 64
 _THROTTLE_ENTRIES = 10_000
 _WINDOW_NS = 60 * NS
+_HASHING = 4  # argon2 takes 64 MiB and a core each time
+_WAITING = 16  # logins that may hold a thread at once; the rest of the threads answer alarms
 
 
 class Role(StrEnum):
@@ -91,6 +93,8 @@ class People:
         self._hasher = PasswordHasher()
         self._nobody = self._hasher.hash(secrets.token_urlsafe())
         self._throttle = Throttle()
+        self._hashing = BoundedSemaphore(_HASHING)
+        self._waiting = BoundedSemaphore(_WAITING)
 
     def add_staff(self, name: str, password: str, role: Role | str, now_ns: int) -> None:
         """Make an account. Raises RefusedError for a taken or impossible name, a short password or an unknown role."""
@@ -131,7 +135,13 @@ class People:
         """A new session and its token, which is told this once. Raises LoginError, ThrottledError."""
         if not self._throttle.allow(name[:MAX_NAME], address, now_ns):
             raise ThrottledError("too many attempts; wait a minute and try again")
-        role = self.check_password(name, password)
+        if not self._waiting.acquire(blocking=False):
+            raise ThrottledError("too many people log in at once; try again")
+        try:
+            with self._hashing:
+                role = self.check_password(name, password)
+        finally:
+            self._waiting.release()
         if role is None:
             raise LoginError("the name or the password is wrong")
         self._throttle.forget(name, address)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 
 import pytest
 from sqlalchemy import select, update
@@ -53,6 +53,20 @@ def test_guessing_is_slowed_for_a_name_and_an_address(center: Center) -> None:
         center.people.log_in("MEI", PASSWORD, "a", NOW)
     center.people.log_in("mei", PASSWORD, "another address", NOW)
     center.people.log_in("mei", PASSWORD, "a", NOW + 61 * NS)
+
+
+def test_many_logins_at_once_leave_threads_for_alarms(center: Center) -> None:
+    crowd = [threading.Thread(target=_try_to_log_in, args=(center, number)) for number in range(40)]
+    for thread in crowd:
+        thread.start()
+    for thread in crowd:
+        thread.join()
+    center.people.log_in("mei", PASSWORD, "a", NOW)
+
+
+def _try_to_log_in(center: Center, number: int) -> None:
+    with pytest.raises((LoginError, ThrottledError)):
+        center.people.log_in(f"ghost-{number}", "wrong password", "a", NOW)
 
 
 @pytest.mark.parametrize(
@@ -171,4 +185,3 @@ def test_the_throttle_answers_429(served: Center) -> None:
     stranger = served.client()
     statuses = [stranger.post("login", {"name": "ghost", "password": "guess"}).status for _ in range(11)]
     assert statuses == [401] * 10 + [429]
-    assert time.time() > 0

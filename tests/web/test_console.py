@@ -12,6 +12,7 @@ from hearthline.clock import NS
 from hearthline_cloud.alerts.lifecycle import Action, AlertKind, Outcome, State
 from hearthline_cloud.console import view
 from hearthline_cloud.console.texts import LANGUAGES, SCRIPT_KEYS, TEXTS, choose_language
+from hearthline_cloud.desk import write_journal
 from web.seeding import PASSWORD, Center, Client
 
 TEMPLATES = sorted((view.HERE / "templates").glob("*.html"))
@@ -124,6 +125,13 @@ def test_the_language_switch_leads_to_our_own_pages_only(served: Center, back: s
     assert "hearthline_language=en" in answer.headers["set-cookie"]
 
 
+def test_a_journal_kind_of_a_newer_version_hides_nothing(served: Center) -> None:
+    alert = served.press()
+    with served.database.transaction() as connection:
+        write_journal(connection, "escalated", alert, "system", time.time_ns(), {"outcome": "unheard-of"})
+    assert "escalated" in _page(served.client("mei"), f"/alerts/{alert}")
+
+
 def test_refreshing_an_alert_leaves_no_further_trace(served: Center) -> None:
     alert = served.press()
     mei = served.client("mei")
@@ -143,3 +151,32 @@ def test_static_files_are_ours_and_revalidated(served: Center) -> None:
     answer = served.client().request("GET", "/static/console.css")
     assert (answer.status, answer.headers["cache-control"]) == (200, "no-cache")
     assert "url(" not in answer.data.decode()
+
+
+_PAIRS = [
+    ("ink", "ground"), ("ink", "panel"), ("faint", "ground"), ("faint", "panel"), ("accent", "ground"),
+    ("accent", "panel"), ("accent-ink", "accent"), ("alarm", "panel"), ("alarm", "alarm-soft"), ("alarm-ink", "alarm"),
+    ("ink", "alarm-soft"), ("service", "panel"), ("service", "service-soft"), ("service-ink", "service"),
+    ("ink", "service-soft"), ("caution", "panel"), ("caution", "caution-soft"), ("top-ink", "top"),
+    ("top-faint", "top"), ("panel", "ink"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_every_pair_of_ink_and_ground_keeps_wcag_aa(scheme: int) -> None:
+    css = (view.HERE / "static" / "console.css").read_text(encoding="utf-8")
+    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", re.findall(r":root \{(.*?)\}", css, re.DOTALL)[scheme]))
+    low = {pair: round(_contrast(*(colours[name] for name in pair)), 2) for pair in _PAIRS}
+    assert {pair: ratio for pair, ratio in low.items() if ratio < 4.5} == {}
+
+
+def _contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2.2."""
+    bright, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

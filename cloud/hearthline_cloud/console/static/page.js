@@ -16,7 +16,7 @@ const formats = Object.fromEntries(
 );
 
 export function fill(key, values = {}) {
-  return Object.entries(values).reduce((text, [name, value]) => text.replaceAll(`{${name}}`, value), texts[key]);
+  return Object.entries(values).reduce((text, [name, value]) => text.replaceAll(`{${name}}`, value), texts[key] ?? key);
 }
 
 export function say(text, urgent) {
