@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import random
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,12 @@ from hearthline.model import EventType, HomeSignal, Lane
 from hearthline.service import notify, watchdog_interval_s
 from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
+from hearthline_edge.devices import Item, MqttDriver, MqttMessage, SerialDriver, find_drivers, run_driver
 from hearthline_edge.home import Home, reset_topic
-from hearthline_edge.intake import Arrival, Intake, MqttTicket, Source, take_chatter
+from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingIntake, Source, take_chatter
 from hearthline_edge.local_mqtt import LocalSession
 from hearthline_edge.outbox import WARN_EVENT_DEPTH, EventRow, Outbox
+from hearthline_edge.payload import raw_text
 from hearthline_edge.serial_port import SerialPort
 from hearthline_edge.siren import open_sirens
 from hearthline_edge.uplink import Ears, Uplink
@@ -47,17 +49,16 @@ class Agent:
         self._clock = clock
         self._custody = Custody(outbox)
         self._drivers = find_drivers()
-        self._intakes: list[Intake] = []
+        self._events: list[EventIntake] = []
+        self._readings: list[ReadingIntake] = []
         self._ports: list[SerialPort] = []
         self._sessions: list[LocalSession] = []
-        self._stored_fault = ""
         self._ballast_gone = False
-        self._packs_taken = 0
-        self._packs_per_hour = 0.0
-        sirens = open_sirens(config.siren, self._publish_home)
+        self._packs = PackRate()
+        sirens = open_sirens(config.siren, self._order_siren)
         after_s = config.local_alarm_after_s
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
-        ears = Ears(self._home.received, self._home.look, self._commanded, self._status)
+        ears = Ears(self._home.received, self._home.refused, self._home.look, self._commanded, self._status)
         self._uplink = Uplink(config.gateway, config.uplink, self._custody, clock, ears, rng)
         for port in config.serial:
             self._add_port(port)
@@ -71,8 +72,10 @@ class Agent:
             session.start()
         try:
             async with asyncio.TaskGroup() as group:
-                for intake in self._intakes:
-                    group.create_task(intake.run())
+                for events in self._events:
+                    group.create_task(events.run())
+                for readings in self._readings:
+                    group.create_task(readings.run())
                 for port in self._ports:
                     group.create_task(port.run())
                 group.create_task(self._home.run())
@@ -93,10 +96,15 @@ class Agent:
         driver = self._drivers[port.driver]
         assert isinstance(driver, SerialDriver)
         session = driver.open_session(port.options, port.name)
-        intake = self._intake(Source(port.name, driver.name, driver.grouping), None)
+        source = Source(port.name, driver.name, driver.grouping)
+        events, readings = self._event_intake(source, _nothing), self._reading_intake(source, _nothing)
 
-        def offer(items: list[Item], now: Stamp) -> None:
-            intake.offer(Arrival(tuple(items), now))
+        def offer(items: tuple[Item, ...], now: Stamp) -> None:
+            arrival = Arrival(items, now)
+            if (of_events := arrival.events()).items:
+                events.offer(of_events)
+            if (of_readings := arrival.readings()).items:
+                readings.offer(of_readings)
 
         self._ports.append(SerialPort(port.name, port.port, port.line(driver), session, self._clock, offer))
 
@@ -117,41 +125,57 @@ class Agent:
                 self._add_mqtt_driver(driver)
 
     def _add_mqtt_driver(self, driver: MqttDriver) -> None:
-        config = self._config.local_mqtt
-        assert config is not None
-        options = config.options.get(driver.name, {})
+        """Two sessions: one for its events, and one whose messages may wait for a full disk, for its readings."""
+        assert self._config.local_mqtt is not None
+        options = self._config.local_mqtt.options.get(driver.name, {})
         driver = driver.configured(options)
-        decoder = driver.open_session(options)
         name = driver.name
-
-        def forget() -> None:
-            self._custody.submit(lambda ob: ob.forget_mqtt(name))
+        source = Source(name, name, driver.grouping)
 
         def acknowledge(tickets: list[MqttTicket]) -> None:
-            session.acknowledge(tickets)
-            self._custody.submit(lambda ob: ob.forget_mqtt(name, [ticket.mid for ticket in tickets]))
+            mids = [ticket.mid for ticket in event_session.acknowledge(tickets)]
+            self._custody.post(lambda ob: ob.acknowledged_mqtt(name, mids))
 
-        def offer(message: MqttMessage, ticket: MqttTicket) -> None:
-            now = self._clock.now()
-            items = tuple(decoder.receive(message, now)) if driver.claims(message.topic) else ()
-            intake.offer(Arrival(items, now, ticket))
+        def acknowledge_readings(tickets: list[MqttTicket]) -> None:
+            reading_session.acknowledge(tickets)
 
-        intake = self._intake(Source(name, name, driver.grouping), acknowledge)
-        client_id = f"hearthline-{self._config.gateway}-{name}"
-        session = LocalSession(name, client_id, config, driver.subscriptions, offer, forget)
-        self._sessions.append(session)
+        def forget() -> None:
+            self._custody.post(lambda ob: ob.forget_mqtt(name))
 
-    def _intake(self, source: Source, on_taken: Any) -> Intake:
-        intake = Intake(
-            source,
-            self._custody,
-            self._config.role,
-            on_events=self._committed,
-            on_packs=self._packed,
-            on_unstored=self._unstored,
-            on_taken=on_taken or _nothing,
+        events = self._event_intake(source, acknowledge)
+        readings = self._reading_intake(source, acknowledge_readings)
+        event_session = self._local_session(name, driver, lambda arrival: events.offer(arrival.events()), forget)
+        reading_session = self._local_session(
+            f"{name}-readings", driver, lambda arrival: readings.offer(arrival.readings()), _nothing
         )
-        self._intakes.append(intake)
+
+    def _local_session(
+        self, name: str, driver: MqttDriver, offer: Callable[[Arrival], None], forget: Callable[[], None]
+    ) -> LocalSession:
+        config = self._config.local_mqtt
+        assert config is not None
+        decoder = driver.open_session(config.options.get(driver.name, {}))
+
+        def receive(message: MqttMessage, ticket: MqttTicket | None) -> None:
+            now = self._clock.now()
+            items: tuple[Item, ...] = ()
+            if driver.claims(message.topic):
+                items = run_driver(driver.name, lambda: decoder.receive(message, now), raw_text(message.payload))
+            offer(Arrival(items, now, ticket))
+
+        client_id = f"hearthline-{self._config.gateway}-{name}"
+        session = LocalSession(name, client_id, config, driver.subscriptions, receive, forget)
+        self._sessions.append(session)
+        return session
+
+    def _event_intake(self, source: Source, on_taken: Callable[[list[MqttTicket]], None]) -> EventIntake:
+        intake = EventIntake(source, self._custody, self._config.role, self._committed, self._unstored, on_taken)
+        self._events.append(intake)
+        return intake
+
+    def _reading_intake(self, source: Source, on_taken: Callable[[list[MqttTicket]], None]) -> ReadingIntake:
+        intake = ReadingIntake(source, self._custody, self._packed, on_taken)
+        self._readings.append(intake)
         return intake
 
     # --- what the parts tell each other ---
@@ -164,70 +188,77 @@ class Agent:
             self._home.look()
 
     def _packed(self, packs: int) -> None:
-        self._packs_taken += packs
+        self._packs.taken += packs
         self._uplink.woken()
 
     def _unstored(self, source: str, presses: list[Stamp]) -> None:
         self._home.unstored(source, presses)
-        self._stored_fault = "outbox: the disk is full or broken, alarms cannot be stored" if presses else ""
         self._uplink.status_changed()
 
-    def _reset(self, message: MqttMessage, ticket: MqttTicket) -> None:
-        self._sessions[0].acknowledge([ticket])
+    def _reset(self, message: MqttMessage, ticket: MqttTicket | None) -> None:
+        if ticket is not None:
+            self._sessions[0].acknowledge([ticket])
         if not message.retained:
+            now = self._clock.now()
             log.warning("local output reset at home")
-            self._custody.submit(lambda ob: ob.silence_alarms()).add_done_callback(lambda _: self._home.look())
+            self._home.reset(now)
+            self._custody.post(lambda ob: ob.silence_alarms(now), urgent=True)
 
     async def _commanded(self, command: wire.Command) -> None:
-        result = "done"
-        if command.type == "signal" and command.signal == HomeSignal.ACCEPTED:
-            result = "done" if await self._home.accepted(command.event) else "unknown-event"
-        elif command.type == "test":
-            self._home.test()
-        else:
-            result = "unknown"
-        data = {"command": command.id, "result": result}
         now = self._clock.now()
-        rows = await self._custody.submit(
-            lambda ob: ob.append_event(EventType.ANSWER, self._config.gateway, data, now, urgent=False)
-        )
-        self._committed([rows])
+        try:
+            result = await self._obey(command)
+            data = {"command": command.id, "result": result}
+            answer = await self._custody.submit(
+                lambda ob: ob.append_event(EventType.ANSWER, self._config.gateway, data, now, urgent=False)
+            )
+        except StorageError as error:
+            log.error("command not answered", command=command.id, error=str(error))
+            return
+        self._committed([answer])
+
+    async def _obey(self, command: wire.Command) -> str:
+        if command.type == "signal" and command.signal == HomeSignal.ACCEPTED:
+            return "done" if await self._home.accepted(command.event) else "unknown-event"
+        if command.type == "test":
+            self._home.test()
+            return "done"
+        return "unknown"
 
     def _publish_home(self, topic: str, payload: bytes) -> None:
         if self._sessions:
             self._sessions[0].publish(topic, payload)
 
+    def _order_siren(self, topic: str, payload: bytes) -> bool:
+        return bool(self._sessions) and self._sessions[0].publish_now(topic, payload)
+
     # --- chores ---
 
     async def _wake_old_alarms(self) -> None:
-        waiting = await self._custody.submit(lambda ob: ob.events(1, urgent_only=True))
-        self._uplink.woken(alarm=bool(waiting))
+        with contextlib.suppress(StorageError):
+            waiting = await self._custody.submit(lambda ob: ob.events(1, urgent_only=True))
+            self._uplink.woken(alarm=bool(waiting))
 
     async def _chores(self) -> None:
         """Every few seconds: the clock's meaning, chattering buttons, the ballast, the watchdog."""
         interval = min(watchdog_interval_s() or _CHORES_S, _CHORES_S)
         while True:
             now = self._clock.now()
-            with contextlib.suppress(StorageError):
+            try:
                 self._committed(await self._custody.submit(lambda ob, now=now: _chore(ob, now)))  # type: ignore[misc]
-            restored = await asyncio.to_thread(self._custody.outbox.restore_ballast)
+            except StorageError as error:
+                log.error("chores not stored", error=str(error))
+            restored = await asyncio.to_thread(self._custody.outbox.ballast.restore)
             if self._ballast_gone == restored:
                 self._ballast_gone = not restored
                 self._uplink.status_changed()
-            per_hour = self._packs_taken * 3600 / interval
-            self._packs_per_hour += (per_hour - self._packs_per_hour) * _RATE_SMOOTHING
-            self._packs_taken = 0
+            self._packs.tick(now)
             notify("WATCHDOG=1")
             await asyncio.sleep(interval)
 
     async def _status(self) -> wire.Status:
         now = self._clock.now()
-        rate = self._packs_per_hour
-        event, telemetry, counters = await self._custody.submit(
-            lambda ob: (ob.lane_status(Lane.EVENT, now), ob.lane_status(Lane.TELEMETRY, now, rate), ob.counters())
-        )
-        refusals = {name.removeprefix("refused:"): n for name, n in counters.items() if name.startswith("refused:")}
-        return wire.Status(
+        status = wire.Status(
             state="online",
             version=__version__,
             outbox=self._custody.outbox.id,
@@ -235,23 +266,51 @@ class Agent:
             clock="synced" if now.synced else "free",
             mono=str(now.mono_ns),
             time=rfc3339(now.wall_ns),
-            event=event,
-            telemetry=telemetry,
-            faults=self._faults(event.depth),
-            refusals=refusals,
         )
+        rate = self._packs.per_hour
+        try:
+            event, status.telemetry, counters = await self._custody.submit(
+                lambda ob: (ob.lane_status(Lane.EVENT, now), ob.lane_status(Lane.TELEMETRY, now, rate), ob.counters())
+            )
+        except StorageError as error:
+            status.faults = [*self._faults(0), f"outbox: cannot be read: {error}"]
+            return status
+        status.refusals = {name[8:]: count for name, count in counters.items() if name.startswith("refused:")}
+        status.event, status.faults = event, self._faults(event.depth)
+        return status
 
     def _faults(self, event_depth: int) -> list[str]:
         faults = [port.fault for port in self._ports] + [session.fault for session in self._sessions]
-        faults += [*self._home.faults, self._stored_fault]
+        faults += [events.fault for events in self._events] + [readings.fault for readings in self._readings]
+        faults = [fault for fault in faults if fault] + self._home.faults
         if self._ballast_gone:
-            faults.append("outbox: the disk is nearly full, the ballast for alarms is in use")
+            faults.append("outbox: the disk is nearly full, what room there is, is kept for alarms; free space")
         if event_depth > WARN_EVENT_DEPTH:
             faults.append(f"outbox: {event_depth} events wait for the center")
-        lost = sum(intake.readings_lost for intake in self._intakes)
+        lost = sum(intake.lost for intake in self._readings)
         if lost:
             faults.append(f"outbox: {lost} readings could not be stored since the start")
-        return [fault for fault in faults if fault]
+        return faults
+
+
+class PackRate:
+    """How many telemetry packs come in an hour, smoothed over some minutes."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.per_hour = 0.0
+        self._since: Stamp | None = None
+        self._ticks = 0
+
+    def tick(self, now: Stamp) -> None:
+        since, self._since = self._since, now
+        elapsed_s = None if since is None else now.seconds_since(since)
+        if not elapsed_s:
+            return
+        self._ticks += 1
+        per_hour = self.taken * 3600 / elapsed_s
+        self.per_hour += (per_hour - self.per_hour) * max(_RATE_SMOOTHING, 1 / self._ticks)
+        self.taken = 0
 
 
 def _chore(outbox: Outbox, now: Stamp) -> list[EventRow]:

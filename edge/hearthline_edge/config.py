@@ -2,37 +2,44 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
+
+from msgspec import Meta
 
 from hearthline.clock import ClockTrust
-from hearthline.config import Config, load_config
+from hearthline.config import Config, load_config, read_secret
 from hearthline.errors import ConfigError
 from hearthline.wire import is_gateway_id
-from hearthline_edge.devices import LineSettings, SerialDriver, find_drivers
+from hearthline_edge.devices import Driver, LineSettings, MqttDriver, SerialDriver, find_drivers
 
 Role = Literal["emergency", "service", "ignore"]
+Word = Annotated[str, Meta(min_length=1)]
+TcpPort = Annotated[int, Meta(ge=1, le=65535)]
+T = TypeVar("T")
 
 
 class UplinkConfig(Config, frozen=True):
     """The way to the center's broker. `protocol` auto: MQTT 5, falling back to 3.1.1."""
 
-    host: str
-    port: int = 1883
+    host: Word
+    port: TcpPort = 1883
     username: str | None = None
     password_file: str | None = None
     ca_file: str | None = None  # giving it switches TLS on
     cert_file: str | None = None
     key_file: str | None = None
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
-    keepalive_s: int = 20
+    keepalive_s: Annotated[int, Meta(ge=1, le=3600)] = 20
 
 
 class LocalMqttConfig(Config, frozen=True):
     """The gateway's own broker. `options`: per MQTT driver, its own table."""
 
-    host: str = "127.0.0.1"
-    port: int = 1883
+    host: Word = "127.0.0.1"
+    port: TcpPort = 1883
     username: str | None = None
     password_file: str | None = None
     options: dict[str, dict[str, Any]] = {}
@@ -41,10 +48,10 @@ class LocalMqttConfig(Config, frozen=True):
 class SerialConfig(Config, frozen=True):
     """One serial port; the line settings default to the driver's."""
 
-    name: str
-    port: str
+    name: Word
+    port: Word
     driver: str
-    baudrate: int | None = None
+    baudrate: Annotated[int, Meta(ge=1)] | None = None
     bytesize: Literal[5, 6, 7, 8] | None = None
     parity: Literal["N", "E", "O"] | None = None
     stopbits: Literal[1, 2] | None = None
@@ -62,7 +69,7 @@ class SerialConfig(Config, frozen=True):
 class DeviceConfig(Config, frozen=True):
     """What a device's buttons mean; `*` stands for every other button. Without an entry: emergency."""
 
-    id: str
+    id: Word
     buttons: dict[str, Role] = {}
 
 
@@ -70,7 +77,7 @@ class SirenConfig(Config, frozen=True):
     """A local output. `target` is the siren's Zigbee2MQTT topic, or the serial port of an LCUS-1 relay."""
 
     kind: Literal["zigbee", "relay"]
-    target: str
+    target: Word
 
 
 class ClockConfig(Config, frozen=True):
@@ -79,7 +86,7 @@ class ClockConfig(Config, frozen=True):
 
 class EdgeConfig(Config, frozen=True):
     gateway: str
-    data_dir: str
+    data_dir: Word
     uplink: UplinkConfig
     local_mqtt: LocalMqttConfig | None = None
     serial: list[SerialConfig] = []
@@ -87,9 +94,9 @@ class EdgeConfig(Config, frozen=True):
     siren: list[SirenConfig] = []
     clock: ClockConfig = ClockConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    telemetry_max_mb: int = 64
-    local_alarm_after_s: float = 10.0
-    status_period_s: float = 30.0
+    telemetry_max_mb: Annotated[int, Meta(ge=1)] = 64
+    local_alarm_after_s: Annotated[float, Meta(ge=0)] = 10.0
+    status_period_s: Annotated[float, Meta(ge=1)] = 30.0
 
     def role(self, device: str, button: str) -> Role:
         """In doubt an emergency: a button that nobody has described still raises."""
@@ -103,20 +110,67 @@ def load_edge_config(path: Path) -> EdgeConfig:
     """Raises ConfigError, naming file and key, for anything that could not work."""
     config = load_config(path, EdgeConfig)
     if not is_gateway_id(config.gateway):
-        raise ConfigError(f"{path}: gateway = {config.gateway!r} must be 1 to 64 letters, digits, '.', '_' or '-'")
+        raise ConfigError(
+            f"{path}: gateway = {config.gateway!r} must be 1 to 64 letters, digits, '.', '_' or '-', the first a "
+            "letter or digit"
+        )
     drivers = find_drivers()
-    serial_drivers = sorted(name for name, driver in drivers.items() if isinstance(driver, SerialDriver))
-    names: set[str] = set()
+    _no_repeats(path, "serial", "name", [port.name for port in config.serial])
+    _no_repeats(path, "serial", "port", [port.port for port in config.serial])
+    _no_repeats(path, "device", "id", [device.id for device in config.device])
     for index, port in enumerate(config.serial):
-        if port.driver not in serial_drivers:
-            known = ", ".join(serial_drivers)
-            raise ConfigError(
-                f"{path}: serial[{index}].driver = {port.driver!r} is not a serial driver; there are: {known}"
-            )
-        if port.name in names:
-            raise ConfigError(f"{path}: serial[{index}].name = {port.name!r} is used twice")
-        names.add(port.name)
-    for driver_name in config.local_mqtt.options if config.local_mqtt else ():
-        if driver_name not in drivers or driver_name in serial_drivers:
-            raise ConfigError(f"{path}: local_mqtt.options.{driver_name}: there is no such MQTT driver")
+        _check_serial(f"{path}: serial[{index}]", port, drivers)
+    if config.local_mqtt is not None:
+        _check_local(f"{path}: local_mqtt", config.local_mqtt, drivers)
+    _check_uplink(f"{path}: uplink", config.uplink)
+    for index, siren in enumerate(config.siren):
+        if siren.kind == "zigbee" and config.local_mqtt is None:
+            raise ConfigError(f"{path}: siren[{index}].kind = 'zigbee' needs a section [local_mqtt]")
+        if siren.target in {port.port for port in config.serial}:
+            raise ConfigError(f"{path}: siren[{index}].target = {siren.target!r} is the port of a [[serial]] already")
     return config
+
+
+def _check_serial(where: str, port: SerialConfig, drivers: dict[str, Driver]) -> None:
+    driver = drivers.get(port.driver)
+    if not isinstance(driver, SerialDriver):
+        known = ", ".join(sorted(name for name, each in drivers.items() if isinstance(each, SerialDriver)))
+        raise ConfigError(f"{where}.driver = {port.driver!r} is not a serial driver; there are: {known}")
+    driver.open_session(port.options, f"{where}.options")  # its errors name what it was given as a name
+
+
+def _check_local(where: str, local: LocalMqttConfig, drivers: dict[str, Driver]) -> None:
+    _check_login(where, local.username, local.password_file)
+    for name, options in local.options.items():
+        driver = drivers.get(name)
+        if not isinstance(driver, MqttDriver):
+            raise ConfigError(f"{where}.options.{name}: there is no such MQTT driver")
+        _within(f"{where}.options.", lambda driver=driver, options=options: driver.configured(options))  # type: ignore[misc]
+        _within(f"{where}.options.", lambda driver=driver, options=options: driver.open_session(options))  # type: ignore[misc]
+
+
+def _check_uplink(where: str, uplink: UplinkConfig) -> None:
+    _check_login(where, uplink.username, uplink.password_file)
+    if uplink.cert_file is not None and uplink.ca_file is None:
+        raise ConfigError(f"{where}.cert_file needs {where.rpartition(' ')[2]}.ca_file, which switches TLS on")
+    if uplink.key_file is not None and uplink.cert_file is None:
+        raise ConfigError(f"{where}.key_file needs the cert_file that it belongs to")
+
+
+def _check_login(where: str, username: str | None, password_file: str | None) -> None:
+    if password_file is not None and username is None:
+        raise ConfigError(f"{where}.password_file needs a username")
+    read_secret(password_file, f"{where}.password_file")
+
+
+def _no_repeats(path: Path, section: str, key: str, values: Iterable[str]) -> None:
+    for value, count in Counter(values).items():
+        if count > 1:
+            raise ConfigError(f"{path}: {section}: {key} = {value!r} is used {count} times")
+
+
+def _within(where: str, check: Callable[[], T]) -> T:
+    try:
+        return check()
+    except ConfigError as error:
+        raise ConfigError(f"{where}{error}") from None

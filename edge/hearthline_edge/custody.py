@@ -51,6 +51,10 @@ class Custody:
         self._queue.put(_Order(job, future, urgent))
         return future
 
+    def post(self, job: Job, urgent: bool = False) -> None:
+        """Hand over a job whose result nobody awaits; a failure is logged."""
+        self.submit(job, urgent).add_done_callback(_log_failure)
+
     async def stop(self) -> None:
         """Finish what was handed over, then close the outbox."""
         self._queue.put(None)
@@ -98,7 +102,7 @@ class Custody:
         self._answer([(order.future, result, None) for order, result in zip(orders, results, strict=True)])
 
     def _commit_on_a_full_disk(self, order: _Order, error: StorageError) -> None:
-        if not (order.urgent and self.outbox.release_ballast()):
+        if not (order.urgent and self.outbox.ballast.release()):
             self._answer([(order.future, None, error)])
             return
         log.error("disk full, ballast released for alarms", error=str(error))
@@ -119,3 +123,8 @@ def _resolve(answers: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -
             future.set_result(result)
         else:
             future.set_exception(error)
+
+
+def _log_failure(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.error("job not committed", error=str(error))

@@ -13,14 +13,16 @@ from collections.abc import Callable
 import msgspec
 
 from hearthline.clock import Clock, Stamp, rfc3339
+from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline.model import HomeSignal
+from hearthline.model import ButtonRole, HomeSignal
 from hearthline_edge.custody import Custody
 from hearthline_edge.local_alarm import Pending, judge
 from hearthline_edge.outbox import EventRow, RecentAlarm
 from hearthline_edge.siren import REPEAT_S, Siren
 
 TEST_S = 3.0
+_PENDING_ROWS = 64
 log = Log(__name__)
 
 
@@ -33,7 +35,7 @@ def reset_topic(gateway: str) -> str:
 
 
 class Home:
-    """Tells the home. Call `look()` whenever alarms were taken, received or reset."""
+    """Tells the home. Call `look()` whenever alarms were taken or have left the outbox."""
 
     def __init__(
         self,
@@ -41,7 +43,7 @@ class Home:
         custody: Custody,
         clock: Clock,
         sirens: list[Siren],
-        publish: Callable[[str, bytes], None],
+        publish: Callable[[str, bytes], object],
         alarm_after_s: float,
     ) -> None:
         self._topic = signal_topic(gateway)
@@ -50,18 +52,54 @@ class Home:
         self._sirens = sirens
         self._publish = publish
         self._alarm_after_s = alarm_after_s
+        self._stored: list[tuple[int, Stamp]] = []  # alarms in the outbox, as it was last read
         self._unstored: dict[str, list[Stamp]] = {}
+        self._refused: list[Stamp] = []
+        self._received: set[int] = set()  # received, perhaps still in an outbox that cannot be written
+        self._reset_at: Stamp | None = None
         self._wake = asyncio.Event()
         self._test_until = 0.0
-        self.faults: list[str] = []
-        self.sounding = False
+        self._sounding: bool | None = None  # None: after a start nobody knows
+        self._faults = [""] * len(sirens)
+
+    @property
+    def faults(self) -> list[str]:
+        refused = f"home: the center refused {len(self._refused)} alarms; press reset" if self._refused else ""
+        return [fault for fault in (*self._faults, refused) if fault]
 
     def look(self) -> None:
         self._wake.set()
 
     def unstored(self, source: str, presses: list[Stamp]) -> None:
-        """Presses that could not be committed: they sound at once. An empty list: they could at last."""
+        """Alarms that could not be committed: they sound at once. An empty list: they could at last."""
         self._unstored[source] = presses
+        self.look()
+
+    def received(self, rows: list[EventRow]) -> None:
+        """The center has committed these."""
+        for row in rows:
+            self._received.add(row.seq)
+            if row.urgent:
+                data = row.data
+                alarm = RecentAlarm(row.id, row.device, data["button"], data["ordinal"], row.stamp.wall_ns)
+                self._signal(HomeSignal.RECEIVED, alarm)
+
+    def refused(self, rows: list[EventRow]) -> None:
+        """The center will never take these: nobody there sees them, so the home must hear them."""
+        self._refused += [row.stamp for row in rows if row.data.get("role") == ButtonRole.EMERGENCY]
+        self.look()
+
+    async def accepted(self, event_id: str) -> bool:
+        """Whether the event is known here, so that the right pendant could be told. Raises StorageError."""
+        alarm = await self._custody.submit(lambda ob: ob.recent_alarm(event_id))
+        if alarm is not None:
+            self._signal(HomeSignal.ACCEPTED, alarm)
+        return alarm is not None
+
+    def reset(self, now: Stamp) -> None:
+        """Somebody at home has heard: what is pending now no longer drives the local output."""
+        self._reset_at = now
+        self._refused.clear()
         self.look()
 
     def test(self) -> None:
@@ -69,19 +107,45 @@ class Home:
         self._test_until = asyncio.get_running_loop().time() + TEST_S
         self.look()
 
-    def received(self, rows: list[EventRow]) -> None:
-        for row in rows:
-            if row.urgent:
-                data = row.data
-                alarm = RecentAlarm(row.id, row.device, data["button"], data["ordinal"], row.stamp.wall_ns)
-                self._signal(HomeSignal.RECEIVED, alarm)
+    async def run(self) -> None:
+        """Drive the local output until cancelled."""
+        loop = asyncio.get_running_loop()
+        told_at = loop.time()
+        while True:
+            self._wake.clear()
+            verdict = judge(await self._pending(), self._clock.now(), self._alarm_after_s, self._reset_at)
+            testing = loop.time() < self._test_until
+            sound = verdict.sound or testing
+            again = (sound or any(self._faults)) and loop.time() - told_at >= REPEAT_S
+            if sound != self._sounding or again:
+                await self._drive(sound)
+                told_at = loop.time()
+            waits = [verdict.again_in_s, 0.2 if testing else None, REPEAT_S if any(self._faults) else None]
+            try:
+                async with asyncio.timeout(min((wait for wait in waits if wait is not None), default=None)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
 
-    async def accepted(self, event_id: str) -> bool:
-        """Whether the event is known here, so that the right pendant could be told."""
-        alarm = await self._custody.submit(lambda ob: ob.recent_alarm(event_id))
-        if alarm is not None:
-            self._signal(HomeSignal.ACCEPTED, alarm)
-        return alarm is not None
+    async def _pending(self) -> list[Pending]:
+        limit = _PENDING_ROWS + len(self._received)
+        try:
+            self._stored = await self._custody.submit(lambda ob: ob.sounding_alarms(limit))
+            self._received &= {seq for seq, _ in self._stored}
+        except StorageError as error:
+            log.error("pending alarms not read", error=str(error))
+        pending = [Pending(stamp) for seq, stamp in self._stored if seq not in self._received]
+        pending += [Pending(stamp, at_once=True) for stamp in self._refused]
+        return pending + [Pending(stamp, at_once=True) for stamps in self._unstored.values() for stamp in stamps]
+
+    async def _drive(self, sound: bool) -> None:
+        if self._sounding is not None and sound != self._sounding:
+            log.warning("local output", sounding=sound)
+        repeat = sound == self._sounding
+        self._sounding = sound
+        for index, siren in enumerate(self._sirens):
+            if sound or not repeat or self._faults[index]:
+                self._faults[index] = await siren.drive(sound)
 
     def _signal(self, signal: HomeSignal, alarm: RecentAlarm) -> None:
         message = {
@@ -93,33 +157,3 @@ class Home:
             "time": rfc3339(alarm.wall_ns),
         }
         self._publish(self._topic, msgspec.json.encode(message))
-
-    async def run(self) -> None:
-        """Drive the local output until cancelled."""
-        loop = asyncio.get_running_loop()
-        told_at = -REPEAT_S
-        while True:
-            self._wake.clear()
-            verdict = judge(await self._pending(), self._clock.now(), self._alarm_after_s)
-            testing = loop.time() < self._test_until
-            sound = verdict.sound or testing
-            if sound != self.sounding or (sound and loop.time() - told_at >= REPEAT_S):
-                await self._drive(sound)
-                told_at = loop.time()
-            try:
-                async with asyncio.timeout(0.2 if testing else verdict.again_in_s):
-                    await self._wake.wait()
-            except TimeoutError:
-                pass
-
-    async def _pending(self) -> list[Pending]:
-        rows = await self._custody.submit(lambda ob: ob.events(64, urgent_only=True))
-        stored = [Pending(row.stamp, row.silenced) for row in rows]
-        return stored + [Pending(stamp, False, stored=False) for stamps in self._unstored.values() for stamp in stamps]
-
-    async def _drive(self, sound: bool) -> None:
-        if sound != self.sounding:
-            log.warning("local output", sounding=sound)
-        self.sounding = sound
-        results = await asyncio.gather(*(siren.drive(sound) for siren in self._sirens))
-        self.faults = [fault for fault in results if fault]

@@ -1,13 +1,17 @@
 """From a driver's items to rows in the outbox: what becomes an event, what a reading, what is only counted.
 
-The functions run inside the outbox's transaction; grouping and roles decide, this module writes down. One lane a
-source (a serial port, an MQTT driver), so that a source that cannot be stored never holds up another.
+    arrival --+--> EventIntake   presses, vital signs, notes, refusals; tried for ever, a press at once and by ballast
+              +--> ReadingIntake readings; on a full disk lost and counted, or left with the local broker
+
+Two lanes a source (a serial port, an MQTT driver), so that neither a source nor a reading that cannot be stored ever
+holds up a press. The functions run inside the outbox's transaction; grouping and roles decide, this module writes down.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,7 +21,7 @@ import msgspec
 from hearthline.clock import Stamp
 from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline.model import VITAL_UNITS, EventType, Reading
+from hearthline.model import VITAL_UNITS, ButtonRole, EventType, Reading
 from hearthline.wire import MAX_PACK_BYTES, senml_device
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import DeviceNote, GroupingRule, Item, Press, Readings, Refused, Release, Vital
@@ -26,29 +30,44 @@ from hearthline_edge.outbox import EventRow, Outbox
 
 RETRY_S = 1.0
 _PACK_ROOM = MAX_PACK_BYTES - 512  # the envelope, and what the estimate of a record misses
+_RECORD_BYTES = 110  # of a SenML record, without its names
 log = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class MqttTicket:
-    """A message of the local broker that waits for its PUBACK. `digest` over topic and payload."""
+    """A message of the local broker that waits for its PUBACK. `digest` over topic and payload.
+
+    `again`: marked as told again (DUP).
+    """
 
     mid: int
     digest: bytes
     connection: str
+    again: bool
 
     @classmethod
-    def of(cls, mid: int, topic: str, payload: bytes, connection: str) -> MqttTicket:
-        return cls(mid, hashlib.sha256(topic.encode() + b"\0" + payload).digest(), connection)
+    def of(cls, mid: int, topic: str, payload: bytes, connection: str, again: bool = False) -> MqttTicket:
+        return cls(mid, hashlib.sha256(topic.encode() + b"\0" + payload).digest(), connection, again)
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """Items that one read or one message gave, with the moment they came. `ticket` None: from a serial line."""
+    """Items that one read or one message gave, with the moment they came.
+
+    `ticket` None: nobody keeps them for us (a serial line, a message of QoS 0).
+    """
 
     items: tuple[Item, ...]
     now: Stamp
     ticket: MqttTicket | None = None
+
+    def events(self) -> Arrival:
+        """Without what is for the other lane."""
+        return Arrival(tuple(item for item in self.items if not isinstance(item, Readings)), self.now, self.ticket)
+
+    def readings(self) -> Arrival:
+        return Arrival(tuple(item for item in self.items if isinstance(item, Readings)), self.now, self.ticket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +86,19 @@ def take_events(outbox: Outbox, source: Source, arrivals: Sequence[Arrival], rol
     """Write the presses, vital signs, notes and refusals of the arrivals; the events made, in order."""
     made: list[EventRow] = []
     for arrival in arrivals:
-        has_press = any(isinstance(item, Press) for item in arrival.items)
-        if has_press and arrival.ticket is not None:
-            ticket = arrival.ticket
-            if not outbox.take_mqtt(source.name, ticket.mid, ticket.digest, ticket.connection):
-                continue
+        ticket = arrival.ticket
+        makes_event = any(isinstance(item, Press | Vital | DeviceNote) for item in arrival.items)
+        if ticket is not None and makes_event and not _is_new(outbox, source, ticket):
+            continue
         for item in arrival.items:
             event = _take_item(outbox, source, item, arrival.now, role_of)
             if event is not None:
                 made.append(event)
     return made
+
+
+def _is_new(outbox: Outbox, source: Source, ticket: MqttTicket) -> bool:
+    return outbox.take_mqtt(source.name, ticket.mid, ticket.digest, ticket.connection, ticket.again)
 
 
 def _take_item(outbox: Outbox, source: Source, item: Item, now: Stamp, role_of: RoleOf) -> EventRow | None:
@@ -111,10 +133,13 @@ def _take_press(outbox: Outbox, source: Source, press: Press, now: Stamp, role_o
     role = role_of(press.device, press.button)
     if role == "ignore":
         return None
-    body = outbox.press_state(press.device, press.button)
-    before = msgspec.json.decode(body, type=PressState) if body else None
+    telegram = hashlib.sha256(press.raw.encode()).digest()
+    kept = outbox.press_state(press.device, press.button)
+    if press.certainty == "possible" and kept is not None and kept[1] == telegram:
+        return None  # the retained copy of a press that was taken live
+    before = msgspec.json.decode(kept[0], type=PressState) if kept else None
     verdict, after = judge(before, press, source.grouping, now)
-    outbox.set_press_state(press.device, press.button, msgspec.json.encode(after))
+    outbox.set_press_state(press.device, press.button, msgspec.json.encode(after), telegram)
     if verdict is not Verdict.NEW:
         return None
     data = {
@@ -125,7 +150,8 @@ def _take_press(outbox: Outbox, source: Source, press: Press, now: Stamp, role_o
         "raw": press.raw,
         **_origin(source, press.facts),
     }
-    row = outbox.append_event(EventType.ALARM, press.device, data, now, urgent=True)
+    sounds = role == ButtonRole.EMERGENCY
+    row = outbox.append_event(EventType.ALARM, press.device, data, now, urgent=True, sounds=sounds)
     outbox.remember_alarm(row)
     return row
 
@@ -145,28 +171,42 @@ def take_chatter(outbox: Outbox, now: Stamp) -> list[EventRow]:
     return made
 
 
-def take_readings(outbox: Outbox, arrivals: Sequence[Arrival]) -> int:
-    """Write the readings of the arrivals as few packs as the wire's bound allows; how many packs."""
+def take_readings(outbox: Outbox, source: Source, arrivals: Sequence[Arrival]) -> int:
+    """Write the readings of the arrivals as few packs as the wire's bound allows; how many packs.
+
+    What the wire cannot carry (a name beyond the bound of a pack, a value that is no number) is kept aside.
+    """
     packs = 0
     base: Stamp | None = None
     pack: list[tuple[Reading, int]] = []
-    room = _PACK_ROOM
-    for arrival in arrivals:
-        for item in arrival.items:
-            for reading in item.readings if isinstance(item, Readings) else ():
-                size = 110 + len(senml_device(reading.device)) + len(reading.quantity)
-                same_clock = base is not None and base.boot == arrival.now.boot and base.synced == arrival.now.synced
-                if base is None or size > room or not same_clock:
-                    if base is not None:
-                        outbox.append_pack(pack, base)
-                        packs += 1
-                    base, pack, room = arrival.now, [], _PACK_ROOM
-                pack.append((reading, max(arrival.now.mono_ns - base.mono_ns, 0)))
-                room -= size
+    room = 0
+    for reading, now in _readings_of(arrivals):
+        size = _RECORD_BYTES + len(senml_device(reading.device)) + len(reading.quantity)
+        if size > _PACK_ROOM or not math.isfinite(reading.value):
+            outbox.keep_aside(source.name, "sanity", repr(reading).encode("utf-8", "replace"), now)
+            continue
+        same_clock = base is not None and base.boot == now.boot and base.synced == now.synced
+        if base is None or size > room or not same_clock:
+            if base is not None:
+                outbox.append_pack(pack, base)
+                packs += 1
+            base, pack, room = now, [], _PACK_ROOM
+        pack.append((reading, max(now.mono_ns - base.mono_ns, 0)))
+        room -= size
     if base is not None:
         outbox.append_pack(pack, base)
         packs += 1
     return packs
+
+
+def _readings_of(arrivals: Sequence[Arrival]) -> list[tuple[Reading, Stamp]]:
+    return [
+        (reading, arrival.now)
+        for arrival in arrivals
+        for item in arrival.items
+        if isinstance(item, Readings)
+        for reading in item.readings
+    ]
 
 
 def _origin(source: Source, facts: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -174,21 +214,108 @@ def _origin(source: Source, facts: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 
 @dataclass(slots=True)
-class Intake:
-    """One source's lane into custody: batches what has arrived, commits it, retries while the disk is full.
+class EventIntake:
+    """One source's way of events into custody: batches what has arrived, commits it, tries again for ever.
 
-    `on_events`: the committed events. `on_unstored`: the stamps of presses that could not be committed (again with an
-    empty list when they could at last). `on_taken`: tickets that may be acknowledged, in order of arrival.
+    `on_events`: the committed events. `on_unstored`: the stamps of the emergencies that could not be committed (again
+    with an empty list when they could at last). `on_taken`: tickets that may be acknowledged, in order of arrival.
     """
 
     source: Source
     custody: Custody
     role_of: RoleOf
     on_events: Callable[[list[EventRow]], None]
-    on_packs: Callable[[int], None]
     on_unstored: Callable[[str, list[Stamp]], None]
     on_taken: Callable[[list[MqttTicket]], None]
-    readings_lost: int = 0
+    fault: str = ""
+    _waiting: list[Arrival] = field(default_factory=list)
+    _submitted: int = 0  # how many of those waiting are in the hands of custody
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _press_came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, arrival: Arrival) -> None:
+        self._waiting.append(arrival)
+        self._wake.set()
+        if self._presses([arrival]):
+            self._press_came.set()
+
+    async def run(self) -> None:
+        """Take until cancelled; what was not handed over by then, and nobody keeps for us, still is."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting:
+                    await self._take(list(self._waiting))
+        finally:
+            rest = [arrival for arrival in self._waiting[self._submitted :] if arrival.ticket is None]
+            if rest:
+                self._submit(rest)
+
+    async def _take(self, batch: list[Arrival]) -> None:
+        self._press_came.clear()
+        if any(arrival.items for arrival in batch):
+            self._submitted = len(batch)
+            try:
+                made = await self._submit(batch)
+            except StorageError as error:
+                self._submitted = 0
+                await self._failed(batch, error)
+                return
+            self._submitted = 0
+            self.on_events(made)
+        del self._waiting[: len(batch)]
+        if self.fault:
+            self.fault = ""
+            self.on_unstored(self.source.name, [])
+        tickets = [arrival.ticket for arrival in batch if arrival.ticket is not None]
+        if tickets:
+            self.on_taken(tickets)
+
+    def _submit(self, batch: list[Arrival]) -> asyncio.Future[list[EventRow]]:
+        source, role_of = self.source, self.role_of
+        matters = any(isinstance(item, Press | Vital) for arrival in batch for item in arrival.items)
+        return self.custody.submit(lambda ob: take_events(ob, source, batch, role_of), urgent=matters)
+
+    async def _failed(self, batch: list[Arrival], error: StorageError) -> None:
+        """Say so, then wait: a press that comes meanwhile is tried at once."""
+        presses = self._presses(batch)
+        log.error("events not stored", source=self.source.name, alarms=len(presses), error=str(error))
+        self.fault = f"outbox: events of {self.source.name} cannot be stored: {error}"
+        self.on_unstored(self.source.name, presses)
+        self._waiting[: len(batch)] = [arrival for arrival in batch if not _is_noise(arrival)]
+        try:
+            async with asyncio.timeout(RETRY_S):
+                await self._press_came.wait()
+        except TimeoutError:
+            pass
+
+    def _presses(self, batch: Sequence[Arrival]) -> list[Stamp]:
+        return [
+            arrival.now
+            for arrival in batch
+            if any(
+                isinstance(item, Press) and self.role_of(item.device, item.button) == ButtonRole.EMERGENCY
+                for item in arrival.items
+            )
+        ]
+
+
+def _is_noise(arrival: Arrival) -> bool:
+    """What a disk that cannot be written makes us forget, so that a hissing line does not fill the memory."""
+    return arrival.ticket is None and all(isinstance(item, Refused) for item in arrival.items)
+
+
+@dataclass(slots=True)
+class ReadingIntake:
+    """One source's way of readings into custody. `on_packs`: how many packs were committed."""
+
+    source: Source
+    custody: Custody
+    on_packs: Callable[[int], None]
+    on_taken: Callable[[list[MqttTicket]], None]
+    lost: int = 0
+    fault: str = ""
     _waiting: list[Arrival] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -201,57 +328,28 @@ class Intake:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batch, self._waiting = self._waiting, []
-            await self._take(batch)
+            while self._waiting:
+                await self._take(list(self._waiting))
 
     async def _take(self, batch: list[Arrival]) -> None:
-        source, role_of = self.source, self.role_of
-        events = [a for a in batch if any(not isinstance(item, Readings) for item in a.items)]
-        readings = [a for a in batch if any(isinstance(item, Readings) for item in a.items)]
-        storing_readings = self.custody.submit(lambda ob: take_readings(ob, readings)) if readings else None
-        if events:
-            await self._store_events(events, lambda ob: take_events(ob, source, events, role_of))
-        if storing_readings is not None:
-            await self._store_readings(readings, storing_readings)
+        source = self.source
+        if any(arrival.items for arrival in batch):
+            try:
+                self.on_packs(await self.custody.submit(lambda ob: take_readings(ob, source, batch)))
+            except StorageError as error:
+                await self._failed(batch, error)
+                return
+        self.fault = ""
+        del self._waiting[: len(batch)]
         tickets = [arrival.ticket for arrival in batch if arrival.ticket is not None]
         if tickets:
             self.on_taken(tickets)
 
-    async def _store_events(self, arrivals: list[Arrival], job: Callable[[Outbox], list[EventRow]]) -> None:
-        presses = [a.now for a in arrivals if any(isinstance(item, Press) for item in a.items)]
-        failed = False
-        while True:
-            try:
-                self.on_events(await self.custody.submit(job, urgent=bool(presses)))
-                break
-            except StorageError as error:
-                log.error("events not stored", source=self.source.name, presses=len(presses), error=str(error))
-                failed = True
-                self.on_unstored(self.source.name, presses)
-                await asyncio.sleep(RETRY_S)
-        if failed:
-            self.on_unstored(self.source.name, [])
-
-    async def _store_readings(self, arrivals: list[Arrival], storing: asyncio.Future[int]) -> None:
-        while True:
-            try:
-                self.on_packs(await storing)
-                return
-            except StorageError as error:
-                lasting = [a for a in arrivals if a.ticket is not None]  # their broker keeps them until acknowledged
-                self.readings_lost += sum(
-                    len(item.readings)
-                    for a in arrivals
-                    if a.ticket is None
-                    for item in a.items
-                    if isinstance(item, Readings)
-                )
-                log.error("readings not stored", source=self.source.name, kept=len(lasting), error=str(error))
-                if not lasting:
-                    return
-                arrivals = lasting
-                await asyncio.sleep(RETRY_S)
-                storing = self._again(lasting)
-
-    def _again(self, arrivals: list[Arrival]) -> asyncio.Future[int]:
-        return self.custody.submit(lambda ob: take_readings(ob, arrivals))
+    async def _failed(self, batch: list[Arrival], error: StorageError) -> None:
+        """The local broker keeps its messages until they are acknowledged; the rest is lost, and counted."""
+        self._waiting[: len(batch)] = [arrival for arrival in batch if arrival.ticket is not None]
+        lost = len(_readings_of([arrival for arrival in batch if arrival.ticket is None]))
+        self.lost += lost
+        log.error("readings not stored", source=self.source.name, lost=lost, kept=len(self._waiting), error=str(error))
+        self.fault = f"outbox: readings of {self.source.name} cannot be stored: {error}"
+        await asyncio.sleep(RETRY_S)

@@ -1,8 +1,8 @@
 """The gateway's own broker: messages of Zigbee2MQTT, plugs and bridges, acknowledged only after the outbox's commit.
 
-One paho-mqtt session a driver, with `manual_ack`, persistent and with its own client id, so that messages of a family
-that cannot be stored stay with the broker without holding up another family's. paho runs in its own thread; everything
-here happens in the event loop.
+Two paho-mqtt sessions a driver, one for its events and one for its readings, with `manual_ack`, persistent and each
+with its own client id, so that what cannot be stored stays with the broker and holds up neither another family's
+messages nor a press behind readings. paho runs in its own thread; what is told to the agent is told in the event loop.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ log = Log(__name__)
 class LocalSession:
     """One persistent session at the local broker, reconnecting for ever.
 
-    `on_message(message, ticket)` for each message; `on_session_lost` when the broker no longer knows the session.
+    `on_message(message, ticket)` for each message, the ticket None for QoS 0; `on_session_lost` when the broker no
+    longer knows the session.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class LocalSession:
         client_id: str,
         config: LocalMqttConfig,
         subscriptions: tuple[str, ...],
-        on_message: Callable[[MqttMessage, MqttTicket], None],
+        on_message: Callable[[MqttMessage, MqttTicket | None], None],
         on_session_lost: Callable[[], None],
     ) -> None:
         self.name = name
@@ -48,7 +49,7 @@ class LocalSession:
         self._subscriptions = subscriptions
         self._on_message = on_message
         self._on_session_lost = on_session_lost
-        self._connection = ""
+        self._connection = ""  # set and read in paho's thread, where order is certain
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
@@ -69,15 +70,26 @@ class LocalSession:
         self._client.connect_async(self._config.host, self._config.port, keepalive=20)
         self._client.loop_start()
 
-    def acknowledge(self, tickets: list[MqttTicket]) -> None:
-        """PUBACK in the order of arrival; those of an earlier connection are the broker's to send again."""
-        for ticket in tickets:
-            if ticket.connection == self._connection and ticket.mid:
-                self._client.ack(ticket.mid, 1)
+    def acknowledge(self, tickets: list[MqttTicket]) -> list[MqttTicket]:
+        """PUBACK in the order of arrival; those of an earlier connection are the broker's to send again.
+
+        Returns those that were handed over.
+        """
+        handed = [ticket for ticket in tickets if ticket.connection == self._connection]
+        for ticket in handed:
+            self._client.ack(ticket.mid, 1)
+        return handed
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """At least once while connected; what cannot be sent now is queued by paho for the next connection."""
+        """At least once; what cannot be sent now waits for the next connection."""
         self._client.publish(topic, payload, qos=1, retain=retain)
+
+    def publish_now(self, topic: str, payload: bytes) -> bool:
+        """At least once, if the broker is there: an order to a siren is worth nothing later."""
+        if not self._client.is_connected():
+            return False
+        self._client.publish(topic, payload, qos=1)
+        return True
 
     async def stop(self) -> None:
         self._client.disconnect()
@@ -91,21 +103,26 @@ class LocalSession:
         if reason.is_failure:
             self._tell(self._set_fault, f"local broker ({self.name}): refused the login: {reason}")
             return
+        self._connection = uuid.uuid4().hex
         if self._subscriptions:
             client.subscribe([(topic, 1) for topic in self._subscriptions])
-        self._tell(self._begin, uuid.uuid4().hex, bool(flags.session_present))
+        self._tell(self._begin, bool(flags.session_present))
 
     def _disconnected(self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, props: Any) -> None:
-        self._tell(self._set_fault, f"local broker ({self.name}): connection lost: {reason}")
+        if self._connection:  # otherwise the refusal of the login was told already
+            self._tell(self._set_fault, f"local broker ({self.name}): connection lost: {reason}")
+        self._connection = ""
 
     def _connect_failed(self, client: paho.Client, data: Any) -> None:
         place = f"{self._config.host}:{self._config.port}"
         self._tell(self._set_fault, f"local broker ({self.name}): nobody answers at {place}")
 
     def _arrived(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
-        self._tell(
-            self._deliver, message.topic, bytes(message.payload), message.retain, message.mid if message.qos else 0
-        )
+        payload = bytes(message.payload)
+        ticket = None
+        if message.qos:
+            ticket = MqttTicket.of(message.mid, message.topic, payload, self._connection, message.dup)
+        self._tell(self._on_message, MqttMessage(message.topic, payload, message.retain), ticket)
 
     def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -115,8 +132,7 @@ class LocalSession:
 
     # --- the event loop ---
 
-    def _begin(self, connection: str, session_present: bool) -> None:
-        self._connection = connection
+    def _begin(self, session_present: bool) -> None:
         self.fault = ""
         log.info("local broker connected", session=self.name, session_present=session_present)
         if not session_present:
@@ -126,7 +142,3 @@ class LocalSession:
         if not self.fault:
             log.warning("local broker lost", session=self.name, fault=fault)
         self.fault = fault
-
-    def _deliver(self, topic: str, payload: bytes, retained: bool, mid: int) -> None:
-        ticket = MqttTicket.of(mid, topic, payload, self._connection)
-        self._on_message(MqttMessage(topic, payload, retained), ticket)

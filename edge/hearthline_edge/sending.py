@@ -62,11 +62,6 @@ class Flights:
         for seq in [seq for seq in self._flights if in_ranges(seq, ranges)]:
             del self._flights[seq]
 
-    def keep_only(self, present: set[int], of: set[int]) -> None:
-        """Forget those of `of` that are no longer in the outbox."""
-        for seq in of - present:
-            self._flights.pop(seq, None)
-
     def due(self, now: float) -> list[int]:
         """Records to send again now, alarms first."""
         late = [(not flight.urgent, seq) for seq, flight in self._flights.items() if flight.resend_at <= now]

@@ -6,6 +6,7 @@ A port that does not exist or was unplugged is a fault that is said, never a rea
 from __future__ import annotations
 
 import asyncio
+import termios
 from collections.abc import Callable
 
 import serial
@@ -13,7 +14,7 @@ import serial_asyncio_fast
 
 from hearthline.clock import Clock, Stamp
 from hearthline.log import Log
-from hearthline_edge.devices import Item, LineSettings, SerialSession
+from hearthline_edge.devices import Item, LineSettings, SerialSession, run_driver
 
 _REOPEN_S = 1.0
 log = Log(__name__)
@@ -29,7 +30,7 @@ class SerialPort(asyncio.Protocol):
         line: LineSettings,
         session: SerialSession,
         clock: Clock,
-        on_items: Callable[[list[Item], Stamp], None],
+        on_items: Callable[[tuple[Item, ...], Stamp], None],
     ) -> None:
         self.name = name
         self.fault = f"port {name}: not open yet"
@@ -57,8 +58,9 @@ class SerialPort(asyncio.Protocol):
                         bytesize=line.bytesize,
                         parity=line.parity,
                         stopbits=line.stopbits,
+                        exclusive=True,
                     )
-                except (OSError, serial.SerialException, ValueError) as error:
+                except (OSError, serial.SerialException, termios.error, ValueError) as error:
                     self._say(f"port {self.name}: {self._path} cannot be opened: {_cause(error)}")
                 else:
                     await self._closed.wait()
@@ -91,7 +93,7 @@ class SerialPort(asyncio.Protocol):
 
     def _receive(self, data: bytes) -> None:
         now = self._clock.now()
-        items = list(self._session.receive(data, now))
+        items = run_driver(self.name, lambda: self._session.receive(data, now), data.hex())
         if items:
             self._on_items(items, now)
 
@@ -120,4 +122,6 @@ class SerialPort(asyncio.Protocol):
 
 
 def _cause(error: Exception) -> str:
+    if isinstance(error, termios.error):
+        return f"the line settings are refused: {error.args[-1]}"
     return getattr(error, "strerror", None) or str(error)

@@ -1,12 +1,13 @@
 """Local outputs that make a home audible or visible: a Zigbee siren by Zigbee2MQTT, an LCUS-1 relay on a serial port.
 
-Each is told its state again every few seconds while it should sound, so that one that was unplugged or restarted
-joins in, and once when it should stop.
+Each is told its state at start, at each change, and again every few seconds while it should sound, so that one that was
+unplugged or restarted joins in, or while it could not be told.
 """
 
 from __future__ import annotations
 
 import asyncio
+import termios
 from collections.abc import Callable
 from typing import Protocol
 
@@ -30,16 +31,19 @@ class Siren(Protocol):
 
 
 class ZigbeeSiren:
-    """A Zigbee2MQTT device with the `warning` feature (Heiman HS2WD-E, Develco SIRZB-110 and their like)."""
+    """A Zigbee2MQTT device with the `warning` feature (Heiman HS2WD-E, Develco SIRZB-110 and their like).
 
-    def __init__(self, topic: str, publish: Callable[[str, bytes], None]) -> None:
+    `publish` says whether the local broker is there.
+    """
+
+    def __init__(self, topic: str, publish: Callable[[str, bytes], bool]) -> None:
         self._topic = topic
         self._publish = publish
 
     async def drive(self, sound: bool) -> str:
         warning = {"mode": "emergency", "level": "high", "strobe": True, "duration": 60} if sound else {"mode": "stop"}
-        self._publish(f"{self._topic}/set", msgspec.json.encode({"warning": warning}))
-        return ""
+        told = self._publish(f"{self._topic}/set", msgspec.json.encode({"warning": warning}))
+        return "" if told else f"siren {self._topic}: the local broker is away"
 
 
 class SerialRelay:
@@ -55,12 +59,12 @@ class SerialRelay:
         try:
             with serial.Serial(self._path, _RELAY_BAUDRATE, timeout=1, write_timeout=1) as port:
                 port.write(telegram)
-        except (OSError, serial.SerialException) as error:
+        except (OSError, serial.SerialException, termios.error) as error:
             return f"siren {self._path}: {error}"
         return ""
 
 
-def open_sirens(configs: list[SirenConfig], publish: Callable[[str, bytes], None]) -> list[Siren]:
+def open_sirens(configs: list[SirenConfig], publish: Callable[[str, bytes], bool]) -> list[Siren]:
     return [
         ZigbeeSiren(config.target, publish) if config.kind == "zigbee" else SerialRelay(config.target)
         for config in configs

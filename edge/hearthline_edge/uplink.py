@@ -12,9 +12,11 @@ import random
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aiomqtt
 from aiomqtt import ProtocolVersion
+from paho.mqtt.reasoncodes import ReasonCode
 
 from hearthline import wire
 from hearthline.clock import Clock, Stamp
@@ -22,6 +24,7 @@ from hearthline.config import read_secret
 from hearthline.errors import ConfigError, ProtocolError, StorageError
 from hearthline.log import Log
 from hearthline.model import Lane
+from hearthline.ranges import to_ranges
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.outbox import EventRow, Outbox, PackRow
@@ -30,15 +33,19 @@ from hearthline_edge.sending import EVENT_WINDOW, TELEMETRY_WINDOW, Flights
 _RECONNECT_FIRST_S = 0.25
 _RECONNECT_MAX_S = 30.0
 _RECONNECT_ALARM_MAX_S = 2.0  # with an alarm waiting, the door is tried every other second
+_STEADY_S = 10.0  # a session that lived so long was no failed attempt
 _PUBACK_TIMEOUT_S = 15.0
+_STORAGE_RETRY_S = 1.0
+_NO_SUCH_PROTOCOL = frozenset({1, 129, 130, 132})  # CONNACK of 3.1.1, and malformed, protocol error, version of 5
 log = Log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """Who is told of what comes down. `received` is called before the rows leave the outbox, `let_go` after."""
+    """Who is told of what comes down. `received`, `refused`: before the rows leave the outbox; `let_go`: after."""
 
     received: Callable[[list[EventRow]], None]
+    refused: Callable[[list[EventRow]], None]
     let_go: Callable[[], None]
     command: Callable[[wire.Command], Awaitable[None]]
     status: Callable[[], Awaitable[wire.Status]]
@@ -65,7 +72,7 @@ class Uplink:
         self._last_pack_seq = 0
         self.connected = False
         self.fault = "uplink: not connected yet"
-        self._tls = _tls_context(config)
+        self._tls = tls_context(config)
         self._password = read_secret(config.password_file, "uplink.password_file")
 
     def woken(self, alarm: bool = False) -> None:
@@ -77,17 +84,17 @@ class Uplink:
 
     async def run(self, status_period_s: float) -> None:
         """Keep a session up until cancelled."""
+        loop = asyncio.get_running_loop()
         backoff = _RECONNECT_FIRST_S
         while True:
+            began = loop.time()
             try:
                 async with self._client() as client:
-                    backoff = _RECONNECT_FIRST_S
                     await self._session(client, status_period_s)
             except aiomqtt.MqttError as error:
-                self._lost(str(error))
-                if self._config.protocol == "auto" and not self.connected:
-                    other = self._protocol is ProtocolVersion.V5
-                    self._protocol = ProtocolVersion.V311 if other else ProtocolVersion.V5
+                self._lost(error)
+            if self.connected and loop.time() - began > _STEADY_S:
+                backoff = _RECONNECT_FIRST_S
             self.connected = False
             longest = _RECONNECT_ALARM_MAX_S if self._alarm_waiting else _RECONNECT_MAX_S
             await asyncio.sleep(min(backoff, longest) * self._rng.uniform(0.7, 1.3))
@@ -111,22 +118,26 @@ class Uplink:
 
     async def _session(self, client: aiomqtt.Client, status_period_s: float) -> None:
         client.pending_calls_threshold = EVENT_WINDOW + TELEMETRY_WINDOW + 8
-        await client.subscribe([(self._topic(wire.DOWN_ACK), 1), (self._topic(wire.DOWN_COMMAND), 1)])
+        granted = await client.subscribe([(self._topic(wire.DOWN_ACK), 1), (self._topic(wire.DOWN_COMMAND), 1)])
         self.connected = True
-        self.fault = ""
+        deaf = any(code.is_failure if isinstance(code, ReasonCode) else code >= 0x80 for code in granted)
+        self.fault = "uplink: the broker lets this gateway hear nothing; allow it its down/ topics" if deaf else ""
         self._events.grounded()
         self._packs.grounded()
         self._last_pack_seq = 0
-        self.woken()
+        self._wake.set()
         log.info("uplink connected", host=self._config.host, port=self._config.port, mqtt=self._protocol.name)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._listen(client))
                 group.create_task(self._say_status(client, status_period_s))
                 group.create_task(self._send(client, group))
-        except* aiomqtt.MqttError as errors:
-            raise aiomqtt.MqttError(str(errors.exceptions[0])) from None
-        except* asyncio.CancelledError:
+        except BaseExceptionGroup as errors:
+            lost, bugs = errors.split(aiomqtt.MqttError)
+            if lost is None or bugs is not None:
+                raise
+            raise aiomqtt.MqttError(str(lost.exceptions[0])) from None
+        except asyncio.CancelledError:
             await self._say_goodbye(client)
             raise
 
@@ -136,10 +147,17 @@ class Uplink:
             body = wire.encode(wire.Status(state="offline"))
             await client.publish(self._topic(wire.UP_STATUS), body, qos=1, retain=True, timeout=1)
 
-    def _lost(self, reason: str) -> None:
+    def _lost(self, error: aiomqtt.MqttError) -> None:
+        cause = error.__context__
         if not self.fault:
-            log.warning("uplink lost", reason=reason)
-        self.fault = f"uplink: {reason}"
+            log.warning("uplink lost", reason=str(error))
+        self.fault = f"uplink: {error}"
+        if self._config.protocol != "auto" or self.connected:
+            return
+        code = error.rc if isinstance(error, aiomqtt.MqttCodeError) else None
+        number = code.value if isinstance(code, ReasonCode) else code
+        if number in _NO_SUCH_PROTOCOL or isinstance(cause, TimeoutError):  # or it hung up on our CONNECT
+            self._protocol = ProtocolVersion.V311 if self._protocol is ProtocolVersion.V5 else ProtocolVersion.V5
 
     # --- downward ---
 
@@ -165,24 +183,24 @@ class Uplink:
         ):
             if taken is None:
                 continue
-            refused = ack.refused
             try:
-                if lane is Lane.EVENT:
-                    await self._tell_received(taken)
-                await self._custody.submit(lambda ob, lane=lane, t=taken, r=refused: _let_go(ob, lane, t, r))  # type: ignore[misc]
+                await self._let_go(lane, taken, ack.refused)
             except StorageError as error:
-                log.error("acknowledged records not removed, they will be sent again", error=str(error))
+                log.error("acknowledged records not removed, they will be sent again", lane=lane, error=str(error))
                 continue
-            flights.landed([*taken, *refused])
-            if lane is Lane.EVENT:
-                self._ears.let_go()
+            flights.landed([*taken, *ack.refused])
         self._wake.set()
 
-    async def _tell_received(self, taken: list[tuple[int, int]]) -> None:
-        rows = await self._custody.submit(lambda ob: (ob.events_in(taken), bool(ob.events(1, urgent_only=True))))
-        if rows[0]:
-            self._ears.received(rows[0])
-        self._alarm_waiting = rows[1]
+    async def _let_go(self, lane: Lane, taken: list[tuple[int, int]], refused: list[tuple[int, int]]) -> None:
+        """Tell the home, then give up custody. What an alarm's end needs is worth the ballast on a full disk."""
+        urgent = lane is Lane.EVENT
+        if urgent:
+            rows, turned_away = await self._custody.submit(lambda ob: (ob.events_in(taken), ob.events_in(refused)))
+            self._ears.received(rows)
+            self._ears.refused(turned_away)
+        self._alarm_waiting = await self._custody.submit(lambda ob: _let_go(ob, lane, taken, refused), urgent)
+        if urgent:
+            self._ears.let_go()
 
     # --- upward ---
 
@@ -203,31 +221,41 @@ class Uplink:
         while True:
             self._wake.clear()
             now = asyncio.get_running_loop().time()
-            for row in await self._next_events(now):
-                group.create_task(self._publish(client, wire.UP_EVENT, self._event_payload(*row)))
-            if not self._wake.is_set():  # an alarm that came meanwhile goes first
-                for pack in await self._next_packs(now):
-                    group.create_task(self._publish(client, wire.UP_TELEMETRY, self._pack_payload(*pack)))
+            try:
+                for row in await self._next_events(now):
+                    group.create_task(self._publish(client, wire.UP_EVENT, self._event_payload(*row)))
+                if not self._wake.is_set():  # an alarm that came meanwhile goes first
+                    for pack in await self._next_packs(now):
+                        group.create_task(self._publish(client, wire.UP_TELEMETRY, self._pack_payload(*pack)))
+            except StorageError as error:
+                log.error("outbox not read, nothing is sent", error=str(error))
+                await asyncio.sleep(_STORAGE_RETRY_S)
+                continue
             await self._sleep_until_due(now)
 
     async def _next_events(self, now: float) -> list[tuple[EventRow, Stamp, float]]:
-        """Events to send now, each with its best-known time and its age."""
-        due = set(self._events.due(now))
+        """Events to send now, each with its best-known time and its age: what is due again, then what is new."""
+        due = self._events.due(now)
         if not due and self._events.room(urgent=True) <= 0:
             return []
         stamp = self._clock.now()
-        rows = await self._custody.submit(
-            lambda ob: [
-                (row, ob.true_time(row.stamp, stamp), ob.age_s(row.stamp, stamp)) for row in ob.events(2 * EVENT_WINDOW)
-            ]
-        )
-        chosen = []
-        for row, moment, age in rows:
-            if row.seq in due or (row.seq not in self._events and self._events.room(row.urgent) > 0):
+
+        def read(ob: Outbox) -> tuple[list[tuple[EventRow, Stamp, float]], list[EventRow]]:
+            again = [_with_time(ob, row, stamp) for row in ob.events_in(to_ranges(due))]
+            return again, ob.events(2 * EVENT_WINDOW)
+
+        chosen, rows = await self._custody.submit(read)
+        self._events.landed([(seq, seq) for seq in due if seq not in {row.seq for row, _, _ in chosen}])
+        fresh = []
+        for row in rows:
+            if row.seq not in self._events and self._events.room(row.urgent) > 0:
                 self._events.sent(row.seq, row.urgent, now)
-                chosen.append((row, moment, age))
-        self._events.keep_only({row.seq for row, _, _ in rows}, due)
-        return chosen
+                fresh.append(row)
+        for row, _, _ in chosen:
+            self._events.sent(row.seq, row.urgent, now)
+        if fresh:
+            chosen += await self._custody.submit(lambda ob: [_with_time(ob, row, stamp) for row in fresh])
+        return sorted(chosen, key=lambda each: not each[0].urgent)
 
     async def _next_packs(self, now: float) -> list[tuple[PackRow, Stamp, float]]:
         due = self._packs.due(now)
@@ -239,7 +267,7 @@ class Uplink:
         def read(ob: Outbox) -> list[tuple[PackRow, Stamp, float]]:
             packs = [pack for seq in due for pack in ob.packs(1, after=seq - 1) if pack.seq == seq]
             packs += ob.packs(max(room, 0), after=after) if room > 0 else []
-            return [(pack, ob.true_time(pack.stamp, stamp), ob.age_s(pack.stamp, stamp)) for pack in packs]
+            return [_with_time(ob, pack, stamp) for pack in packs]
 
         found = await self._custody.submit(read)
         present = {pack.seq for pack, _, _ in found}
@@ -277,12 +305,23 @@ class Uplink:
         return wire.topic(self._gateway, leaf)
 
 
-def _let_go(outbox: Outbox, lane: Lane, taken: list[tuple[int, int]], refused: list[tuple[int, int]]) -> None:
+def _let_go(outbox: Outbox, lane: Lane, taken: list[tuple[int, int]], refused: list[tuple[int, int]]) -> bool:
+    """Whether alarms are still waiting for the center."""
     outbox.delete(lane, taken)
     outbox.refuse(lane, refused)
+    return bool(outbox.events(1, urgent_only=True))
 
 
-def _tls_context(config: UplinkConfig) -> ssl.SSLContext | None:
+R = TypeVar("R", EventRow, PackRow)
+
+
+def _with_time(outbox: Outbox, row: R, now: Stamp) -> tuple[R, Stamp, float]:
+    """A record with its best-known time, and its age when that is worth nothing."""
+    moment = outbox.true_time(row.stamp, now)
+    return row, moment, 0.0 if moment.synced else outbox.age_s(row.stamp, now)
+
+
+def tls_context(config: UplinkConfig) -> ssl.SSLContext | None:
     if config.ca_file is None:
         return None
     try:

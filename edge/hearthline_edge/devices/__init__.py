@@ -15,9 +15,12 @@ from typing import Any, Literal, Protocol
 
 from hearthline.clock import Stamp
 from hearthline.errors import ConfigError
+from hearthline.log import Log
 from hearthline.model import Reading
 
-RefusalReason = Literal["noise", "length", "checksum", "sanity", "unsupported", "error-reply", "echo"]
+log = Log(__name__)
+
+RefusalReason = Literal["noise", "length", "checksum", "sanity", "unsupported", "error-reply", "echo", "driver-error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,15 @@ class MqttDriver:
 
 
 Driver = SerialDriver | MqttDriver
+
+
+def run_driver(name: str, receive: Callable[[], Iterable[Item]], raw: str) -> tuple[Item, ...]:
+    """The items that a session makes. Its mistake is kept, counted and logged, and never stops what follows."""
+    try:
+        return tuple(receive())
+    except Exception:
+        log.exception("driver failed", driver=name)
+        return (Refused("driver-error", raw),)
 
 
 def find_drivers() -> dict[str, Driver]:

@@ -1,0 +1,120 @@
+"""`hearthline edge`: run the gateway's agent, check its surroundings, look into its outbox, decode recorded bytes.
+
+Never imported by the running agent, which a service starts with `python -m hearthline_edge`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import click
+import msgspec
+import typer
+
+from hearthline.clock import SystemClock
+from hearthline.errors import ConfigError
+from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
+from hearthline_edge.config import load_edge_config
+from hearthline_edge.devices import find_drivers
+from hearthline_edge.doctor import Check, examine
+from hearthline_edge.outbox_view import OutboxView, look_into
+from hearthline_edge.replay import replay
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The agent's configuration file.", metavar="FILE")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+
+
+@app.callback()
+def edge() -> None:
+    """The gateway in the home: reads pendants, cuffs and meters, keeps what they say, sends it to the center.
+
+    Example: hearthline edge doctor --config /etc/hearthline/edge.toml
+    """
+
+
+@app.command()
+def run(config: ConfigOption = DEFAULT_CONFIG) -> int:
+    """Run the agent until Ctrl-C. A service starts it with: python -m hearthline_edge --config FILE
+
+    Example: hearthline edge run --config edge.toml
+    """
+    return serve(config)
+
+
+@app.command()
+def doctor(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> int:
+    """Check configuration, ports, brokers, disk, clock and outbox; say what to do. Exits with 1 if something is wrong.
+
+    May be used beside a running agent. Example: hearthline edge doctor --config edge.toml
+    """
+    try:
+        settings = load_edge_config(config)
+    except ConfigError as error:
+        _say_checks([Check("configuration", False, str(error))], json)
+        return error.exit_code
+    checks = [Check("configuration", True, f"{config} is right.")]
+    checks += examine(settings, SystemClock(settings.clock.trust).now())
+    _say_checks(checks, json)
+    return 0 if all(check.ok for check in checks) else 1
+
+
+@app.command()
+def outbox(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """Show what waits for the center: depth of each lane, the oldest record, hours of room left, what was refused.
+
+    Only reads, also beside a running agent. Example: hearthline edge outbox --config edge.toml
+    """
+    settings = load_edge_config(config)
+    view = look_into(settings, SystemClock(settings.clock.trust).now())
+    typer.echo(_json(view) if json else _outbox_for_people(view))
+
+
+@app.command()
+def decode(
+    file: Annotated[str, typer.Argument(help="Recorded bytes, or - for standard input.", metavar="FILE|-")],
+    driver: Annotated[str, typer.Option("--driver", help="The device family.", metavar="NAME")],
+    gap: Annotated[float, typer.Option("--gap", help="Seconds between the lines.", min=0.0)] = 0.15,
+) -> int:
+    """Decode recorded bytes with a driver, presses grouped as the agent does; prints one JSON object a line.
+
+    A serial driver reads lines of hexadecimal digits, an MQTT driver JSON lines {"topic": …, "payload": …}.
+    Exits with 1 when a line is neither. Example: hearthline edge decode --driver enocean-esp3 press.hex
+    """
+    drivers = find_drivers()
+    if driver not in drivers:
+        raise ConfigError(f"--driver {driver}: there is no such driver; there are: {', '.join(sorted(drivers))}")
+    try:
+        with click.open_file(file, encoding="utf-8") as lines:
+            for found in replay(drivers[driver], lines, SystemClock().now(), gap):
+                typer.echo(_json(found))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: cannot be read: {error}") from None
+    return 0
+
+
+def _say_checks(checks: list[Check], as_json: bool) -> None:
+    if as_json:
+        typer.echo(_json({"ok": all(check.ok for check in checks), "checks": checks}))
+        return
+    for check in checks:
+        typer.echo(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.sentence}")
+
+
+def _outbox_for_people(view: OutboxView) -> str:
+    lines = [f"outbox {view.outbox} in {view.path}"]
+    for name, lane in (("event", view.event), ("telemetry", view.telemetry)):
+        line = f"{name:9} {lane.depth} waiting, the oldest for {lane.oldest_s:.0f} s; {lane.refused} refused"
+        if name == "telemetry":
+            room = "unknown" if lane.room_h is None else f"{lane.room_h:.1f} h"
+            line += f"; {lane.dropped} readings dropped; room left: {room}"
+        lines.append(line)
+    lines.append(f"kept aside {view.kept_aside} messages that could not be understood")
+    lines += [f"  {count:6} {name}" for name, count in sorted(view.refusals.items())]
+    return "\n".join(lines)
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

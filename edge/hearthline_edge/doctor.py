@@ -1,0 +1,180 @@
+"""Whether a gateway's surroundings let it do its work, each in one sentence with what to do.
+
+Looks and touches nothing: no port is configured, no record is written, and the brokers are visited under a name of
+our own, for a second client of the agent's name would throw the agent out.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import ssl
+import stat
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+
+from hearthline.clock import Stamp
+from hearthline.config import read_secret
+from hearthline.errors import ConfigError
+from hearthline_edge.ballast import BALLAST_BYTES
+from hearthline_edge.config import EdgeConfig
+from hearthline_edge.outbox_file import check_schema
+from hearthline_edge.uplink import tls_context
+
+_ANSWER_S = 5.0
+_MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """`sentence`: what was found, and when it is wrong, what to do."""
+
+    name: str
+    ok: bool
+    sentence: str
+
+
+def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
+    """Every check but that of the configuration itself."""
+    checks = [_data_dir(config), _outbox(config)]
+    for port in config.serial:
+        checks.append(_port(f"serial port {port.name}", port.port))
+    for siren in config.siren:
+        if siren.kind == "relay":
+            checks.append(_port(f"relay {siren.target}", siren.target))
+    if config.local_mqtt is not None:
+        local = config.local_mqtt
+        visit = Visit(local.host, local.port, local.username, local.password_file)
+        checks.append(_broker("local broker", "local_mqtt", visit))
+    uplink = config.uplink
+    try:
+        tls = tls_context(uplink)
+    except ConfigError as error:
+        checks.append(Check("center", False, f"{error}."))
+    else:
+        protocol = MQTTProtocolVersion.MQTTv5 if uplink.protocol == "5" else MQTTProtocolVersion.MQTTv311
+        visit = Visit(uplink.host, uplink.port, uplink.username, uplink.password_file, tls, protocol)
+        checks.append(_broker("center", "uplink", visit))
+    return [*checks, _clock(now)]
+
+
+def _data_dir(config: EdgeConfig) -> Check:
+    name, folder = "disk", Path(config.data_dir)
+    if not folder.is_dir():
+        return Check(name, False, f"data_dir {folder} does not exist; create it, owned by the agent.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Check(name, False, f"data_dir {folder} cannot be written; give it to the user that runs the agent.")
+    space = os.statvfs(folder)
+    free = space.f_bavail * space.f_frsize
+    ballast = folder / "ballast"
+    laid = ballast.exists() and ballast.stat().st_size == BALLAST_BYTES
+    wanted = config.telemetry_max_mb * _MB + (0 if laid else BALLAST_BYTES)
+    if not laid and free < 2 * BALLAST_BYTES:
+        sentence = f"only {free // _MB} MiB are free at {folder}: telemetry is not taken any more; free some space."
+        return Check(name, False, sentence)
+    if free < wanted:
+        sentence = f"{free // _MB} MiB are free at {folder}, {wanted // _MB} may be needed; free some space."
+        return Check(name, False, sentence)
+    return Check(name, True, f"{free // _MB} MiB are free at {folder}.")
+
+
+def _outbox(config: EdgeConfig) -> Check:
+    path = Path(config.data_dir) / "outbox.db"
+    try:
+        if not path.exists():
+            return Check("outbox", True, f"there is no {path} yet; the agent will make it.")
+        check_schema(path)
+    except ConfigError as error:
+        return Check("outbox", False, str(error))
+    except (OSError, sqlite3.Error) as error:
+        return Check("outbox", False, f"{path} cannot be read: {error}; look at its owner and at the SD card.")
+    return Check("outbox", True, f"{path} has the schema of this version.")
+
+
+def _port(name: str, path: str) -> Check:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return Check(name, False, f"{path} does not exist; plug the adapter in, or correct the path.")
+    except PermissionError:
+        return Check(name, False, f"{path} may not be opened; add the agent's user to the group dialout.")
+    except OSError as error:
+        return Check(name, False, f"{path} cannot be opened: {error.strerror}; look at cable and adapter.")
+    try:
+        if not stat.S_ISCHR(os.fstat(handle).st_mode) or not os.isatty(handle):
+            return Check(name, False, f"{path} is no serial port; correct the path.")
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return Check(name, True, f"{path} is there, and in use (by the running agent, it seems).")
+    finally:
+        os.close(handle)
+    return Check(name, True, f"{path} can be opened.")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A broker, and how to be let in."""
+
+    host: str
+    port: int
+    username: str | None
+    password_file: str | None
+    tls: ssl.SSLContext | None = None
+    protocol: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311
+
+
+def _broker(name: str, section: str, visit: Visit) -> Check:
+    place = f"{visit.host}:{visit.port}"
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=f"hearthline-doctor-{uuid.uuid4().hex[:8]}",
+        protocol=visit.protocol,
+    )
+    if visit.username is not None:
+        client.username_pw_set(visit.username, read_secret(visit.password_file, f"{section}.password_file"))
+    if visit.tls is not None:
+        client.tls_set_context(visit.tls)
+    client.connect_timeout = _ANSWER_S
+    answers: list[Any] = []
+    client.on_connect = lambda _client, _data, _flags, reason, _properties: answers.append(reason)
+    try:
+        client.connect(visit.host, visit.port)
+        for _ in _rounds(client):
+            if answers:
+                break
+    except ssl.SSLError as error:
+        return Check(
+            name, False, f"{place} and this gateway do not trust each other ({error.reason}); check {section}."
+        )
+    except OSError as error:
+        return Check(name, False, f"nobody answers at {place} ({error}); start the broker, or correct [{section}].")
+    finally:
+        client.disconnect()
+    if not answers:
+        return Check(name, False, f"{place} does not speak MQTT; correct port or TLS in [{section}].")
+    if answers[0].is_failure:
+        return Check(name, False, f"{place} refuses the login ({answers[0]}); correct username and password_file.")
+    return Check(name, True, f"{place} answers and accepts the login.")
+
+
+def _rounds(client: paho.Client) -> Iterator[None]:
+    """Let the client work until it is cut off or the time is over."""
+    for _ in range(round(_ANSWER_S / 0.1)):
+        if client.loop(timeout=0.1) not in (MQTTErrorCode.MQTT_ERR_SUCCESS, MQTTErrorCode.MQTT_ERR_AGAIN):
+            yield
+            return
+        yield
+
+
+def _clock(now: Stamp) -> Check:
+    if now.synced:
+        return Check("clock", True, "the clock is synchronised.")
+    sentence = "the clock is not synchronised, so times are estimated; switch NTP on (timedatectl set-ntp true)."
+    return Check("clock", False, sentence)
