@@ -43,7 +43,7 @@ class Database:
         self.url = url
         try:
             self.engine: Engine = create_engine(url, pool_size=8, max_overflow=8, pool_timeout=10)
-        except (ArgumentError, ModuleNotFoundError, TypeError) as error:
+        except (ArgumentError, ModuleNotFoundError, TypeError, ValueError) as error:
             raise ConfigError(f"database: this URL cannot be used: {error}") from None
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)

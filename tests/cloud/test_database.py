@@ -1,0 +1,200 @@
+"""Migrations, the registry file, the wake: what is refused is refused untouched, and says what to do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import socket
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from cloud_center import Cloud, migrate, migrate_in_a_process
+from hearthline.errors import ConfigError, StorageError
+from hearthline_cloud import schema
+from hearthline_cloud.database import Database, sqlite_url
+from hearthline_cloud.registry import load_registry
+from hearthline_cloud.roles import parse_roles
+from hearthline_cloud.wake import WakeListener, Waker
+
+
+def dump(path: Path) -> list[str]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.iterdump())
+
+
+def test_a_fresh_database_has_the_schema_and_a_repeat_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    migrate(path)
+    before = dump(path)
+    migrate(path)
+    assert dump(path) == before
+    with closing(sqlite3.connect(path)) as connection:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        for table in schema.metadata.sorted_tables:
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")}
+            assert columns == {column.name for column in table.columns}
+    assert tables - {"sqlite_sequence"} == {"alembic_version", *schema.metadata.tables}
+
+
+def test_a_newer_schema_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    migrate(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.commit()
+    before = dump(path)
+    with pytest.raises(ConfigError, match=r"'9999' is not known.*Nothing was changed"):
+        migrate(path)
+    assert dump(path) == before
+
+
+def test_a_file_that_is_no_database_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "h.db"
+    path.write_bytes(b"this is a letter to my aunt" * 200)
+    with pytest.raises(StorageError, match=r"h\.db"):
+        migrate(path)
+    assert path.read_bytes() == b"this is a letter to my aunt" * 200
+    with pytest.raises(StorageError, match=r"h\.db"):
+        migrate(tmp_path / "no such folder" / "h.db")
+
+
+def test_roles_that_start_together_migrate_once(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    start = context.Event()
+    racers = [context.Process(target=migrate_in_a_process, args=(str(tmp_path / "h.db"), start)) for _ in range(4)]
+    for racer in racers:
+        racer.start()
+    start.set()
+    for racer in racers:
+        racer.join(40)
+        assert racer.exitcode == 0
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuch://x/y", "sqlite:///:memory:x?timeout=z"])
+def test_a_url_that_cannot_be_used(url: str) -> None:
+    with pytest.raises((ConfigError, StorageError)):
+        Database(url).migrate()
+
+
+def test_readers_neither_wait_nor_make_wait(tmp_path: Path) -> None:
+    database = Database(sqlite_url(tmp_path / "h.db"))
+    database.migrate()
+    with database.transaction() as writer, database.reading() as reader:
+        writer.execute(text("INSERT INTO community VALUES ('c', 'C')"))
+        assert reader.execute(text("SELECT count(*) FROM community")).scalar() == 0
+    database.close()
+
+
+# --- the registry -------------------------------------------------------------------------------------------------
+
+REGISTRY = """
+[[community]]
+id = "com-9"
+name = "East"
+[[home]]
+id = "home-9"
+community = "com-9"
+name = "Flat 9"
+[[resident]]
+id = "res-9"
+home = "home-9"
+name = "王"
+contacts = [{ name = "Jun", relation = "son", phone = "1" }]
+[[gateway]]
+id = "gw-9"
+home = "home-9"
+[[device]]
+gateway = "gw-9"
+id = "enocean:9"
+resident = "res-9"
+user = 1
+"""
+
+
+def test_the_registry_is_loaded_as_often_as_one_likes(cloud: Cloud, tmp_path: Path) -> None:
+    path = tmp_path / "registry.toml"
+    path.write_text(REGISTRY, encoding="utf-8")
+    for _ in range(2):
+        assert load_registry(cloud.database, path) == dict.fromkeys(
+            ["community", "home", "resident", "gateway", "device"], 1
+        )
+    path.write_text(REGISTRY.replace("Flat 9", "Flat 10"), encoding="utf-8")
+    load_registry(cloud.database, path)
+    assert {home.id: home.name for home in cloud.rows(schema.home)}["home-9"] == "Flat 10"
+
+
+def test_registering_a_gateway_that_was_heard_keeps_what_is_known_of_it(cloud: Cloud, tmp_path: Path) -> None:
+    with cloud.database.transaction() as connection:
+        connection.execute(schema.gateway.insert().values(id="gw-9", last_seen_ns=7, state="online"))
+    path = tmp_path / "registry.toml"
+    path.write_text(REGISTRY, encoding="utf-8")
+    load_registry(cloud.database, path)
+    row = {gateway.id: gateway for gateway in cloud.rows(schema.gateway)}["gw-9"]
+    assert (row.home_id, row.last_seen_ns, row.state) == ("home-9", 7, "online")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ('home = "home-9"\nname', 'home = "home-x"\nname', "resident 'res-9' refers to"),
+        ('resident = "res-9"', 'resident = "res-x"', "device 'enocean:9' refers to"),
+        ('id = "gw-9"\nhome', 'id = "网关"\nhome', "gateway id '网关'"),
+        ('id = "res-9"', 'id = ""', "resident id '' must have 1 to 64"),
+        ('id = "res-9"', f'id = "{"r" * 65}"', "must have 1 to 64"),
+        ("[[device]]", '[[gateway]]\nid = "gw-9"\nhome = "home-9"\n[[device]]', "gateway 'gw-9' is there twice"),
+        ("user = 1", "usr = 1", "unknown key `usr`"),
+        ("user = 1", 'user = "one"', "Expected `int | null`"),
+    ],
+)
+def test_a_wrong_registry_changes_nothing(cloud: Cloud, tmp_path: Path, before: str, after: str, said: str) -> None:
+    assert before in REGISTRY
+    path = tmp_path / "registry.toml"
+    path.write_text(REGISTRY.replace(before, after, 1), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_registry(cloud.database, path)
+    assert str(path) in str(caught.value)
+    assert said in str(caught.value)
+    assert cloud.count(schema.community) == 1
+
+
+# --- wake and roles -----------------------------------------------------------------------------------------------
+
+
+def test_a_wake_reaches_its_role_and_never_fails(tmp_path: Path) -> None:
+    waker = Waker(tmp_path)
+    waker.wake("web")  # nobody listens yet
+    listener = WakeListener(tmp_path, "web")
+    dead = tmp_path / "wake" / "web.999999"
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
+        sock.bind(str(dead))
+    woken = threading.Event()
+    thread = threading.Thread(target=lambda: (listener.wait(10), woken.set()))
+    thread.start()
+    for _ in range(2000):
+        waker.wake("web")
+    assert woken.wait(5)
+    thread.join()
+    assert not dead.exists()
+    listener.drain()
+    listener.wait(0.01)
+    listener.close()
+    waker.wake("web")
+    waker.close()
+
+
+def test_a_data_directory_that_holds_no_socket_is_named(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 120)
+    deep.mkdir()
+    with pytest.raises(ConfigError, match="data_dir"):
+        WakeListener(deep, "web")
+
+
+def test_roles() -> None:
+    assert parse_roles([]) == ["ingest", "desk", "web"]
+    assert parse_roles(["web", "ingest"]) == ["ingest", "web"]
+    with pytest.raises(ConfigError, match="--role cook: there is no such role"):
+        parse_roles(["cook"])
