@@ -172,7 +172,12 @@ def test_a_wake_reaches_its_role_and_never_fails(tmp_path: Path) -> None:
     with closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as sock:
         sock.bind(str(dead))
     woken = threading.Event()
-    thread = threading.Thread(target=lambda: (listener.wait(10), woken.set()))
+
+    def listen() -> None:
+        listener.wait(10)
+        woken.set()
+
+    thread = threading.Thread(target=listen)
     thread.start()
     for _ in range(2000):
         waker.wake("web")
