@@ -139,6 +139,6 @@ class LocalSession:
             self._on_session_lost()
 
     def _set_fault(self, fault: str) -> None:
-        if not self.fault:
+        if fault != self.fault:
             log.warning("local broker lost", session=self.name, fault=fault)
         self.fault = fault

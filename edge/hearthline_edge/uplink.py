@@ -35,6 +35,7 @@ _RECONNECT_MAX_S = 30.0
 _RECONNECT_ALARM_MAX_S = 2.0  # with an alarm waiting, the door is tried every other second
 _STEADY_S = 10.0  # a session that lived so long was no failed attempt
 _PUBACK_TIMEOUT_S = 15.0
+_ANSWER_S = 6.0  # for CONNACK and SUBACK
 _STORAGE_RETRY_S = 1.0
 _NO_SUCH_PROTOCOL = frozenset({1, 129, 130, 132})  # CONNACK of 3.1.1, and malformed, protocol error, version of 5
 log = Log(__name__)
@@ -112,7 +113,7 @@ class Uplink:
             will=will,
             clean_session=True if self._protocol is ProtocolVersion.V311 else None,
             keepalive=self._config.keepalive_s,
-            timeout=10,
+            timeout=_ANSWER_S,
             tls_context=self._tls,
         )
 
@@ -149,9 +150,10 @@ class Uplink:
 
     def _lost(self, error: aiomqtt.MqttError) -> None:
         cause = error.__context__
-        if not self.fault:
+        fault = f"uplink: {error}"
+        if fault != self.fault:
             log.warning("uplink lost", reason=str(error))
-        self.fault = f"uplink: {error}"
+        self.fault = fault
         if self._config.protocol != "auto" or self.connected:
             return
         code = error.rc if isinstance(error, aiomqtt.MqttCodeError) else None
