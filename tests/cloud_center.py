@@ -71,7 +71,7 @@ class TestGateway:
 
 
 class Cloud:
-    """A migrated database with two homes; in the first gateway `gw-1`, and a cuff that is resident `res-1`'s, user 1."""
+    """A migrated database with two homes; gateway `gw-1` in the first; user 1 of its cuff is `res-1`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

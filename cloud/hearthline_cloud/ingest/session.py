@@ -7,6 +7,7 @@ A message of an earlier connection is not acknowledged on a later one: the broke
 from __future__ import annotations
 
 import queue
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -87,6 +88,7 @@ class Session:
         client.connect_timeout = _CONNECT_TIMEOUT_S
         client.reconnect_delay_set(1, 5)
         client.max_inflight_messages_set(1000)
+        client.on_socket_open = _send_at_once
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_disconnect = self._disconnected
@@ -190,3 +192,8 @@ class Session:
     def _arrived(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         mid = message.mid if message.qos else 0
         self._queue.put(Message(message.topic, bytes(message.payload), message.retain, mid, self._connection))
+
+
+def _send_at_once(client: paho.Client, data: Any, sock: Any) -> None:
+    """Without this a `down/ack` right after a PUBACK waits for the broker's TCP acknowledgement, up to 40 ms."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
