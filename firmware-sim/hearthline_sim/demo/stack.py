@@ -194,10 +194,13 @@ class Stack:
             f'[[device]]\nid = "z2m:SOS {i + 1}"\nbuttons = {{ emergency = "emergency", single = "service" }}\n'
             for i in range(self.plan.sos)
         )
+        # one machine, one clock: synced, whatever its kernel says
         # pseudo-terminals carry neither baud nor parity: 8N1 here, the simulator paces the bytes itself
         return f"""gateway = "{GATEWAY}"
 data_dir = "{self.folder / "gateway"}"
 local_alarm_after_s = {self.plan.local_alarm_after_s}
+[clock]
+trust = "synced"
 [uplink]
 host = "127.0.0.1"
 port = {self.center_broker.port_v5}
