@@ -135,7 +135,7 @@ class Ears:
         self.acks: list[wire.Ack] = []
         self.acknowledged: list[Message] = []
 
-    def publish(self, topic: str, payload: bytes) -> None:
+    def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
         self.acks.append(wire.decode_ack(payload))
 
     def acknowledge(self, messages: Sequence[Message]) -> None:

@@ -28,8 +28,9 @@ from hearthline_cloud.ingest.telemetry_lane import TelemetryLane, drain_store_qu
 from hearthline_cloud.store import Store
 from hearthline_cloud.wake import WakeListener, Waker
 
+# Messages that one commit can take together. The broker's own bound holds too: set its max_inflight_messages as high.
 EVENT_RECEIVE_MAXIMUM = 100
-TELEMETRY_RECEIVE_MAXIMUM = 100
+TELEMETRY_RECEIVE_MAXIMUM = 500
 _BEAT_S = 1.0
 _STOP_S = 3.5
 _CHECK_STORE_S = 5.0

@@ -105,8 +105,8 @@ class Session:
         )
         self._client.loop_start()
 
-    def publish(self, topic: str, payload: bytes) -> None:
-        self._client.publish(topic, payload, qos=1)
+    def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
+        self._client.publish(topic, payload, qos=qos)
 
     def acknowledge(self, messages: Sequence[Message]) -> None:
         """PUBACK these, in order. Call only when what they carried is committed or kept aside."""

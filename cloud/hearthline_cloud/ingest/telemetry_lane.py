@@ -65,7 +65,8 @@ class TelemetryLane:
                 continue
             self.store_fault = ""
             for gateway, ack in outcome.acks(Lane.TELEMETRY):
-                self._session.publish(wire.topic(gateway, wire.DOWN_ACK), wire.encode(ack))
+                # QoS 0 at half the cost: one that gets lost is made good by the pack's next repeat
+                self._session.publish(wire.topic(gateway, wire.DOWN_ACK), wire.encode(ack), qos=0)
             self._session.acknowledge(messages)
             return
 

@@ -247,19 +247,18 @@ def test_a_silent_gateway_is_an_alert_within_90_s(cloud: Cloud, broker: Server) 
 
 
 def test_a_killed_gateway_is_an_alert_by_its_last_will(cloud: Cloud, broker: Server) -> None:
+    child = multiprocessing.get_context("spawn").Process(target=play_a_home, args=(broker.port,), daemon=True)
+    child.start()
     role = Role(cloud.folder, broker.port, roles=("ingest", "desk"))
     with running(role):
-        until(lambda: ready(cloud))
-        context = multiprocessing.get_context("spawn")
-        child = context.Process(target=play_a_home, args=(broker.port,), daemon=True)
-        child.start()
         until(lambda: cloud.rows(schema.gateway)[0].state == "online")
         child.kill()
         child.join(5)
         killed_at = time.monotonic()
         until(lambda: cloud.rows(schema.gateway)[0].state == "offline", seconds=5)
+        assert cloud.count(schema.alert) == 0  # it may only be a reconnection
         until(lambda: cloud.count(schema.alert), seconds=OFFLINE_GRACE_S + 8, pause=0.1)
-        assert time.monotonic() - killed_at >= OFFLINE_GRACE_S - 1
+        assert time.monotonic() - killed_at > OFFLINE_GRACE_S - 5
         assert cloud.rows(schema.alert)[0].kind == "gateway-silent"
         assert role.stop() == 0
 
