@@ -17,6 +17,7 @@ from hearthline.config import Config, check_config, load_config
 from hearthline_cloud.alerts.lifecycle import TRANSITIONS, State
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database
+from hearthline_cloud.ingest.role import EVENT_RECEIVE_MAXIMUM, TELEMETRY_RECEIVE_MAXIMUM
 from hearthline_cloud.registry import Registry, load_registry
 from hearthline_edge import devices
 from hearthline_edge.config import EdgeConfig, load_edge_config
@@ -120,6 +121,12 @@ def test_demo_files_are_of_the_documented_kind() -> None:
     """Whatever the examples are called, operations.md sends its reader to each of them."""
     for name in SHAPES:
         assert f"examples/{name}" in OPERATIONS
+
+
+def test_the_centers_broker_lets_through_what_the_ingester_asks_for() -> None:
+    shown = re.search(r"^max_inflight_messages (\d+)$", OPERATIONS, re.MULTILINE)
+    assert shown is not None
+    assert int(shown[1]) >= max(EVENT_RECEIVE_MAXIMUM, TELEMETRY_RECEIVE_MAXIMUM)
 
 
 # --- drivers ------------------------------------------------------------------------------------------------------
