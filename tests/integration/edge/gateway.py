@@ -27,7 +27,10 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 
 from hearthline import wire
+from hearthline.clock import SystemClock
 from hearthline.model import Lane
+from hearthline_edge.config import load_edge_config
+from hearthline_edge.outbox_view import look_into
 from hearthline_sim.devices.enocean_pendant import rps
 from servers import HOST
 
@@ -274,22 +277,8 @@ class Gateway:
 
     def outbox(self) -> dict[str, Any]:
         """What `hearthline edge outbox --json` says, also beside the running agent."""
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "from hearthline.cli import main; main()",
-                "edge",
-                "outbox",
-                "--json",
-                "--config",
-                str(self.config),
-            ],
-            capture_output=True,
-            check=True,
-            timeout=WAIT_S,
-        )
-        found: dict[str, Any] = msgspec.json.decode(done.stdout)
+        view = look_into(load_edge_config(self.config), SystemClock().now())
+        found: dict[str, Any] = msgspec.to_builtins(view)
         return found
 
 

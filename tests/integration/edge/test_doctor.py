@@ -1,0 +1,46 @@
+"""`hearthline edge doctor` at real brokers, beside the running agent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hearthline.cli import run
+from hearthline_sim.port import PtyPort
+from integration.edge.conftest import MakeGateway
+from integration.edge.gateway import Center, wait_for
+from servers import mosquitto
+
+pytestmark = pytest.mark.integration
+
+
+def test_all_is_well_beside_the_running_agent(
+    make_gateway: MakeGateway,
+    port: PtyPort,
+    make_center: Callable[..., Center],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gateway = make_gateway(serial={"radio": (port.path, "enocean-esp3")}, tables='[clock]\ntrust = "synced"')
+    gateway.start()
+    center = make_center(gateway)
+    wait_for(lambda: port.listening and "uplink connected" in gateway.log_text(), "the agent")
+    code = run(["edge", "doctor", "--config", str(gateway.config), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    wrong = [check for check in said["checks"] if not check["ok"] and check["name"] != "disk"]
+    assert wrong == []
+    assert code == (0 if said["ok"] else 1)
+    assert port.listening
+    assert "uplink lost" not in gateway.log_text(), "the doctor threw the agent out"
+    assert all(status.state == "online" for status in center.statuses)
+
+
+def test_a_refused_login_is_told(make_gateway: MakeGateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "strict").mkdir()
+    with mosquitto(tmp_path / "strict", username="gw", password="right") as strict:
+        gateway = make_gateway(center_port=strict.port, local_port=strict.port)
+        assert run(["edge", "doctor", "--config", str(gateway.write_config())]) == 1
+    said = capsys.readouterr().out
+    assert said.count("refuses the login") == 2
