@@ -42,7 +42,7 @@ class Database:
         """Connects at the first call only. Raises ConfigError for a URL that SQLAlchemy does not know."""
         self.url = url
         try:
-            self.engine: Engine = create_engine(url, pool_size=8, max_overflow=8, pool_timeout=10)
+            self.engine: Engine = create_engine(url, pool_size=8, max_overflow=8, pool_timeout=10, hide_parameters=True)
         except (ArgumentError, ModuleNotFoundError, TypeError, ValueError) as error:
             raise ConfigError(f"database: this URL cannot be used: {error}") from None
         if self.engine.dialect.name == "sqlite":

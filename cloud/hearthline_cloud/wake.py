@@ -1,13 +1,16 @@
 """A commit wakes the other roles: one Unix datagram to each listening process of a role on this machine.
 
 Only a hint: it carries nothing, may be lost, and everybody also looks for himself once a second. Sockets lie in
-`<data_dir>/wake/<role>.<pid>`; one that nobody listens to any more is removed by whoever finds it.
+`<data_dir>/wake/<role>.<pid>`; one that nobody listens to any more is removed by whoever finds it. They are addressed
+through an open folder (`/proc/self/fd/N/NAME`), for a socket's path may have 107 bytes and a data_dir may be deeper.
 """
 
 from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -16,18 +19,29 @@ from hearthline.errors import ConfigError
 Role = Literal["ingest", "desk", "web"]
 
 
+@contextmanager
+def _opened(folder: Path) -> Iterator[str]:
+    """A short path to the folder, good within this process and this block."""
+    handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{handle}"
+    finally:
+        os.close(handle)
+
+
 class WakeListener:
     """One process's ear for its role."""
 
     def __init__(self, data_dir: Path, role: Role) -> None:
-        """Raises ConfigError for a directory that cannot be written, or whose path is too long for a socket."""
+        """Raises ConfigError for a directory that cannot be written."""
         folder = data_dir / "wake"
         self._path = folder / f"{role}.{os.getpid()}"
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
             self._path.unlink(missing_ok=True)
-            self.socket.bind(str(self._path))
+            with _opened(folder) as short:
+                self.socket.bind(f"{short}/{self._path.name}")
         except OSError as error:
             self.socket.close()
             raise ConfigError(f"data_dir: no socket can be made at {self._path}: {error}") from None
@@ -64,13 +78,17 @@ class Waker:
         self._socket.setblocking(False)
 
     def wake(self, role: Role) -> None:
-        for path in self._folder.glob(f"{role}.*"):
-            try:
-                self._socket.sendto(b"w", str(path))
-            except ConnectionRefusedError:
-                path.unlink(missing_ok=True)
-            except OSError:
-                continue
+        ears = list(self._folder.glob(f"{role}.*"))
+        if not ears:
+            return
+        with _opened(self._folder) as short:
+            for path in ears:
+                try:
+                    self._socket.sendto(b"w", f"{short}/{path.name}")
+                except ConnectionRefusedError:
+                    path.unlink(missing_ok=True)
+                except OSError:
+                    continue
 
     def close(self) -> None:
         self._socket.close()

@@ -107,7 +107,10 @@ def read_until(terminal: int, words: str, timeout_s: float = 60.0) -> str:
     while words not in shown:
         ready, _, _ = select.select([terminal], [], [], max(deadline - time.monotonic(), 0))
         assert ready, f"{words!r} did not appear in: {shown}"
-        shown += os.read(terminal, 4096).decode()
+        try:
+            shown += os.read(terminal, 4096).decode()
+        except OSError:
+            pytest.fail(f"the demo ended before it said {words!r}: {shown}")
     return shown
 
 
