@@ -10,6 +10,7 @@ from typing import Annotated
 import msgspec
 import typer
 
+from hearthline.config import read_secret
 from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
@@ -75,7 +76,9 @@ def user_add(
     """
     settings = load_cloud_config(config)
     made = password_file is None
-    password = secrets.token_urlsafe(9) if password_file is None else password_file.read_text("utf-8").strip()
+    password = (
+        secrets.token_urlsafe(9) if password_file is None else read_secret(str(password_file), "--password-file") or ""
+    )
     database = Database(settings.database_url)
     database.migrate()
     People(database, settings.web.session_hours).add_staff(name, password, role, time.time_ns())
