@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +26,9 @@ app.add_typer(user_app, name="user")
 app.add_typer(registry_app, name="registry")
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
+PasswordFileOption = Annotated[
+    Path | None, typer.Option(help="Read the password from here; without it one is made and printed.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 
 
@@ -65,26 +70,34 @@ def user_add(
     name: Annotated[str, typer.Argument(help="The login name.")],
     config: ConfigOption = DEFAULT_CONFIG,
     role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.OPERATOR,
-    password_file: Annotated[
-        Path | None, typer.Option(help="Read the password from here; without it one is made and printed.")
-    ] = None,
+    password_file: PasswordFileOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Add a member of staff, or give one a new password.
+    """Add a member of staff.
 
     Example: hearthline cloud user add mei --config cloud.toml
     """
-    settings = load_cloud_config(config)
-    made = password_file is None
-    password = (
-        secrets.token_urlsafe(9) if password_file is None else read_secret(str(password_file), "--password-file") or ""
-    )
-    database = Database(settings.database_url)
-    database.migrate()
-    People(database, settings.web.session_hours).add_staff(name, password, role, time.time_ns())
-    database.close()
-    printed = {"name": name, "role": role.value} | ({"password": password} if made else {})
-    _say(printed, json, f"{name} can log in" + (f" with the password {password} (shown only now)." if made else "."))
+    password = _password(password_file)
+    with _people(config) as people:
+        people.add_staff(name, password, role, time.time_ns())
+    _say_login(name, password, password_file is None, json)
+
+
+@user_app.command("password")
+def user_password(
+    name: Annotated[str, typer.Argument(help="The login name.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    password_file: PasswordFileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Give a member of staff a new password and end that person's sessions.
+
+    Example: hearthline cloud user password mei --config cloud.toml
+    """
+    password = _password(password_file)
+    with _people(config) as people:
+        people.set_password(name, password)
+    _say_login(name, password, password_file is None, json)
 
 
 @registry_app.command("load")
@@ -103,6 +116,27 @@ def registry_load(
     counts = load_registry(database, file)
     database.close()
     _say(counts, json, "Loaded: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
+
+
+@contextmanager
+def _people(config: Path) -> Iterator[People]:
+    settings = load_cloud_config(config)
+    database = Database(settings.database_url)
+    try:
+        database.migrate()
+        yield People(database, settings.web.session_hours)
+    finally:
+        database.close()
+
+
+def _password(file: Path | None) -> str:
+    """What the file holds, or one that is made."""
+    return secrets.token_urlsafe(9) if file is None else read_secret(str(file), "--password-file") or ""
+
+
+def _say_login(name: str, password: str, made: bool, as_json: bool) -> None:
+    printed = {"name": name} | ({"password": password} if made else {})
+    _say(printed, as_json, f"{name} can log in" + (f" with the password {password} (shown only now)." if made else "."))
 
 
 def _say(machine: object, as_json: bool, human: str) -> None:
