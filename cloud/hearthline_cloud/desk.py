@@ -186,17 +186,20 @@ def _tell_home(connection: Connection, alert_id: int, now_ns: int) -> None:
         select(event_table.c.gateway_id, event_table.c.event_id).where(event_table.c.id.in_(latest))
     ).all()
     for press in presses:
-        connection.execute(insert(command_table).values(**_accepted(press.gateway_id, press.event_id, now_ns)))
+        tell_accepted(connection, press.gateway_id, press.event_id, now_ns)
 
 
-def _accepted(gateway: str, event_id: str, now_ns: int) -> dict[str, Any]:
-    return {
-        "id": str(uuid_utils.uuid7()),
-        "gateway_id": gateway,
-        "body": {"type": "signal", "signal": HomeSignal.ACCEPTED.value, "event": event_id},
-        "created_ns": now_ns,
-        "next_attempt_ns": now_ns,
-    }
+def tell_accepted(connection: Connection, gateway: str, event_id: str, now_ns: int) -> None:
+    """Queue the command that tells the home that a person has this press."""
+    connection.execute(
+        insert(command_table).values(
+            id=str(uuid_utils.uuid7()),
+            gateway_id=gateway,
+            body={"type": "signal", "signal": HomeSignal.ACCEPTED.value, "event": event_id},
+            created_ns=now_ns,
+            next_attempt_ns=now_ns,
+        )
+    )
 
 
 # --- supervision: silence is an alarm ----------------------------------------------------------------------------

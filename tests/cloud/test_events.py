@@ -58,6 +58,19 @@ def test_presses_join_the_open_alert_and_raise_anew_after_it_is_resolved(cloud: 
     assert [(a.state, a.presses) for a in cloud.rows(schema.alert)] == [("resolved", 4), ("raised", 1)]
 
 
+def test_a_press_of_an_alert_that_a_person_has_is_told_so(cloud: Cloud) -> None:
+    cloud.take(cloud.gateway.press())
+    assert cloud.rows(schema.command) == []
+    (alert,) = cloud.rows(schema.alert)
+    Desk(cloud.database, cloud.waker).acknowledge(alert.id, "mei", time.time_ns())
+    again = cloud.gateway.press()
+    cloud.take(again)
+    cloud.take(again)  # told twice, accepted once
+    bodies = [row.body for row in cloud.rows(schema.command)]
+    assert [body["signal"] for body in bodies] == ["accepted", "accepted"]
+    assert bodies[1]["event"] == again.id
+
+
 def test_a_service_call_opens_its_own_queue(cloud: Cloud) -> None:
     cloud.take(cloud.gateway.press("service"), cloud.gateway.press("emergency"), cloud.gateway.press("service"))
     assert [(a.kind, a.presses) for a in cloud.rows(schema.alert)] == [("service", 2), ("emergency", 1)]

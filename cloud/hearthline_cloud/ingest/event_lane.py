@@ -45,6 +45,7 @@ class EventLane:
         if outcome is None:
             return
         self._waker.wake("web")
+        self._waker.wake("ingest")  # a press of an accepted alert has queued a command
         for gateway, ack in outcome.acks(Lane.EVENT):
             self._session.publish(wire.topic(gateway, wire.DOWN_ACK), wire.encode(ack))
         self._session.acknowledge(messages)

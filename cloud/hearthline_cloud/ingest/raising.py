@@ -12,6 +12,7 @@ from sqlalchemy import Connection, insert, select, update
 from hearthline import wire
 from hearthline_cloud import schema
 from hearthline_cloud.alerts.lifecycle import State, alert_kind, join_key
+from hearthline_cloud.desk import tell_accepted
 
 
 def raise_or_join(
@@ -26,11 +27,10 @@ def raise_or_join(
     """The id of the one alert that the event `stored` now belongs to."""
     kind = alert_kind(str(event.data.get("role", "")))
     key = join_key(kind, home, gateway)
-    ordinal = event.data.get("ordinal")
     certainty = "possible" if event.data.get("certainty") == "possible" else "certain"
     table = schema.alert
     open_alert = connection.execute(
-        select(table.c.id, table.c.presses, table.c.certainty).where(
+        select(table.c.id, table.c.presses, table.c.state).where(
             (table.c.join_key == key) & (table.c.state != State.RESOLVED)
         )
     ).first()
@@ -54,12 +54,10 @@ def raise_or_join(
         )
         alert_id, journal_kind = int(raised.scalar_one()), "raised"
     else:
-        values: dict[str, Any] = {"presses": open_alert.presses + 1, "last_press_ns": now_ns}
-        if certainty == "certain":
-            values["certainty"] = certainty
-        connection.execute(update(table).where(table.c.id == open_alert.id).values(**values))
+        _join(connection, open_alert, event, gateway, certainty, now_ns)
         alert_id, journal_kind = int(open_alert.id), "joined"
     connection.execute(update(schema.event).where(schema.event.c.id == stored).values(alert_id=alert_id))
+    ordinal = event.data.get("ordinal")
     connection.execute(
         insert(schema.journal).values(
             at_ns=now_ns,
@@ -70,3 +68,15 @@ def raise_or_join(
         )
     )
     return alert_id
+
+
+def _join(
+    connection: Connection, open_alert: Any, event: wire.Event, gateway: str, certainty: str, now_ns: int
+) -> None:
+    """One more press of an open alert. When a person has the alert already, the home is told so of this press too."""
+    values: dict[str, Any] = {"presses": open_alert.presses + 1, "last_press_ns": now_ns}
+    if certainty == "certain":
+        values["certainty"] = certainty
+    connection.execute(update(schema.alert).where(schema.alert.c.id == open_alert.id).values(**values))
+    if open_alert.state != State.RAISED:
+        tell_accepted(connection, gateway, event.id, now_ns)

@@ -1,7 +1,7 @@
 // The console's script: follows the live journal, exchanges the changed parts of the page, and lets people act.
 
 import { startLink } from "./link.js";
-import { soundFor, startSound } from "./sound.js";
+import { soundFor, soundOnce, startSound } from "./sound.js";
 import { act, addNote, showToast } from "./actions.js";
 import { fill, say, setClock, showTimes } from "./page.js";
 
@@ -93,6 +93,7 @@ function onJournal(message) {
       if (!document.querySelector("[data-fragment='/fragments/alerts']")) showNew(alert, place);
     } else if (message.kind === "joined") {
       say(fill("new.joined", { place }), alert.kind === "emergency");
+      if (alert.state !== "raised") soundOnce(alert.kind);
     } else if (message.kind === "acknowledged") {
       say(fill("said.acknowledged", { name: message.actor, number: alert.id }), false);
       document.getElementById("new-alert").hidden = true;

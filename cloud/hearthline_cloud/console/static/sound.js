@@ -5,6 +5,10 @@ import { fill } from "./page.js";
 
 const EVERY_MS = { emergency: 3500, service: 15000 };
 const KEY = "hearthline-sound";
+const TUNES = {  // pitch in Hz, start and length in seconds
+  emergency: [[880, 0, 0.22], [660, 0.28, 0.22], [880, 0.56, 0.22], [660, 0.84, 0.3]],
+  service: [[523, 0, 0.25], [659, 0.3, 0.4]],
+};
 
 let context = null;
 let wanted = localStorage.getItem(KEY) !== "off";
@@ -33,6 +37,11 @@ export function soundFor(summary) {
   if (more || next === null) ring();
 }
 
+// Once, for a further press of an alert that somebody has already: it must be heard, and it does not go on.
+export function soundOnce(kind) {
+  if (wanted && context?.state === "running") play(TUNES[kind] ?? TUNES.service, kind === "emergency" ? 0.35 : 0.15);
+}
+
 async function wake(chirp) {
   if (!wanted) { show(); return; }
   if (context === null) {
@@ -59,10 +68,7 @@ function ring() {
   next = null;
   const soft = waiting.service + waiting["gateway-silent"];
   if (!waiting.emergency && !soft) return;
-  if (wanted && context?.state === "running") {
-    if (waiting.emergency) play([[880, 0, 0.22], [660, 0.28, 0.22], [880, 0.56, 0.22], [660, 0.84, 0.3]], 0.35);
-    else play([[523, 0, 0.25], [659, 0.3, 0.4]], 0.15);
-  }
+  soundOnce(waiting.emergency ? "emergency" : "service");
   next = setTimeout(ring, waiting.emergency ? EVERY_MS.emergency : EVERY_MS.service);
 }
 
