@@ -22,6 +22,7 @@ from hearthline_edge.outbox import EventRow, RecentAlarm
 from hearthline_edge.siren import REPEAT_S, Siren
 
 TEST_S = 3.0
+_RETRY_S = 1.0  # for an output that could not be told
 _PENDING_ROWS = 64
 log = Log(__name__)
 
@@ -116,11 +117,13 @@ class Home:
             verdict = judge(await self._pending(), self._clock.now(), self._alarm_after_s, self._reset_at)
             testing = loop.time() < self._test_until
             sound = verdict.sound or testing
-            again = (sound or any(self._faults)) and loop.time() - told_at >= REPEAT_S
-            if sound != self._sounding or again:
-                await self._drive(sound)
+            since_s = loop.time() - told_at
+            if sound != self._sounding or (sound and since_s >= REPEAT_S):
+                await self._drive(sound, everyone=True)
                 told_at = loop.time()
-            waits = [verdict.again_in_s, 0.2 if testing else None, REPEAT_S if any(self._faults) else None]
+            elif any(self._faults) and since_s >= _RETRY_S:
+                await self._drive(sound, everyone=False)
+            waits = [verdict.again_in_s, 0.2 if testing else None, _RETRY_S if any(self._faults) else None]
             try:
                 async with asyncio.timeout(min((wait for wait in waits if wait is not None), default=None)):
                     await self._wake.wait()
@@ -138,13 +141,13 @@ class Home:
         pending += [Pending(stamp, at_once=True) for stamp in self._refused]
         return pending + [Pending(stamp, at_once=True) for stamps in self._unstored.values() for stamp in stamps]
 
-    async def _drive(self, sound: bool) -> None:
+    async def _drive(self, sound: bool, everyone: bool) -> None:
+        """Tell every output, or only those that could not be told before."""
         if self._sounding is not None and sound != self._sounding:
             log.warning("local output", sounding=sound)
-        repeat = sound == self._sounding
         self._sounding = sound
         for index, siren in enumerate(self._sirens):
-            if sound or not repeat or self._faults[index]:
+            if everyone or self._faults[index]:
                 self._faults[index] = await siren.drive(sound)
 
     def _signal(self, signal: HomeSignal, alarm: RecentAlarm) -> None:

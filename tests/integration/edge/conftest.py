@@ -86,5 +86,5 @@ def pressing(make_gateway: MakeGateway, port: PtyPort) -> Gateway:
     """A running gateway that listens to the pendant's port."""
     gateway = make_gateway(serial={"radio": (port.path, "enocean-esp3")})
     gateway.start()
-    wait_for(lambda: port.listening, "the agent at the port")
+    wait_for(lambda: gateway.told("port open"), "the agent at the port")
     return gateway

@@ -119,6 +119,7 @@ class Center(Client):
         self.events: list[wire.Event] = []
         self.packs: list[wire.Pack] = []
         self.statuses: list[wire.Status] = []
+        self.retained: list[wire.Status] = []
         self.order: list[str] = []  # "event" or "telemetry", as they came
         super().__init__(port, (wire.topic(gateway, "up/#"),), login)
 
@@ -137,8 +138,8 @@ class Center(Client):
             self.order.append("telemetry")
             if self.acknowledge:
                 self.down(wire.DOWN_ACK, wire.make_ack(pack.envelope.outbox, Lane.TELEMETRY, [_one(pack)], []))
-        elif payload and not message.retain:
-            self.statuses.append(wire.decode_status(payload))
+        elif payload:
+            (self.retained if message.retain else self.statuses).append(wire.decode_status(payload))
 
     def ack(self, events: list[wire.Event]) -> None:
         for event in events:
@@ -210,9 +211,11 @@ class Gateway:
     top: str = ""  # further top-level keys, as TOML
     tables: str = ""  # further tables
     uplink: str = ""
+    log_level: str = "debug"
     data_dir: Path | None = None
     environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    began: int = 0  # where in its log the last start is
 
     @property
     def config(self) -> Path:
@@ -223,7 +226,7 @@ class Gateway:
         return self.data_dir or self.folder / "data"
 
     def write_config(self) -> Path:
-        lines = [f'gateway = "{self.name}"', f'data_dir = "{self.data}"', 'log_level = "debug"', self.top]
+        lines = [f'gateway = "{self.name}"', f'data_dir = "{self.data}"', f'log_level = "{self.log_level}"', self.top]
         lines += ["[uplink]", f'host = "{HOST}"', f"port = {self.center_port}", self.uplink]
         if self.local_port is not None:
             lines += ["[local_mqtt]", f"port = {self.local_port}"]
@@ -235,7 +238,7 @@ class Gateway:
 
     def start(self, *, ready: bool = True) -> None:
         self.write_config()
-        began = len(self.log_text())
+        self.began = len(self.log_text())
         with (self.folder / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "hearthline_edge", "--config", str(self.config)],
@@ -245,7 +248,11 @@ class Gateway:
                 env={**os.environ, "PYTHONWARNINGS": "error", **self.environment},
             )
         if ready:
-            wait_for(lambda: "agent running" in self.log_text()[began:], "the agent's start")
+            wait_for(lambda: self.told("agent running"), "the agent's start")
+
+    def told(self, message: str) -> int:
+        """How often the agent has logged this since its last start."""
+        return self.log_text()[self.began :].count(message)
 
     def log_text(self) -> str:
         log = self.folder / "agent.log"

@@ -52,7 +52,7 @@ class Bench:
             self.ports[path.stem] = port
         self.gateway = make(serial={stem: (port.path, driver) for stem, port in self.ports.items()})
         self.gateway.start()
-        wait_for(lambda: all(port.listening for port in self.ports.values()), "the agent at every port")
+        wait_for(lambda: self.gateway.told("port open") == len(self.ports), "the agent at every port")
 
     def play(self, path: Path) -> None:
         for line in path.read_text(encoding="ascii").split():
@@ -157,7 +157,7 @@ def test_zigbee2mqtt(
     gateway = make_gateway()
     gateway.start()
     center = make_center(gateway)
-    wait_for(lambda: gateway.log_text().count("local broker connected") == 5, "the local sessions")
+    wait_for(lambda: gateway.told("local broker connected") == 5, "the local sessions")
     presses, tampers, levels = 0, 0, []
     for path, expected in recordings(captures_dir / "zigbee2mqtt-sos", 4):
         for topic, payload in messages(path):
@@ -179,7 +179,7 @@ def test_shelly(
     gateway = make_gateway()
     gateway.start()
     center = make_center(gateway)
-    wait_for(lambda: gateway.log_text().count("local broker connected") == 5, "the local sessions")
+    wait_for(lambda: gateway.told("local broker connected") == 5, "the local sessions")
     for path, expected in recordings(captures_dir / "shelly-gen2", 2):
         center.packs.clear()
         for topic, payload in messages(path):

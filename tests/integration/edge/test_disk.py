@@ -61,7 +61,7 @@ def fill(folder: Path) -> None:
 
 
 def ready(gateway: Gateway) -> None:
-    wait_for(lambda: gateway.log_text().count("local broker connected") == 5, "the local sessions")
+    wait_for(lambda: gateway.told("local broker connected") == 5, "the local sessions")
 
 
 def test_a_full_disk(
@@ -114,7 +114,6 @@ def test_it_starts_on_a_full_disk(
     ready(gateway)
     gateway.kill()
     fill(small_disk)
-    (gateway.folder / "agent.log").unlink()
     gateway.start()
     ready(gateway)
     bridge.publish("zigbee2mqtt/sos", '{"action":"emergency"}')

@@ -26,7 +26,7 @@ def test_all_is_well_beside_the_running_agent(
     gateway = make_gateway(serial={"radio": (port.path, "enocean-esp3")}, tables='[clock]\ntrust = "synced"')
     gateway.start()
     center = make_center(gateway)
-    wait_for(lambda: port.listening and "uplink connected" in gateway.log_text(), "the agent")
+    wait_for(lambda: gateway.told("port open") and gateway.told("uplink connected"), "the agent")
     code = run(["edge", "doctor", "--config", str(gateway.config), "--json"])
     said = json.loads(capsys.readouterr().out)
     wrong = [check for check in said["checks"] if not check["ok"] and check["name"] != "disk"]

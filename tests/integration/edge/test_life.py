@@ -35,9 +35,9 @@ def test_status_is_retained_and_the_last_will_tells_of_a_kill(
     pressing: Gateway, make_center: Callable[..., Center]
 ) -> None:
     center = make_center(pressing)
-    retained = make_center(pressing)
-    first = wait_for(lambda: [m for m in retained.messages if m[2]] or retained.statuses, "the first status")
-    assert first
+    wait_for(lambda: center.statuses or center.retained, "the first status")
+    late = make_center(pressing)
+    wait_for(lambda: late.retained and late.retained[0].state == "online", "the retained status")
     pressing.kill()
     wait_for(lambda: center.statuses and center.statuses[-1].state == "offline", "the last will", 3)
     pressing.start()
@@ -47,7 +47,7 @@ def test_status_is_retained_and_the_last_will_tells_of_a_kill(
 
 def test_a_clean_stop_says_offline_and_ends_with_0(pressing: Gateway, make_center: Callable[..., Center]) -> None:
     center = make_center(pressing)
-    wait_for(lambda: "uplink connected" in pressing.log_text(), "the uplink")
+    wait_for(lambda: pressing.told("uplink connected"), "the uplink")
     assert pressing.stop() == 0
     wait_for(lambda: center.statuses and center.statuses[-1].state == "offline", "the farewell", 3)
     assert "Traceback" not in pressing.log_text()
@@ -94,11 +94,11 @@ def test_an_unplugged_port_recovers_and_a_missing_one_is_told(
     center = make_center(gateway)
     gateway.start()
     wait_for(lambda: center.fault("port cuff") and center.fault(str(missing)), "the missing port in the status")
-    wait_for(lambda: port.listening, "the agent at the port")
+    wait_for(lambda: gateway.told("port open"), "the agent at the port")
     port.unplug()
     wait_for(lambda: center.fault("port radio"), "the unplugged port in the status", 5)
     port.replug()
-    wait_for(lambda: port.listening, "the agent back at the port", 5)
+    wait_for(lambda: gateway.told("port open") == 2, "the agent back at the port", 5)
     port.send(press_telegram() + release_telegram())
     assert center.wait_alarms(1)[0].subject == PENDANT
     wait_for(lambda: not center.fault("port radio"), "the fault to go")
@@ -122,7 +122,7 @@ def test_a_free_clock_is_told_with_the_age_and_mended_after_synchronisation(
     gateway = make_gateway(serial={"radio": (port.path, "enocean-esp3")}, tables='[clock]\ntrust = "free"')
     center = make_center(gateway, acknowledge=False)
     gateway.start()
-    wait_for(lambda: port.listening, "the agent at the port")
+    wait_for(lambda: gateway.told("port open"), "the agent at the port")
     port.send(press_telegram())
     (free,) = center.wait_alarms(1)
     assert not free.envelope.synced
@@ -147,7 +147,7 @@ def test_a_cuff_s_result_is_a_vital_sign_in_ucum_units(
     gateway = make_gateway(serial={"cuff": (cuff.path, "raycome-bp")})
     center = make_center(gateway)
     gateway.start()
-    wait_for(lambda: cuff.listening, "the agent at the port")
+    wait_for(lambda: gateway.told("port open"), "the agent at the port")
     cuff.send(result_frame(2, datetime(2026, 5, 4, 7, 8, 9, tzinfo=UTC), Vitals(131, 82, 64)))
     wait_for(lambda: center.of_type("hearthline.vital.v1"), "the vital sign")
     (vital,) = center.of_type("hearthline.vital.v1")
@@ -188,12 +188,12 @@ def test_a_kill_in_the_middle_keeps_what_was_committed(
     """Presses while the agent is killed again and again: each ordinal once, none missing among the committed."""
     center = make_center(pressing)
     for button in (0, 1, 2, 3) * 2:
-        wait_for(lambda: port.listening, "the agent at the port")
+        wait_for(lambda: pressing.told("port open"), "the agent at the port")
         port.send(press_telegram(button) + release_telegram())
         pressing.send_signal(signal.SIGKILL)
         pressing.kill()
         pressing.start()
-    wait_for(lambda: port.listening, "the agent at the port")
+    wait_for(lambda: pressing.told("port open"), "the agent at the port")
     port.send(press_telegram(button=0, sender="0A0B0C0D"))
     wait_for(lambda: [a for a in center.alarms if a.subject == "enocean:0A0B0C0D"], "the last press")
     ordinals = sorted(a.data["ordinal"] for a in center.alarms if a.subject == PENDANT)

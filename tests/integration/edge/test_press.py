@@ -75,7 +75,7 @@ def test_refused_is_kept_aside_and_the_home_is_told(
     )
     gateway.start()
     center, ear = make_center(gateway, acknowledge=False), make_ear(gateway)
-    wait_for(lambda: port.listening, "the agent at the port")
+    wait_for(lambda: gateway.told("port open"), "the agent at the port")
     port.send(press_telegram())
     center.refuse(center.wait_alarms(1)[0])
     wait_for(lambda: gateway.outbox()["event"]["refused"] == 1, "the refused record")
@@ -119,7 +119,7 @@ def test_a_service_button_is_no_emergency_and_an_ignored_one_nothing(
     )
     gateway.start()
     center, ear = make_center(gateway, acknowledge=False), make_ear(gateway)
-    wait_for(lambda: port.listening, "the agent at the port")
+    wait_for(lambda: gateway.told("port open"), "the agent at the port")
     port.send(press_telegram(button=1) + press_telegram(button=0))
     assert [alarm.data["role"] for alarm in center.wait_alarms(1)] == ["service"]
     steady(lambda: not ear.sounding, 0.8, "a service call sounded the siren")
