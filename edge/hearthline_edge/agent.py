@@ -54,6 +54,7 @@ class Agent:
         self._ports: list[SerialPort] = []
         self._sessions: list[LocalSession] = []
         self._ballast_gone = False
+        self._told_faults: list[str] = []
         self._packs = PackRate()
         sirens = open_sirens(config.siren, self._order_siren)
         after_s = config.local_alarm_after_s
@@ -253,6 +254,7 @@ class Agent:
                 self._ballast_gone = not restored
                 self._uplink.status_changed()
             self._packs.tick(now)
+            self._tell_of_faults()
             notify("WATCHDOG=1")
             await asyncio.sleep(interval)
 
@@ -278,6 +280,13 @@ class Agent:
         status.refusals = {name[8:]: count for name, count in counters.items() if name.startswith("refused:")}
         status.event, status.faults = event, self._faults(event.depth)
         return status
+
+    def _tell_of_faults(self) -> None:
+        """A fault that has come or gone is told at once, not with the next status in half a minute."""
+        faults = self._faults(0)
+        if faults != self._told_faults:
+            self._told_faults = faults
+            self._uplink.status_changed()
 
     def _faults(self, event_depth: int) -> list[str]:
         faults = [port.fault for port in self._ports] + [session.fault for session in self._sessions]

@@ -6,6 +6,7 @@ A port that does not exist or was unplugged is a fault that is said, never a rea
 from __future__ import annotations
 
 import asyncio
+import os
 import termios
 from collections.abc import Callable
 
@@ -61,7 +62,7 @@ class SerialPort(asyncio.Protocol):
                         exclusive=True,
                     )
                 except (OSError, serial.SerialException, termios.error, ValueError) as error:
-                    self._say(f"port {self.name}: {self._path} cannot be opened: {_cause(error)}")
+                    self._say(f"port {self.name}: {self._path} cannot be opened: {cause_of(error)}")
                 else:
                     await self._closed.wait()
                 await asyncio.sleep(_REOPEN_S)
@@ -121,7 +122,9 @@ class SerialPort(asyncio.Protocol):
         self.fault = fault
 
 
-def _cause(error: Exception) -> str:
+def cause_of(error: Exception) -> str:
+    """Why a port could not be used, in words, without its path."""
     if isinstance(error, termios.error):
         return f"the line settings are refused: {error.args[-1]}"
-    return getattr(error, "strerror", None) or str(error)
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)

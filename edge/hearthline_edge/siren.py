@@ -16,6 +16,7 @@ import serial
 
 from hearthline.log import Log
 from hearthline_edge.config import SirenConfig
+from hearthline_edge.serial_port import cause_of
 
 REPEAT_S = 5.0
 # LCUS-1 USB relay, 9600 8N1: start A0, channel 01, state, sum of the three.
@@ -60,7 +61,7 @@ class SerialRelay:
             with serial.Serial(self._path, _RELAY_BAUDRATE, timeout=1, write_timeout=1) as port:
                 port.write(telegram)
         except (OSError, serial.SerialException, termios.error) as error:
-            return f"siren {self._path}: {error}"
+            return f"siren: {self._path} cannot be used: {cause_of(error)}"
         return ""
 
 
