@@ -24,6 +24,7 @@ from hearthline.config import read_secret
 from hearthline.errors import ConfigError
 from hearthline.log import Log
 from hearthline_cloud.config import BrokerConfig
+from hearthline_cloud.ingest.mqtt_client import BareClient
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
 _CONNECT_TIMEOUT_S = 4.0
@@ -72,7 +73,7 @@ class Session:
 
     def _make_client(self) -> paho.Client:
         config = self._config
-        client = paho.Client(
+        client = BareClient(
             CallbackAPIVersion.VERSION2,
             client_id=f"{config.client_id}-{self._name}",
             protocol=paho.MQTTv5,
@@ -191,7 +192,11 @@ class Session:
 
     def _arrived(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         mid = message.mid if message.qos else 0
-        self._queue.put(Message(message.topic, bytes(message.payload), message.retain, mid, self._connection))
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # names no gateway: it is kept aside
+        self._queue.put(Message(topic, bytes(message.payload), message.retain, mid, self._connection))
 
 
 def _send_at_once(client: paho.Client, data: Any, sock: Any) -> None:

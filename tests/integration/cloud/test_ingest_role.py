@@ -14,10 +14,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 from sqlalchemy import select
 
 from cloud_center import Cloud
 from cloud_processes import PlayedEdge, Role, edge, play_a_home, running, until
+from hearthline import wire
 from hearthline.clock import NS
 from hearthline.model import EventType, Lane
 from hearthline_cloud import schema
@@ -75,6 +78,27 @@ def test_an_event_becomes_a_row_an_alert_and_an_acknowledgement(cloud: Cloud, br
         odd = home.gateway.event(EventType.VITAL)
         home.kept[Lane.EVENT, odd.envelope.seq] = home.gateway.odd(odd, time="x")
         until(lambda: (Lane.EVENT, odd.envelope.seq) in home.refused)
+        assert role.stop() == 0
+
+
+def test_properties_and_topics_that_no_client_reads_deafen_nobody(cloud: Cloud, broker: Server) -> None:
+    """Such a message would come first again at every reconnection, before the alarms of every home."""
+    with running(Role(cloud.folder, broker.port)) as role, edge(broker.port) as home:
+        until(lambda: ready(cloud))
+        said = wire.encode(wire.Status(state="online", outbox=home.gateway.outbox))
+        for name, value in (("ContentType", "\ufeffjson"), ("UserProperty", ("\ufeff", "\ufeff"))):
+            properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+            setattr(properties, name, value)
+            home.client.publish(wire.topic("gw-1", wire.UP_STATUS), said, qos=1, properties=properties)
+            home.client.publish(
+                wire.topic("gw-1", wire.UP_EVENT), b"odd " + name.encode(), qos=1, properties=properties
+            )
+            home.client.publish(wire.topic("gw-1", wire.UP_TELEMETRY), b"odd", qos=1, properties=properties)
+        home.client.publish(wire.topic("\ufeff", wire.UP_EVENT), b"odd topic", qos=1)
+        keys = [home.send(home.gateway.press()), home.send(home.gateway.pack(1.0))]
+        until(lambda: all(key in home.acked_at for key in keys))
+        until(lambda: cloud.count(schema.kept_aside) == 4)
+        assert "broker lost" not in role.log
         assert role.stop() == 0
 
 
