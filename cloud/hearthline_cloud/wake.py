@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -78,6 +78,11 @@ class Waker:
         self._socket.setblocking(False)
 
     def wake(self, role: Role) -> None:
+        """Whatever goes wrong, a process without a free file handle included: what is committed must go on."""
+        with suppress(OSError):
+            self._wake(role)
+
+    def _wake(self, role: Role) -> None:
         ears = list(self._folder.glob(f"{role}.*"))
         if not ears:
             return

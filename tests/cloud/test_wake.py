@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -31,3 +33,21 @@ def test_a_dead_ear_is_removed(tmp_path: Path) -> None:
     waker.wake("web")
     waker.close()
     assert list((tmp_path / "wake").iterdir()) == []
+
+
+def test_a_process_without_a_free_file_handle_goes_on(tmp_path: Path) -> None:
+    listener, waker = WakeListener(tmp_path, "web"), Waker(tmp_path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+        with pytest.raises(OSError, match="Too many open files"):
+            os.dup(0)
+        waker.wake("web")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    waker.wake("web")
+    listener.wait(1)
+    listener.close()
+    waker.close()
