@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -44,9 +44,44 @@ def test_an_unknown_schema_is_refused_untouched(tmp_path: Path, statement: str) 
 def test_what_is_no_database_is_refused_untouched(tmp_path: Path) -> None:
     path = tmp_path / FILE_NAME
     path.write_bytes(b"these are notes, not a database\n" * 100)
-    with pytest.raises(ConfigError, match=r"timeseries\.db.*move it away"):
+    with pytest.raises(LinkError, match=r"timeseries\.db.*move it away"):
         EmbeddedStore(tmp_path)
     assert path.read_bytes() == b"these are notes, not a database\n" * 100
+
+
+def put_garbage(path: Path) -> None:
+    path.write_bytes(b"these are notes, not a database\n" * 100)
+
+
+@pytest.mark.parametrize("spoil", [put_garbage, Path.mkdir])
+def test_a_file_that_cannot_be_opened_is_tried_again_at_each_call(
+    tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    path = tmp_path / FILE_NAME
+    spoil(path)
+    store = open_store(StoreConfig(timeout_s=0.5), tmp_path)
+    calls = [lambda: store.write([point(1)]), lambda: store.read(SeriesQuery("power", 0, 9)), store.check]
+    for call in calls:
+        with pytest.raises(LinkError, match=r"timeseries\.db"):
+            call()
+    path.rename(tmp_path / "aside")
+    store.check()
+    assert store.write([point(1)]) == []
+    assert [sample.value for sample in store.read(SeriesQuery("power", 0, 9))] == [1.0]
+
+
+def test_a_file_of_another_version_under_a_running_process_is_away(tmp_path: Path) -> None:
+    """At the start it is a wrong installation; later, alarms depend on the process."""
+    path = tmp_path / FILE_NAME
+    put_garbage(path)
+    store = open_store(StoreConfig(timeout_s=0.5), tmp_path)
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version=99")
+    with pytest.raises(LinkError, match="Nothing was changed"):
+        store.check()
+    with pytest.raises(ConfigError, match="Nothing was changed"):
+        open_store(StoreConfig(), tmp_path)
 
 
 def test_wrong_configuration_names_its_key(tmp_path: Path) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 from hearthline.errors import ConfigError
 from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.store.port import Aggregate, Point, Sample, SeriesQuery, Store, Tags
+from hearthline_cloud.store.reopening import ReopeningStore
 
 __all__ = ["Aggregate", "Point", "Sample", "SeriesQuery", "Store", "Tags", "open_store"]
 
 
 def open_store(config: StoreConfig, data_dir: Path) -> Store:
-    """The store that the configuration names. Raises ConfigError; an InfluxDB that is away is no error here.
+    """The store that the configuration names. Raises ConfigError; a store that is away or damaged is no error here.
 
     `data_dir` is the home of the embedded store. Both stores may be used from several threads and have a `close()`.
     """
@@ -28,4 +29,4 @@ def open_store(config: StoreConfig, data_dir: Path) -> Store:
         return InfluxStore(config)
     from hearthline_cloud.store.embedded import EmbeddedStore
 
-    return EmbeddedStore(data_dir, timeout_s=config.timeout_s)
+    return ReopeningStore(lambda: EmbeddedStore(data_dir, timeout_s=config.timeout_s))

@@ -71,7 +71,10 @@ class EmbeddedStore:
     """A `Store` in `data_dir`/timeseries.db. One writer at a time; readers in any thread or process never wait."""
 
     def __init__(self, data_dir: Path, timeout_s: float = 10.0) -> None:
-        """Raises ConfigError for a directory that is missing, a foreign file or an unknown schema version."""
+        """Raises ConfigError for a directory that is missing or an unknown schema version.
+
+        Raises LinkError for a file that is damaged, busy or unreadable: a person can mend that while others work.
+        """
         self.path = data_dir / FILE_NAME
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
@@ -181,14 +184,12 @@ class EmbeddedStore:
         try:
             connection = self._connect()
         except sqlite3.Error as error:
-            raise ConfigError(f"{self.path}: cannot be opened: {error}; look at its owner and permissions") from None
+            raise LinkError(f"{self.path}: cannot be opened: {error}; look at its owner and permissions") from None
         try:
             self._prepare(connection)
         except sqlite3.DatabaseError as error:
             connection.close()
-            if error.sqlite_errorcode & 0xFF in _BUSY:
-                raise LinkError(f"{self.path}: opening failed: {error}; {_advice(error)}") from None
-            raise ConfigError(f"{self.path}: cannot be used: {error}; move it away or restore a backup") from None
+            raise LinkError(f"{self.path}: opening failed: {error}; {_advice(error)}") from None
         except ConfigError:
             connection.close()
             raise
@@ -270,6 +271,8 @@ def _advice(error: sqlite3.DatabaseError) -> str:
     code = error.sqlite_errorcode & 0xFF
     if code == sqlite3.SQLITE_FULL:
         return "free space on its disk"
+    if code in _DAMAGED:
+        return "move it away or restore a backup"
     if code in _BUSY:
         return "another process holds its lock; if it lasts, find that process"
     return "look at the disk and at the file's permissions"

@@ -29,7 +29,7 @@ from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.desk import supervise_once
 from hearthline_cloud.ingest.role import TELEMETRY_RECEIVE_MAXIMUM
 from hearthline_cloud.store import SeriesQuery
-from hearthline_cloud.store.embedded import EmbeddedStore
+from hearthline_cloud.store.embedded import FILE_NAME, EmbeddedStore
 from hearthline_cloud.store.influx import InfluxStore
 from servers import Server, find_binary, free_ports, influxd, mosquitto
 
@@ -208,6 +208,24 @@ def test_influxdb_away_with_the_window_full_delays_no_alarm_and_loses_no_reading
             assert sorted(sample.value for sample in samples) == [0.5, *map(float, range(1, len(packs) + 1))]
             tags = samples[0].tags
             assert (tags.community, tags.home, tags.gateway, tags.device) == ("com-1", "home-1", "gw-1", "meter:1")
+
+
+def test_a_damaged_file_of_readings_delays_no_alarm(cloud: Cloud, broker: Server) -> None:
+    file = cloud.folder / FILE_NAME
+    file.write_bytes(b"garbage" * 2000)
+    with running(Role(cloud.folder, broker.port)) as role, edge(broker.port) as home:
+        until(lambda: ready(cloud))
+        press, pack = home.send(home.gateway.press()), home.send(home.gateway.pack(1.5))
+        until(lambda: press in home.acked_at)
+        assert cloud.count(schema.event) == 1
+        until(lambda: beat(cloud).get("store") is False)
+        assert pack in home.kept
+        file.rename(file.with_suffix(".damaged"))
+        until(lambda: pack in home.acked_at)
+        until(lambda: beat(cloud).get("store") is True)
+        with closing(EmbeddedStore(cloud.folder)) as store:
+            assert [sample.value for sample in store.read(POWER)] == [1.5]
+        assert role.stop() == 0
 
 
 def test_a_broker_killed_and_back_loses_nothing(cloud: Cloud, broker: Server) -> None:
