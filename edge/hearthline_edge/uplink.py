@@ -34,6 +34,7 @@ from hearthline_edge.sending import EVENT_WINDOW, TELEMETRY_WINDOW, Flights
 _RECONNECT_FIRST_S = 0.25
 _RECONNECT_MAX_S = 30.0
 _RECONNECT_ALARM_MAX_S = 2.0  # with an alarm waiting, the door is tried every other second
+_RECONNECT_GAP_S = 0.3  # between the beginnings of two attempts, also for an alarm
 _STEADY_S = 10.0  # a session that lived so long was no failed attempt
 _SEND_AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # Nagle holds an alarm back by 40 ms
 _PUBACK_TIMEOUT_S = 15.0
@@ -72,6 +73,7 @@ class Uplink:
         self._status_wake = asyncio.Event()
         self._protocol = ProtocolVersion.V311 if config.protocol == "3.1.1" else ProtocolVersion.V5
         self._alarm_waiting = False
+        self._alarm_came = asyncio.Event()
         self._last_pack_seq = 0
         self.connected = False
         self.fault = "uplink: not connected yet"
@@ -79,7 +81,9 @@ class Uplink:
         self._password = read_secret(config.password_file, "uplink.password_file")
 
     def woken(self, alarm: bool = False) -> None:
-        self._alarm_waiting |= alarm
+        if alarm:
+            self._alarm_waiting = True
+            self._alarm_came.set()
         self._wake.set()
 
     def status_changed(self) -> None:
@@ -99,9 +103,21 @@ class Uplink:
             if self.connected and loop.time() - began > _STEADY_S:
                 backoff = _RECONNECT_FIRST_S
             self.connected = False
-            longest = _RECONNECT_ALARM_MAX_S if self._alarm_waiting else _RECONNECT_MAX_S
-            await asyncio.sleep(min(backoff, longest) * self._rng.uniform(0.7, 1.3))
+            await self._rest(began, backoff)
             backoff = min(backoff * 2, _RECONNECT_MAX_S)
+
+    async def _rest(self, began: float, backoff_s: float) -> None:
+        """Wait before the next attempt; an alarm that comes meanwhile ends the wait."""
+        if not self._alarm_waiting:
+            self._alarm_came.clear()  # it came while the session lived, and was received
+        longest_s = backoff_s * self._rng.uniform(0.7, 1.3)
+        if self._alarm_waiting:
+            longest_s = min(longest_s, _RECONNECT_ALARM_MAX_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(longest_s):
+                await self._alarm_came.wait()
+        self._alarm_came.clear()
+        await asyncio.sleep(began + _RECONNECT_GAP_S - asyncio.get_running_loop().time())
 
     def _client(self) -> aiomqtt.Client:
         will = aiomqtt.Will(self._topic(wire.UP_STATUS), wire.encode(wire.Status(state="offline")), qos=1, retain=True)
