@@ -19,6 +19,7 @@ from hearthline.model import EventType, Lane
 from hearthline_cloud import schema
 from hearthline_cloud.alerts.lifecycle import Outcome as AlertOutcome
 from hearthline_cloud.desk import Desk
+from hearthline_cloud.ingest.commands import due_commands
 from hearthline_cloud.ingest.session import Message
 
 
@@ -346,6 +347,31 @@ def test_a_retained_status_is_no_sign_of_life(cloud: Cloud) -> None:
     (gateway,) = cloud.rows(schema.gateway)
     assert (gateway.state, gateway.last_seen_ns, gateway.status["version"]) == ("offline", seen, "0.1.0")
     assert [row.detail["state"] for row in cloud.rows(schema.journal)] == ["online", "offline"]
+
+
+def test_a_gateway_that_comes_back_is_told_at_once_what_waits_for_it(cloud: Cloud) -> None:
+    now = time.time_ns()
+    put_off = {"next_attempt_ns": now + 60 * NS, "attempts": 9, "created_ns": now, "body": {"type": "test"}}
+    with cloud.database.transaction() as connection:
+        for key, gateway, answered in (("c-1", "gw-1", None), ("c-2", "gw-1", 1), ("c-3", "gw-2", None)):
+            row = put_off | {"id": key, "gateway_id": gateway, "answered_ns": answered}
+            connection.execute(schema.command.insert().values(**row))
+
+    def due() -> list[str]:
+        with cloud.database.reading() as connection:
+            return [command.id for _, command in due_commands(connection, time.time_ns())]
+
+    online = wire.Status(state="online", outbox="outbox-1")
+    cloud.take(replace(cloud.gateway.message(online), retained=True), wire.Status(state="offline"))
+    assert due() == []
+    cloud.take(online)
+    assert due() == ["c-1"]
+    (told, *_) = cloud.rows(schema.command)
+    assert told.attempts == 0
+    with cloud.database.transaction() as connection:
+        due_commands(connection, time.time_ns())
+    cloud.take(online)  # still online: nothing new
+    assert due() == []
 
 
 def test_an_odd_status_is_kept_aside(cloud: Cloud) -> None:

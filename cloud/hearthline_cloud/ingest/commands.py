@@ -19,6 +19,13 @@ def has_due_commands(connection: Connection, now_ns: int) -> bool:
     return connection.execute(query).first() is not None
 
 
+def make_due(connection: Connection, gateway: str, now_ns: int) -> None:
+    """The gateway is back: what it has not answered goes down at once, as if for the first time."""
+    table = schema.command
+    waiting = (table.c.gateway_id == gateway) & table.c.answered_ns.is_(None)
+    connection.execute(update(table).where(waiting).values(next_attempt_ns=now_ns, attempts=0))
+
+
 def due_commands(connection: Connection, now_ns: int) -> list[tuple[str, wire.Command]]:
     """Commands to send now, each put off for its next attempt: (gateway, command). Unanswered for a day: given up."""
     table = schema.command

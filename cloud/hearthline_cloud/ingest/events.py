@@ -22,6 +22,7 @@ from hearthline.errors import ProtocolError
 from hearthline.model import VITAL_UNITS, EventType, Lane
 from hearthline.ranges import to_ranges
 from hearthline_cloud import schema
+from hearthline_cloud.ingest.commands import make_due
 from hearthline_cloud.ingest.raising import raise_or_join
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, record_time
@@ -291,3 +292,5 @@ def take_status(connection: Connection, message: Message, gateway: str, now_ns: 
     if before is None or before.state != status.state:
         detail = {"gateway": gateway, "state": status.state, "at": rfc3339(now_ns)}
         connection.execute(insert(schema.journal).values(at_ns=now_ns, kind="gateway", detail=detail))
+        if status.state == "online" and not message.retained:
+            make_due(connection, gateway, now_ns)
