@@ -8,11 +8,12 @@ every gateway that sent a press of it gets the command "a person has accepted" i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import uuid_utils
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, literal, or_, select, update
 
 from hearthline.clock import rfc3339
 from hearthline.errors import RefusedError
@@ -204,31 +205,59 @@ def tell_accepted(connection: Connection, gateway: str, event_id: str, now_ns: i
 
 # --- supervision: silence is an alarm ----------------------------------------------------------------------------
 
+_silence = alert_table.alias("silence")
+_last_silence = (
+    select(func.max(alert_table.c.id))
+    .where(alert_table.c.join_key == literal(f"{AlertKind.GATEWAY_SILENT}:").concat(gateway_table.c.id))
+    .correlate(gateway_table)
+    .scalar_subquery()
+)
+_WATCHED: Select[Any] = (  # each watched gateway with the last alert of its silence, by two looks into indexes
+    select(
+        gateway_table.c.id,
+        gateway_table.c.state,
+        gateway_table.c.last_seen_ns,
+        _silence.c.state.label("silence_state"),
+        _silence.c.raised_ns.label("silence_raised_ns"),
+    )
+    .select_from(gateway_table)
+    .outerjoin(_silence, _silence.c.id == _last_silence)
+    .where(or_(gateway_table.c.home_id.is_not(None), gateway_table.c.last_seen_ns.is_not(None)))
+)
+
 
 def supervise_once(
     database: Database, now_ns: int, watching_since_ns: int, waker: Waker | None = None
 ) -> list[Changed]:
     """One round of the desk role, every 5 s: raise each gateway's silence once, clear it when it is heard again.
 
-    Watches the gateways that are registered or were ever heard. Writes the heartbeat of the role `desk` too.
+    Watches the gateways that are registered or were ever heard. Decides on a snapshot, so that no alarm waits for it;
+    what it found is looked at again in the transaction that writes it. Writes the heartbeat of the role `desk` too.
     """
+    with database.reading() as connection:
+        rows = connection.execute(_WATCHED).all()
+    found = [row.id for row in rows if _due(row, watching_since_ns, now_ns) is not None]
     changes: list[Changed] = []
     with database.transaction() as connection:
         beat(connection, "desk", now_ns, {})
-        watched = or_(gateway_table.c.home_id.is_not(None), gateway_table.c.last_seen_ns.is_not(None))
-        for gateway in connection.execute(select(gateway_table).where(watched)).all():
-            last = _last_silence(connection, gateway.id)
-            is_open = last is not None and last.state != State.RESOLVED
-            if is_open and not is_silent(gateway.state, gateway.last_seen_ns, 0, now_ns):
-                changes.append(clear_silence(connection, gateway.id, now_ns))
-            raised_already = last is not None and last.raised_ns > (gateway.last_seen_ns or 0)
-            if raised_already or is_open:
-                continue
-            if is_silent(gateway.state, gateway.last_seen_ns, watching_since_ns, now_ns):
-                changes.append(raise_silence(connection, gateway.id, now_ns))
+        for gateway in found:
+            row = connection.execute(_WATCHED.where(gateway_table.c.id == gateway)).first()
+            due = None if row is None else _due(row, watching_since_ns, now_ns)
+            if due is not None:
+                changes.append(due(connection, gateway, now_ns))
     if changes and waker is not None:
         waker.wake("web")
     return changes
+
+
+def _due(row: Row[Any], watching_since_ns: int, now_ns: int) -> Callable[[Connection, str, int], Changed] | None:
+    """What has to be done about a gateway, if anything. `row` is one of `_WATCHED`."""
+    if row.silence_state not in (None, State.RESOLVED):
+        return None if is_silent(row.state, row.last_seen_ns, 0, now_ns) else clear_silence
+    raised_already = row.silence_raised_ns is not None and row.silence_raised_ns > (row.last_seen_ns or 0)
+    if raised_already or not is_silent(row.state, row.last_seen_ns, watching_since_ns, now_ns):
+        return None
+    return raise_silence
 
 
 def raise_silence(connection: Connection, gateway: str, now_ns: int) -> Changed:
@@ -283,8 +312,3 @@ def beat(connection: Connection, role: str, now_ns: int, detail: dict[str, Any])
     changed = connection.execute(update(heartbeat_table).where(heartbeat_table.c.role == role).values(**values))
     if not changed.rowcount:
         connection.execute(insert(heartbeat_table).values(role=role, **values))
-
-
-def _last_silence(connection: Connection, gateway: str) -> Row[Any] | None:
-    query = select(alert_table).where(alert_table.c.join_key == silence_key(gateway))
-    return connection.execute(query.order_by(alert_table.c.id.desc()).limit(1)).first()

@@ -135,6 +135,7 @@ alert = Table(
     Index("uq_alert_open", "join_key", unique=True, sqlite_where=text("state <> 'resolved'"),
           postgresql_where=text("state <> 'resolved'")),
     Index("ix_alert_state", "state", "raised_ns"),
+    Index("ix_alert_key", "join_key", "id"),  # the last one of a key: supervision asks for it every 5 s
 )  # fmt: skip
 
 journal = Table(

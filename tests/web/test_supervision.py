@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import Row, select, update
+import pytest
+from sqlalchemy import Row, select, text, update
 
 from hearthline.clock import NS
-from hearthline_cloud import schema
+from hearthline_cloud import desk, schema
 from hearthline_cloud.alerts.lifecycle import Outcome
-from hearthline_cloud.desk import Desk, supervise_once
+from hearthline_cloud.desk import _WATCHED, Desk, supervise_once
 from web.seeding import Center
 
 
@@ -59,9 +60,9 @@ def test_a_silence_that_a_person_closed_stays_closed(center: Center) -> None:
     now = time.time_ns()
     later = now + 80 * NS
     raised = supervise_once(center.database, later, now)
-    desk = Desk(center.database, center.waker)
+    people = Desk(center.database, center.waker)
     for change in raised:
-        desk.resolve(change.alert_id, Outcome.TEST, "mei", later + NS)
+        people.resolve(change.alert_id, Outcome.TEST, "mei", later + NS)
     assert supervise_once(center.database, later + 600 * NS, now) == []
 
 
@@ -73,3 +74,47 @@ def test_a_registered_gateway_that_was_never_heard_is_silent_too(center: Center)
     assert sorted(gateway for gateway, _, _ in _silences(center)) == ["gw-east-1", "gw-east-2"]
     assert len(raised) == 2
     assert supervise_once(center.database, now + 160 * NS, now + 80 * NS) == []
+
+
+def test_a_long_history_is_not_read_through_and_alarms_never_wait_for_the_look(center: Center) -> None:
+    now = time.time_ns()
+    alert, gateway = schema.alert, schema.gateway
+    with center.database.transaction() as connection:
+        connection.execute(
+            gateway.insert(),
+            [{"id": f"gw-{n}", "home_id": "h-1", "state": "online", "last_seen_ns": now} for n in range(300)],
+        )
+        old = {"kind": "gateway-silent", "state": "resolved", "outcome": "restored", "device_id": "", "raised_ns": 1}
+        rows = [{**old, "gateway_id": f"gw-{n % 300}", "join_key": f"gateway-silent:gw-{n % 300}"} for n in range(9000)]
+        connection.execute(alert.insert(), rows)
+    plain = _WATCHED.compile(center.database.engine, compile_kwargs={"literal_binds": True})
+    with center.database.reading() as connection:
+        plan = connection.execute(text(f"EXPLAIN QUERY PLAN {plain}"))
+        steps = [row[-1] for row in plan]
+    assert not [step for step in steps if step.startswith("SCAN") and "gateway" not in step], steps
+    with center.database.transaction():  # somebody writes an alarm; the look itself asks for no lock
+        began = time.monotonic()
+        with center.database.reading() as connection:
+            assert len(connection.execute(_WATCHED).all()) == 303
+        assert time.monotonic() - began < 0.1
+    assert supervise_once(center.database, now + NS, now) == []
+    assert len(supervise_once(center.database, now + 80 * NS, now)) == 303
+
+
+def test_what_has_changed_since_the_look_is_left_alone(center: Center, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway is heard between the look and the lock."""
+    now = time.time_ns()
+    later = now + 80 * NS
+    due = desk._due
+    looks: list[str] = []
+
+    def heard_meanwhile(row: Row[object], watching_since_ns: int, now_ns: int) -> object:
+        found = due(row, watching_since_ns, now_ns)
+        if row.id == "gw-east-1" and not looks:
+            looks.append(row.id)
+            _hear(center, "gw-east-1", later)
+        return found
+
+    monkeypatch.setattr(desk, "_due", heard_meanwhile)
+    supervise_once(center.database, later, now)
+    assert sorted(gateway for gateway, _, _ in _silences(center)) == ["gw-east-2", "gw-stray"]

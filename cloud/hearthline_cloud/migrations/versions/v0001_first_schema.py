@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alert")),
     )
     with op.batch_alter_table("alert", schema=None) as batch_op:
+        batch_op.create_index("ix_alert_key", ["join_key", "id"], unique=False)
         batch_op.create_index("ix_alert_state", ["state", "raised_ns"], unique=False)
         batch_op.create_index(
             "uq_alert_open",
@@ -252,6 +253,7 @@ def downgrade() -> None:
             postgresql_where=sa.text("state <> 'resolved'"),
         )
         batch_op.drop_index("ix_alert_state")
+        batch_op.drop_index("ix_alert_key")
 
     op.drop_table("alert")
     # ### end Alembic commands ###
