@@ -63,6 +63,7 @@ class IngestRole:
             [every + wire.UP_TELEMETRY],
             TELEMETRY_RECEIVE_MAXIMUM,
             self._telemetry_lane.handle,
+            forgets=True,
         )
         self._event_lane.attach(self._events)
         self._telemetry_lane.attach(self._telemetry)

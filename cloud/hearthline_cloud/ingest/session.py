@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,12 +57,15 @@ class Session:
         topics: Sequence[str],
         receive_maximum: int,
         handle: Callable[[list[Message]], None],
+        forgets: bool = False,
     ) -> None:
+        """`forgets`: what waits for the worker when the connection ends is dropped; the broker sends it again."""
         self._config = config
         self._name = name
         self._topics = topics
         self._receive_maximum = receive_maximum
         self._handle = handle
+        self._forgets = forgets
         self._queue: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
         self._connection = 0
         self.connected = False  # and subscribed: an ingester that hears nothing is not at work
@@ -189,6 +193,19 @@ class Session:
         self._connection += 1
         self.connected = self._client_connected = False
         log.warning("broker lost", session=self._name, reason=str(reason))
+        if self._forgets:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Else each reconnection adds a window of messages to the queue of a worker that cannot work."""
+        kept: list[Message | None] = []
+        with suppress(queue.Empty):
+            while True:
+                message = self._queue.get_nowait()
+                if message is None or not message.mid:  # the end, or what comes only once
+                    kept.append(message)
+        for message in kept:
+            self._queue.put(message)
 
     def _arrived(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         mid = message.mid if message.qos else 0

@@ -1,0 +1,55 @@
+"""A session whose worker is held up, over a broker that comes and goes."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from cloud_processes import until
+from hearthline_cloud.config import BrokerConfig
+from hearthline_cloud.ingest.session import Message, Session
+from servers import HOST, mosquitto
+
+pytestmark = pytest.mark.integration
+WINDOW, ALL = 20, 60
+
+
+def test_a_worker_that_waits_holds_one_window_however_often_the_broker_is_lost(tmp_path: Path) -> None:
+    go_on, handled = threading.Event(), list[bytes]()
+
+    def handle(messages: list[Message]) -> None:
+        assert go_on.wait(30)
+        handled.extend(message.payload for message in messages)
+        session.acknowledge(messages)
+
+    with mosquitto(tmp_path) as broker:
+        session = Session(BrokerConfig(port=broker.port), "test", ["t"], WINDOW, handle, forgets=True)
+        session.start()
+        until(lambda: session.connected)
+        home = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        home.connect(HOST, broker.port)
+        home.loop_start()
+        for number in range(ALL):
+            home.publish("t", str(number).encode(), qos=1).wait_for_publish(5)
+        until(lambda: session._queue.qsize() >= WINDOW - 1)
+        for _ in range(4):
+            link = session._client.socket()
+            assert isinstance(link, socket.socket)
+            link.shutdown(socket.SHUT_RDWR)
+            until(lambda: not session.connected)
+            until(lambda: session.connected)
+            time.sleep(0.1)
+            until(lambda: session._queue.qsize() >= WINDOW - 1)
+            assert session._queue.qsize() <= WINDOW
+        go_on.set()
+        until(lambda: len(set(handled)) == ALL)
+        assert session.failed() is None
+        home.disconnect()
+        home.loop_stop()
+        session.stop(time.monotonic() + 3)
