@@ -38,6 +38,7 @@ from hearthline_edge.uplink import Ears, Uplink
 
 _CHORES_S = 5.0
 _RATE_SMOOTHING = 0.05
+_ANSWER_S = 2.0  # for the outbox, when the status is told
 log = Log(__name__)
 
 
@@ -271,11 +272,16 @@ class Agent:
         )
         rate = self._packs.per_hour
         try:
-            event, status.telemetry, counters = await self._custody.submit(
-                lambda ob: (ob.lane_status(Lane.EVENT, now), ob.lane_status(Lane.TELEMETRY, now, rate), ob.counters())
-            )
-        except StorageError as error:
-            status.faults = [*self._faults(0), f"outbox: cannot be read: {error}"]
+            async with asyncio.timeout(_ANSWER_S):
+                event, status.telemetry, counters = await self._custody.submit(
+                    lambda ob: (
+                        ob.lane_status(Lane.EVENT, now),
+                        ob.lane_status(Lane.TELEMETRY, now, rate),
+                        ob.counters(),
+                    )
+                )
+        except (StorageError, TimeoutError) as error:
+            status.faults = [*self._faults(0), f"outbox: cannot be read: {str(error) or 'the disk does not answer'}"]
             return status
         status.refusals = {name[8:]: count for name, count in counters.items() if name.startswith("refused:")}
         status.event, status.faults = event, self._faults(event.depth)

@@ -24,6 +24,7 @@ from hearthline_edge.siren import REPEAT_S, Siren
 TEST_S = 3.0
 _RETRY_S = 1.0  # for an output that could not be told
 _PENDING_ROWS = 64
+_ANSWER_S = 1.0  # for the outbox; a disk that does not answer must not silence the home
 log = Log(__name__)
 
 
@@ -54,6 +55,7 @@ class Home:
         self._publish = publish
         self._alarm_after_s = alarm_after_s
         self._stored: list[tuple[int, Stamp]] = []  # alarms in the outbox, as it was last read
+        self._asked: asyncio.Future[list[tuple[int, Stamp]]] | None = None  # a reading that is late
         self._unstored: dict[str, list[Stamp]] = {}
         self._refused: list[Stamp] = []
         self._received: set[int] = set()  # received, perhaps still in an outbox that cannot be written
@@ -131,15 +133,36 @@ class Home:
                 pass
 
     async def _pending(self) -> list[Pending]:
-        limit = _PENDING_ROWS + len(self._received)
-        try:
-            self._stored = await self._custody.submit(lambda ob: ob.sounding_alarms(limit))
-            self._received &= {seq for seq, _ in self._stored}
-        except StorageError as error:
-            log.error("pending alarms not read", error=str(error))
+        await self._read_stored()
         pending = [Pending(stamp) for seq, stamp in self._stored if seq not in self._received]
         pending += [Pending(stamp, at_once=True) for stamp in self._refused]
         return pending + [Pending(stamp, at_once=True) for stamps in self._unstored.values() for stamp in stamps]
+
+    async def _read_stored(self) -> None:
+        """What lies in the outbox; while it does not answer, what was last known of it has to do."""
+        asked, self._asked = self._asked, None
+        if asked is not None and asked.done():
+            self._take_stored(asked)
+            asked = None  # it was asked before what has come meanwhile
+        late = asked is not None
+        if asked is None:
+            limit = _PENDING_ROWS + len(self._received)
+            asked = self._custody.submit(lambda ob: ob.sounding_alarms(limit))
+            await asyncio.wait([asked], timeout=_ANSWER_S)
+        if asked.done():
+            self._take_stored(asked)
+            return
+        self._asked = asked
+        if not late:
+            log.error("pending alarms not read", error="the disk does not answer")
+            asked.add_done_callback(lambda _: self.look())
+
+    def _take_stored(self, asked: asyncio.Future[list[tuple[int, Stamp]]]) -> None:
+        try:
+            self._stored = asked.result()
+            self._received &= {seq for seq, _ in self._stored}
+        except StorageError as error:
+            log.error("pending alarms not read", error=str(error))
 
     async def _drive(self, sound: bool, everyone: bool) -> None:
         """Tell every output, or only those that could not be told before."""

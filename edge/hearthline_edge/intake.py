@@ -29,6 +29,7 @@ from hearthline_edge.grouping import PressState, Verdict, chatter_report, judge,
 from hearthline_edge.outbox import EventRow, Outbox
 
 RETRY_S = 1.0
+STALL_S = 3.0  # a commit that takes longer is told as one that failed, and still awaited
 _PACK_ROOM = MAX_PACK_BYTES - 512  # the envelope, and what the estimate of a record misses
 _RECORD_BYTES = 110  # of a SenML record, without its names
 log = Log(__name__)
@@ -217,8 +218,9 @@ def _origin(source: Source, facts: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 class EventIntake:
     """One source's way of events into custody: batches what has arrived, commits it, tries again for ever.
 
-    `on_events`: the committed events. `on_unstored`: the stamps of the emergencies that could not be committed (again
-    with an empty list when they could at last). `on_taken`: tickets that may be acknowledged, in order of arrival.
+    `on_events`: the committed events. `on_unstored`: the stamps of the emergencies that could not be committed, or not
+    within `stall_s` (again with an empty list when they could at last). `on_taken`: tickets that may be acknowledged,
+    in order of arrival.
     """
 
     source: Source
@@ -227,9 +229,11 @@ class EventIntake:
     on_events: Callable[[list[EventRow]], None]
     on_unstored: Callable[[str, list[Stamp]], None]
     on_taken: Callable[[list[MqttTicket]], None]
+    stall_s: float = STALL_S
     fault: str = ""
     _waiting: list[Arrival] = field(default_factory=list)
     _submitted: int = 0  # how many of those waiting are in the hands of custody
+    _stalled: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _press_came: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -238,6 +242,8 @@ class EventIntake:
         self._wake.set()
         if self._presses([arrival]):
             self._press_came.set()
+            if self._stalled:
+                self._tell_stalled()
 
     async def run(self) -> None:
         """Take until cancelled; what was not handed over by then, and nobody keeps for us, still is."""
@@ -256,12 +262,16 @@ class EventIntake:
         self._press_came.clear()
         if any(arrival.items for arrival in batch):
             self._submitted = len(batch)
+            late = asyncio.get_running_loop().call_later(self.stall_s, self._tell_stalled)
             try:
                 made = await self._submit(batch)
             except StorageError as error:
                 self._submitted = 0
                 await self._failed(batch, error)
                 return
+            finally:
+                late.cancel()
+                self._stalled = False
             self._submitted = 0
             self.on_events(made)
         del self._waiting[: len(batch)]
@@ -276,6 +286,15 @@ class EventIntake:
         source, role_of = self.source, self.role_of
         matters = any(isinstance(item, Press | Vital) for arrival in batch for item in arrival.items)
         return self.custody.submit(lambda ob: take_events(ob, source, batch, role_of), urgent=matters)
+
+    def _tell_stalled(self) -> None:
+        """A disk that neither commits nor fails: the home must hear of a press all the same."""
+        presses = self._presses(self._waiting)
+        if not self._stalled:
+            log.error("events not stored yet", source=self.source.name, alarms=len(presses), after_s=self.stall_s)
+        self._stalled = True
+        self.fault = f"outbox: events of {self.source.name} cannot be stored: the disk does not answer"
+        self.on_unstored(self.source.name, presses)
 
     async def _failed(self, batch: list[Arrival], error: StorageError) -> None:
         """Say so, then wait: a press that comes meanwhile is tried at once."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -172,10 +173,22 @@ class FailingDisk(Outbox):
             raise sqlite3.OperationalError("disk I/O error")
 
 
+class StallingDisk(Outbox):
+    """An outbox that neither commits nor fails before it is let go."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.let_go = threading.Event()
+
+    def append_event(self, *arguments: Any, **named: Any) -> EventRow:
+        assert self.let_go.wait(10)
+        return super().append_event(*arguments, **named)
+
+
 class Lanes:
     """One source's two lanes with everything they told."""
 
-    def __init__(self, outbox: FailingDisk) -> None:
+    def __init__(self, outbox: Outbox) -> None:
         self.custody = Custody(outbox)
         self.events: list[EventRow] = []
         self.packs = 0
@@ -239,6 +252,30 @@ def test_tickets_come_back_in_order_after_the_commit_and_a_press_passes_unstorab
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await lanes.custody.stop()
+
+    asyncio.run(test())
+
+
+def test_a_disk_that_stalls_is_told_and_the_press_still_stored_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        outbox = StallingDisk(tmp_path)
+        lanes = Lanes(outbox)
+        lanes.event_lane.stall_s = 0.02
+        task = asyncio.create_task(lanes.event_lane.run())
+        lanes.event_lane.offer(at(0, press("A"), ticket=ticket(1)))
+        await until(lambda: lanes.unstored == [1])
+        assert lanes.event_lane.fault
+        lanes.event_lane.offer(at(1, press("B")))
+        assert lanes.unstored == [1, 2], "a press that comes meanwhile sounds at once"
+        assert lanes.taken == []
+        outbox.let_go.set()
+        await until(lambda: len(lanes.events) == 2)
+        await until(lambda: not lanes.event_lane.fault)
+        assert lanes.unstored[-1] == 0
+        assert lanes.taken == [1]
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         await lanes.custody.stop()
 
     asyncio.run(test())
