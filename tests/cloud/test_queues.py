@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from hearthline.clock import NS
 from hearthline.errors import LinkError
 from hearthline.model import EventType, Lane
 from hearthline_cloud import schema
+from hearthline_cloud.ingest import aside
 from hearthline_cloud.ingest.commands import GIVE_UP_AFTER_S, due_commands, has_due_commands
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.telemetry_lane import TelemetryLane, drain_store_queue
@@ -162,6 +164,28 @@ def test_packs_become_points_and_odd_ones_are_kept_aside(cloud: Cloud, store: Em
     assert sorted(value for value, _ in everything(store, "power")) == [1.0, 2.0]
     assert cloud.count(schema.kept_aside) == 4
     assert {d.id for d in cloud.rows(schema.device)} >= {"meter:1"}
+
+
+def test_only_the_readings_that_are_refused_are_kept_aside(cloud: Cloud, store: EmbeddedStore) -> None:
+    pack, odd = cloud.gateway.pack(1.0), cloud.gateway.pack(3.0, unit="kW")
+    handle(cloud, store, replace(pack, readings=pack.readings + odd.readings))
+    assert [value for value, _ in everything(store, "power")] == [1.0]
+    (kept,) = cloud.rows(schema.kept_aside)
+    assert json.loads(kept.payload) == {
+        "outbox": "outbox-1",
+        "seq": 1,
+        "readings": [{"device": "meter:1", "quantity": "power", "value": 3.0, "unit": "kW"}],
+    }
+    assert (kept.reason, kept.topic) == ("power in 'kW', not in 'W'", "hearthline/v1/gw-1/up/telemetry")
+
+
+def test_the_newest_are_kept_aside_and_the_others_counted(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aside, "KEPT_ROWS", 5)
+    for number in [*range(12), 11, 10]:
+        cloud.take(f"odd {number}".encode())
+    counter, *kept = cloud.rows(schema.kept_aside)
+    assert [row.payload for row in kept] == [f"odd {number}".encode() for number in range(7, 12)]
+    assert (counter.payload, counter.reason) == (b"7", "7 older ones, only counted")
 
 
 @pytest.mark.parametrize("age", [None, 0.0, float(wire.MAX_AGE_S - 1)])

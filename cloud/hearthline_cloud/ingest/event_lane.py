@@ -17,7 +17,8 @@ from hearthline import wire
 from hearthline.log import Log
 from hearthline.model import Lane
 from hearthline_cloud.database import Database, is_away
-from hearthline_cloud.ingest.events import NO_GATEWAY, Outcome, keep_aside, take_event, take_status, take_unreadable
+from hearthline_cloud.ingest.aside import keep_aside
+from hearthline_cloud.ingest.events import NO_GATEWAY, Outcome, take_event, take_status, take_unreadable
 from hearthline_cloud.ingest.session import Message, Session
 from hearthline_cloud.wake import Waker
 

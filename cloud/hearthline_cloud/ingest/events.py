@@ -22,6 +22,7 @@ from hearthline.errors import ProtocolError
 from hearthline.model import VITAL_UNITS, EventType, Lane
 from hearthline.ranges import to_ranges
 from hearthline_cloud import schema
+from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
 from hearthline_cloud.ingest.commands import make_due
 from hearthline_cloud.ingest.raising import raise_or_join
 from hearthline_cloud.ingest.session import Message
@@ -32,7 +33,7 @@ ALARM_WORD = b"hearthline.alarm"
 _LONG_AGO_NS = 1_600_000_000 * NS  # 2020, before there was this protocol: a clock that only says it is right
 NO_GATEWAY = ""  # whose topic names no gateway that there could be
 _GREATEST_VITAL = 1e6  # beyond any unit's sense, and within a double
-_KEPT_BYTES, _KEPT_REASON, _RAW_SHOWN = 65536, 500, 512
+_RAW_SHOWN = 512
 
 
 @dataclass(slots=True)
@@ -64,27 +65,6 @@ class Outcome:
         ]
 
 
-def keep_aside(connection: Connection, message: Message, reason: str, now_ns: int) -> None:
-    """Keep what cannot be used, once, however often it is sent."""
-    topic = _text(message.topic, _KEPT_REASON)
-    connection.execute(
-        upsert(schema.kept_aside)
-        .values(
-            received_ns=now_ns,
-            topic=topic,
-            payload=message.payload[:_KEPT_BYTES],
-            reason=_text(reason, _KEPT_REASON),
-            digest=hashlib.sha256(topic.encode() + b"\0" + message.payload).hexdigest(),
-        )
-        .on_conflict_do_nothing(index_elements=["digest"])
-    )
-
-
-def _text(text: str, length: int) -> str:
-    """A text that every database takes."""
-    return text[:length].encode(errors="backslashreplace").decode().replace("\0", "\\0")
-
-
 def take_event(connection: Connection, message: Message, gateway: str, now_ns: int, outcome: Outcome) -> None:
     """Store one message of `up/event`."""
     try:
@@ -106,7 +86,7 @@ def take_unreadable(
     is_alarm = ALARM_WORD in message.payload
     if is_alarm:
         event = _possible_alarm(message, envelope, now_ns)
-        _store(connection, event, gateway, now_ns, _text(f"not readable: {reason}", _KEPT_REASON))
+        _store(connection, event, gateway, now_ns, storable(f"not readable: {reason}", KEPT_REASON))
     if envelope is not None:
         outbox, seq = envelope
         (outcome.taken if is_alarm else outcome.refused).setdefault((gateway, outbox), []).append(seq)
@@ -117,8 +97,8 @@ def _possible_alarm(message: Message, envelope: tuple[str, int] | None, now_ns: 
     outbox, seq = envelope or ("", 0)
     told = f"{outbox}\0{seq}".encode() if envelope else message.topic.encode() + b"\0" + message.payload
     key = f"unreadable:{hashlib.sha256(told).hexdigest()[:40]}"
-    raw = _text(message.payload[:_RAW_SHOWN].decode(errors="replace"), _RAW_SHOWN)
-    data = {"certainty": "possible", "raw": raw, "topic": _text(message.topic, _RAW_SHOWN)}
+    raw = storable(message.payload[:_RAW_SHOWN].decode(errors="replace"), _RAW_SHOWN)
+    data = {"certainty": "possible", "raw": raw, "topic": storable(message.topic, _RAW_SHOWN)}
     return wire.Event(key, "", EventType.ALARM, "unknown", now_ns, data, wire.Envelope(outbox, seq, "", True, 0))
 
 

@@ -6,8 +6,10 @@ which has its own session, does not notice.
 
 from __future__ import annotations
 
+import json
 import threading
 import time
+from dataclasses import replace
 
 import msgspec
 from sqlalchemy import select
@@ -16,10 +18,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from hearthline import wire
 from hearthline.errors import LinkError, ProtocolError
 from hearthline.log import Log
-from hearthline.model import TELEMETRY_UNITS, Lane
+from hearthline.model import TELEMETRY_UNITS, Lane, Reading
 from hearthline_cloud import schema
 from hearthline_cloud.database import Database, is_away
-from hearthline_cloud.ingest.events import Outcome, keep_aside, touch_device, touch_gateway
+from hearthline_cloud.ingest.aside import keep_aside
+from hearthline_cloud.ingest.events import Outcome, touch_device, touch_gateway
 from hearthline_cloud.ingest.session import Message, Session
 from hearthline_cloud.ingest.timing import record_time
 from hearthline_cloud.store import Point, Store
@@ -92,7 +95,7 @@ class TelemetryLane:
             found, odd = self._points(gateway, pack)
             points += found
             if odd:
-                aside.append((message, odd))
+                aside.append((replace(message, payload=_encode_odd(pack, odd)), odd[-1][1]))
             heard.update((gateway, reading.device) for reading, _ in pack.readings)
             outcome.taken.setdefault((gateway, pack.envelope.outbox), []).append(pack.envelope.seq)
         for point, reason in self._store.write(points) if points else ():
@@ -101,17 +104,17 @@ class TelemetryLane:
         self._write_down(aside, heard)
         return outcome
 
-    def _points(self, gateway: str, pack: wire.Pack) -> tuple[list[Point], str]:
-        """The points of a pack, and what is odd about the readings that make none."""
+    def _points(self, gateway: str, pack: wire.Pack) -> tuple[list[Point], list[tuple[Reading, str]]]:
+        """The points of a pack, and the readings that make none, with what is odd about each."""
         community, home = self._places.get(gateway, ("", ""))
         base_ns = pack.wall_ns if pack.envelope.synced else self._estimate(pack)
         points = []
-        odd = ""
+        odd = []
         for reading, offset_ns in pack.readings:
             quantity = reading.quantity
             unit = TELEMETRY_UNITS.get(quantity)
             if unit is not None and unit != reading.unit:
-                odd = f"{quantity} in {reading.unit!r}, not in {unit!r}"
+                odd.append((reading, f"{quantity} in {reading.unit!r}, not in {unit!r}"))
                 continue
             points.append(Point(quantity, community, home, gateway, reading.device, reading.value, base_ns + offset_ns))
         return points, odd
@@ -156,6 +159,16 @@ class TelemetryLane:
         if len(self._touched) > _REMEMBERED:
             self._touched.clear()
         self._touched.update(dict.fromkeys(late, now))
+
+
+def _encode_odd(pack: wire.Pack, odd: list[tuple[Reading, str]]) -> bytes:
+    """The readings of a pack that make no points; the others are in the store."""
+    readings = [
+        {"device": each.device, "quantity": each.quantity, "value": each.value, "unit": each.unit} for each, _ in odd
+    ]
+    envelope = pack.envelope
+    # the standard library's encoder takes any number and any text
+    return json.dumps({"outbox": envelope.outbox, "seq": envelope.seq, "readings": readings}).encode()
 
 
 def drain_store_queue(database: Database, store: Store, limit: int = 500) -> int:
