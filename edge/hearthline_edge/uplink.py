@@ -38,6 +38,7 @@ _RECONNECT_GAP_S = 0.3  # between the beginnings of two attempts, also for an al
 _STEADY_S = 10.0  # a session that lived so long was no failed attempt
 _SEND_AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # Nagle holds an alarm back by 40 ms
 _PUBACK_TIMEOUT_S = 15.0
+_ALARM_PUBACK_TIMEOUT_S = 4.0  # a link that swallows an alarm is given up soon; on the next one it goes first
 _ANSWER_S = 6.0  # for CONNACK and SUBACK
 _STORAGE_RETRY_S = 1.0
 _NO_SUCH_PROTOCOL = frozenset({1, 129, 130, 132})  # CONNACK of 3.1.1, and malformed, protocol error, version of 5
@@ -244,10 +245,13 @@ class Uplink:
             now = asyncio.get_running_loop().time()
             try:
                 for row in await self._next_events(now):
-                    group.create_task(self._publish(client, wire.UP_EVENT, self._event_payload(*row)))
+                    timeout_s = _ALARM_PUBACK_TIMEOUT_S if row[0].urgent else _PUBACK_TIMEOUT_S
+                    group.create_task(self._publish(client, wire.UP_EVENT, self._event_payload(*row), timeout_s))
                 if not self._wake.is_set():  # an alarm that came meanwhile goes first
                     for pack in await self._next_packs(now):
-                        group.create_task(self._publish(client, wire.UP_TELEMETRY, self._pack_payload(*pack)))
+                        group.create_task(
+                            self._publish(client, wire.UP_TELEMETRY, self._pack_payload(*pack), _PUBACK_TIMEOUT_S)
+                        )
             except StorageError as error:
                 log.error("outbox not read, nothing is sent", error=str(error))
                 await asyncio.sleep(_STORAGE_RETRY_S)
@@ -306,8 +310,8 @@ class Uplink:
         except TimeoutError:
             pass
 
-    async def _publish(self, client: aiomqtt.Client, leaf: str, payload: bytes) -> None:
-        await client.publish(self._topic(leaf), payload, qos=1, timeout=_PUBACK_TIMEOUT_S)
+    async def _publish(self, client: aiomqtt.Client, leaf: str, payload: bytes, timeout_s: float) -> None:
+        await client.publish(self._topic(leaf), payload, qos=1, timeout=timeout_s)
 
     def _event_payload(self, row: EventRow, moment: Stamp, age_s: float) -> bytes:
         envelope = self._envelope(row.seq, moment, age_s)

@@ -6,11 +6,13 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
 from hearthline import wire
 from hearthline.clock import NS, Stamp
+from hearthline.model import EventType
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.outbox import Outbox
@@ -33,6 +35,55 @@ async def status() -> wire.Status:
 
 async def obey(command: wire.Command) -> None:
     raise AssertionError(f"nobody ordered {command}")
+
+
+@dataclass
+class BadBroker:
+    """MQTT 3.1.1 as far as the uplink needs it; it says nothing about what is published on `swallows`."""
+
+    swallows: str = "nothing"
+    sessions: int = 0
+    published: list[str] = field(default_factory=list)
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.sessions += 1
+        self.writers.append(writer)
+        try:
+            while True:
+                writer.write(self._answer(*await read_packet(reader)))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    def _answer(self, kind: int, body: bytes) -> bytes:
+        match kind >> 4:
+            case 1:
+                return bytes.fromhex("20020000")
+            case 8:
+                return bytes.fromhex("9004") + body[:2] + b"\1\1"
+            case 3:
+                length = int.from_bytes(body[:2], "big")
+                topic = body[2 : 2 + length].decode()
+                self.published.append(topic)
+                return b"" if topic.endswith(self.swallows) else b"\x40\2" + body[2 + length : 4 + length]
+            case _:
+                return b""
+
+
+async def read_packet(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+    kind, length, shift = (await reader.readexactly(1))[0], 0, 0
+    while True:
+        (digit,) = await reader.readexactly(1)
+        length |= (digit & 0x7F) << shift
+        shift += 7
+        if digit < 0x80:
+            return kind, await reader.readexactly(length)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not holds():  # noqa: ASYNC110 - what it waits for happens at the broker
+            await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
@@ -63,14 +114,26 @@ def test_an_alarm_does_not_wait_for_the_backoff(tmp_path: Path) -> None:
 
         async with uplink_at(tmp_path, refuse) as (uplink, _):
             running = asyncio.create_task(uplink.run(60))
-            while len(knocks) < 4:  # noqa: ASYNC110 - then it rests for at least 1.4 s
-                await asyncio.sleep(0.005)
+            await until(lambda: len(knocks) == 4)  # then it rests for at least 1.4 s
             pressed = loop.time()
             uplink.woken(alarm=True)
-            while len(knocks) < 5:  # noqa: ASYNC110
-                await asyncio.sleep(0.005)
+            await until(lambda: len(knocks) == 5)
             assert knocks[4] - pressed < 1.0
             assert all(later - earlier > 0.25 for earlier, later in pairwise(knocks))
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_a_session_that_swallows_an_alarm_is_given_up(tmp_path: Path) -> None:
+    async def test() -> None:
+        broker = BadBroker(swallows=wire.UP_EVENT)
+        async with uplink_at(tmp_path, broker.serve) as (uplink, custody):
+            await custody.submit(lambda ob: ob.append_event(EventType.ALARM, "d", {}, START, urgent=True))
+            running = asyncio.create_task(uplink.run(60))
+            await until(lambda: broker.sessions == 2)
+            await until(lambda: broker.published.count(wire.topic("gw", wire.UP_EVENT)) >= 2)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
 
