@@ -17,7 +17,7 @@ from hearthline.log import Log
 from hearthline.service import notify
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
-from hearthline_cloud.desk import supervise_once
+from hearthline_cloud.desk import Supervisor
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.store import open_store
 from hearthline_cloud.wake import Role, Waker
@@ -79,16 +79,16 @@ def _supervise(
     config: CloudConfig, database: Database, stopping: threading.Event, failures: list[BaseException]
 ) -> None:
     waker = Waker(config.directory)
-    watching_since_ns = time.time_ns()
+    supervisor = Supervisor(database, waker, time.time_ns(), time.monotonic_ns())
     try:
         while not stopping.wait(SUPERVISION_PERIOD_S):
             try:
-                supervise_once(database, time.time_ns(), watching_since_ns, waker)
+                supervisor.round(time.time_ns(), time.monotonic_ns())
             except SQLAlchemyError as error:
                 if not is_away(error):
                     raise
                 log.error("database away, supervision waits", error=str(error))
-                watching_since_ns = time.time_ns()
+                supervisor.start_over(time.time_ns(), time.monotonic_ns())
     except BaseException as error:
         failures.append(error)
         log.exception("supervision died")

@@ -114,7 +114,7 @@ alert = Table(
     "alert",
     metadata,
     Column("id", _Key, primary_key=True, autoincrement=True),
-    Column("kind", String(32), nullable=False),  # emergency, service, gateway-silent
+    Column("kind", String(32), nullable=False),  # emergency, service, gateway-silent, center-blind
     Column("join_key", String(256), nullable=False),
     Column("state", String(16), nullable=False),  # raised, acknowledged, attending, resolved
     Column("home_id", String(64)),

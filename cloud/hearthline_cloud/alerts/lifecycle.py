@@ -6,7 +6,7 @@
 
 A pendant's alert is latched (ISA-18.2): nothing clears it but a person. A further press joins the open alert and
 changes no state: whoever took it keeps it, everybody hears it again. A gateway's silence clears by itself when the
-gateway is heard again, with the outcome `restored`.
+gateway is heard again, with the outcome `restored`; so does the center's own blindness when it is over.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class AlertKind(StrEnum):
     EMERGENCY = "emergency"
     SERVICE = "service"
     GATEWAY_SILENT = "gateway-silent"
+    CENTER_BLIND = "center-blind"  # the ingester or its broker is away: no gateway can be heard
 
 
 class State(StrEnum):
@@ -44,7 +45,7 @@ class Outcome(StrEnum):
     FALSE_ALARM = "false-alarm"
     TEST = "test"
     VISITED_NO_ANSWER = "visited-no-answer"
-    RESTORED = "restored"  # by the system alone, for a gateway that is heard again
+    RESTORED = "restored"  # by the system alone, for a gateway, or a center, that is back
 
 
 HUMAN_OUTCOMES = frozenset(Outcome) - {Outcome.RESTORED}

@@ -13,11 +13,11 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS
+from hearthline_cloud.alerts.supervision import is_alive
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import beat
 from hearthline_cloud.schema import heartbeat
 
-INGEST_FRESH_S = 5
 DESK_FRESH_S = 30
 _PROBE_TIMEOUT_S = 2.0
 
@@ -46,7 +46,7 @@ def ingest_state(database: Database, now_ns: int) -> dict[str, bool]:
     """Whether the ingester is alive, and sees its broker and its store."""
     with database.reading() as connection:
         row = connection.execute(select(heartbeat).where(heartbeat.c.role == "ingest")).first()
-    alive = row is not None and now_ns - row.at_ns < INGEST_FRESH_S * NS
+    alive = row is not None and is_alive(row.at_ns, now_ns)
     detail: dict[str, Any] = row.detail if row is not None and alive else {}
     return {"ingest": alive, "broker": detail.get("broker") is True, "store": detail.get("store") is True}
 

@@ -12,7 +12,7 @@ const TUNES = {  // pitch in Hz, start and length in seconds
 
 let context = null;
 let wanted = localStorage.getItem(KEY) !== "off";
-let waiting = { emergency: 0, service: 0, "gateway-silent": 0 };
+let waiting = { emergency: 0, service: 0, "gateway-silent": 0, "center-blind": 0 };
 let next = null;
 
 export function startSound() {
@@ -66,7 +66,7 @@ function show() {
 function ring() {
   clearTimeout(next);
   next = null;
-  const soft = waiting.service + waiting["gateway-silent"];
+  const soft = waiting.service + waiting["gateway-silent"] + waiting["center-blind"];
   if (!waiting.emergency && !soft) return;
   soundOnce(waiting.emergency ? "emergency" : "service");
   next = setTimeout(ring, waiting.emergency ? EVERY_MS.emergency : EVERY_MS.service);
