@@ -342,9 +342,14 @@ async def run_agent(config: EdgeConfig) -> None:
     """Run one gateway until SIGTERM or SIGINT. Raises ConfigError when the outbox must not be touched."""
     outbox = Outbox(Path(config.data_dir), config.telemetry_max_mb * 1024 * 1024)
     agent = Agent(config, outbox, SystemClock(config.clock.trust), random.Random())
-    running = asyncio.ensure_future(agent.run())
     loop = asyncio.get_running_loop()
+    running = loop.create_task(agent.run())
+
+    def stop() -> None:
+        if not running.cancelling():  # a second signal must not cut short what the first one began
+            running.cancel()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, running.cancel)
+        loop.add_signal_handler(number, stop)
     with contextlib.suppress(asyncio.CancelledError):
         await running

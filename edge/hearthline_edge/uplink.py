@@ -101,6 +101,8 @@ class Uplink:
                     await self._session(client, status_period_s)
             except aiomqtt.MqttError as error:
                 self._lost(error)
+                if (task := asyncio.current_task()) is not None and task.cancelling():
+                    raise asyncio.CancelledError from None  # it came while the session was being lost
             if self.connected and loop.time() - began > _STEADY_S:
                 backoff = _RECONNECT_FIRST_S
             self.connected = False
@@ -150,9 +152,9 @@ class Uplink:
         log.info("uplink connected", host=self._config.host, port=self._config.port, mqtt=self._protocol.name)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._listen(client))
                 group.create_task(self._say_status(client, status_period_s))
                 group.create_task(self._send(client, group))
+                await self._listen(client)  # here: a group that fails at its end leaves its task marked as cancelled
         except BaseExceptionGroup as errors:
             lost, bugs = errors.split(aiomqtt.MqttError)
             if lost is None or bugs is not None:

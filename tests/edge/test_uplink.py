@@ -33,6 +33,15 @@ async def status() -> wire.Status:
     return wire.Status(state="online")
 
 
+async def slow_to_end() -> wire.Status:
+    """Holds up the end of a session, so that something can happen within it."""
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.sleep(0.2)
+    raise AssertionError
+
+
 async def obey(command: wire.Command) -> None:
     raise AssertionError(f"nobody ordered {command}")
 
@@ -87,12 +96,14 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 @asynccontextmanager
-async def uplink_at(folder: Path, serve: Serve) -> AsyncIterator[tuple[Uplink, Custody]]:
+async def uplink_at(
+    folder: Path, serve: Serve, tell: Callable[[], Awaitable[wire.Status]] = status
+) -> AsyncIterator[tuple[Uplink, Custody]]:
     """An uplink that is not running yet, at a broker that answers each connection with `serve`."""
     server = await asyncio.start_server(serve, HOST, 0)
     custody = Custody(Outbox(folder))
     config = UplinkConfig(host=HOST, port=server.sockets[0].getsockname()[1], protocol="3.1.1")
-    ears = Ears(lambda _: None, lambda _: None, lambda: None, obey, status)
+    ears = Ears(lambda _: None, lambda _: None, lambda: None, obey, tell)
     try:
         yield Uplink("gw", config, custody, StandingClock(), ears, random.Random(1)), custody
     finally:
@@ -136,5 +147,24 @@ def test_a_session_that_swallows_an_alarm_is_given_up(tmp_path: Path) -> None:
             await until(lambda: broker.published.count(wire.topic("gw", wire.UP_EVENT)) >= 2)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_a_stop_while_the_session_is_being_lost_is_a_stop(tmp_path: Path) -> None:
+    async def test() -> None:
+        broker = BadBroker()
+        async with uplink_at(tmp_path, broker.serve, slow_to_end) as (uplink, _):
+            running = asyncio.create_task(uplink.run(60))
+            for session in (1, 2):  # a lost session alone is none
+                await until(lambda: uplink.connected)
+                await asyncio.sleep(0.05)
+                broker.writers[-1].close()
+                if session == 1:
+                    await until(lambda: not uplink.connected)
+            await asyncio.sleep(0.1)
+            running.cancel()
+            await asyncio.wait([running], timeout=2)
+            assert running.cancelled()
 
     asyncio.run(asyncio.wait_for(test(), 20))
