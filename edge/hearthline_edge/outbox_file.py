@@ -18,6 +18,7 @@ from hearthline.errors import ConfigError, StorageError
 
 APPLICATION_ID = 0x48454C4E  # "HELN" in the file's header
 SCHEMA_VERSION = 1
+_NOT_OURS = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -77,7 +78,10 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def check_schema(path: Path) -> bool:
-    """True for an outbox of this schema, False for an empty database. Raises ConfigError for anything else."""
+    """True for an outbox of this schema, False for an empty database.
+
+    Raises ConfigError for anything else, and sqlite3.Error when it cannot be told, say on a full disk.
+    """
     try:
         connection = open_to_read(path)
         try:
@@ -86,7 +90,9 @@ def check_schema(path: Path) -> bool:
             tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         finally:
             connection.close()
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NOT_OURS:
+            raise
         raise ConfigError(
             f"{path}: not a readable outbox ({error}). It was not touched: move it aside (it may hold alarms, "
             "send it to the center) and start again with an empty one."

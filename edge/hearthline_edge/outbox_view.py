@@ -34,9 +34,9 @@ def look_into(config: EdgeConfig, now: Stamp) -> OutboxView:
     path = Path(config.data_dir) / "outbox.db"
     if not path.exists():
         raise ConfigError(f"{path}: there is no outbox yet; start the agent, or set data_dir to where it is")
-    if not check_schema(path):
-        raise ConfigError(f"{path}: the outbox is empty; start the agent once")
     try:
+        if not check_schema(path):
+            raise ConfigError(f"{path}: the outbox is empty; start the agent once")
         with closing(open_to_read(path)) as connection:
             connection.execute("BEGIN")
             return _view(connection, path, config.telemetry_max_mb * 1024 * 1024, now)

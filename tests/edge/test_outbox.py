@@ -117,6 +117,26 @@ def test_bytes_that_are_no_database_are_refused_untouched(tmp_path: Path) -> Non
     assert snapshot(tmp_path) == before
 
 
+def test_a_disk_that_does_not_let_it_be_opened_costs_the_ballast_and_is_no_wrong_file(
+    tmp_path: Path, outbox: Outbox
+) -> None:
+    alarm(outbox)
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    for name in ("outbox.db", "outbox.db-wal", "ballast"):
+        (killed / name).write_bytes((tmp_path / name).read_bytes())
+    (killed / "outbox.db-shm").symlink_to(
+        killed / "nowhere" / "shm"
+    )  # as on a full disk: the file beside the log cannot be made
+    with pytest.raises(StorageError, match="free space"):
+        Outbox(killed)
+    assert not (killed / "ballast").exists()
+    (killed / "outbox.db-shm").unlink()
+    again = Outbox(killed)
+    assert len(again.events(9)) == 1
+    again.close()
+
+
 def test_a_file_cut_short_while_it_was_made_is_finished(tmp_path: Path) -> None:
     connection = sqlite3.connect(tmp_path / "outbox.db")
     connection.execute("PRAGMA journal_mode=WAL")  # a header, and nothing else
