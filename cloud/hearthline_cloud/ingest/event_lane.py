@@ -34,7 +34,6 @@ class EventLane:
         self._waker = waker
         self._stopping = stopping
         self._session: Session | None = None
-        self.database_fault = ""
 
     def attach(self, session: Session) -> None:
         self._session = session
@@ -55,14 +54,11 @@ class EventLane:
         """What the committed batch came to. None: the process is stopping, and nothing is known of it."""
         while not self._stopping.is_set():
             try:
-                outcome = self._commit_together(messages)
-                self.database_fault = ""
-                return outcome
+                return self._commit_together(messages)
             except SQLAlchemyError as error:
                 if not is_away(error):
                     raise
-                self.database_fault = str(getattr(error, "orig", error))
-                log.error("database away, events wait at the edges", error=self.database_fault)
+                log.error("database away, events wait at the edges", error=str(getattr(error, "orig", error)))
                 self._stopping.wait(_RETRY_S)
         return None
 
