@@ -10,6 +10,8 @@ from sqlalchemy import select, text, update
 
 from hearthline.clock import NS
 from hearthline_cloud import schema
+from hearthline_cloud.api import ready as ready_module
+from hearthline_cloud.database import Database
 from hearthline_cloud.store import Point
 from web.seeding import Center
 
@@ -82,7 +84,8 @@ def test_a_store_that_is_away_takes_nothing_else_with_it(served: Center) -> None
     assert mei.get(f"alerts/{alert}").status == 200
 
 
-def test_ready_means_that_alarms_can_come_through(served: Center) -> None:
+def test_ready_means_that_alarms_can_come_through(served: Center, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ready_module, "KEPT_S", 0)
     client = served.client()
 
     def ready() -> tuple[int, dict[str, str]]:
@@ -99,6 +102,26 @@ def test_ready_means_that_alarms_can_come_through(served: Center) -> None:
     status, parts = ready()
     assert (status, parts["ingest"], parts["broker"]) == (503, "not heard for 5 s", "unknown")
     assert client.request("GET", "/healthz").status == 200
+
+
+def test_asking_in_a_loop_makes_one_write_in_a_while(served: Center, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    probe = ready_module._probe
+
+    def counted(database: Database, now_ns: int) -> dict[str, str]:
+        looks.append(now_ns)
+        return probe(database, now_ns)
+
+    monkeypatch.setattr(ready_module, "_probe", counted)
+    client = served.client()
+    began = time.monotonic()
+    while time.monotonic() - began < 1.0:
+        assert client.request("GET", "/readyz").status == 200
+    assert len(looks) == 1
+    served.heartbeat(broker=False)
+    time.sleep(1.2)
+    assert client.request("GET", "/readyz").json()["parts"]["broker"] == "away"
+    assert len(looks) == 2
 
 
 def test_a_database_that_cannot_be_written_is_not_ready(served: Center) -> None:

@@ -1,6 +1,7 @@
 """Whether this center can do its work now: a real write, a fresh ingester, its broker and its store, the desk.
 
-Many probes at once share one look. A part is `ok`, or says what is wrong with it.
+Many probes at once share one look, and those of the next 1.5 s its answer: anybody may ask, and each look is a write
+that the disk has to confirm. A part is `ok`, or says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from hearthline_cloud.schema import heartbeat
 
 DESK_FRESH_S = 30
 _PROBE_TIMEOUT_S = 2.0
+KEPT_S = 1.5
 
 Parts = dict[str, str]
 
@@ -30,16 +32,23 @@ class Readiness:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._look: asyncio.Task[Parts] | None = None
+        self._kept_until = 0.0
 
     async def parts(self) -> Parts:
         """Part -> `ok` or what is wrong. Waits for the database at most two seconds."""
-        if self._look is None or self._look.done():
-            self._look = asyncio.create_task(asyncio.to_thread(_probe, self._database, time.time_ns()))
+        if self._look is None or (self._look.done() and time.monotonic() >= self._kept_until):
+            self._look = asyncio.create_task(self._probe())
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                return await asyncio.shield(self._look)
+                return dict(await asyncio.shield(self._look))
         except TimeoutError:
             return {"database": "does not answer"}
+
+    async def _probe(self) -> Parts:
+        try:
+            return await asyncio.to_thread(_probe, self._database, time.time_ns())
+        finally:
+            self._kept_until = time.monotonic() + KEPT_S
 
 
 def ingest_state(database: Database, now_ns: int) -> dict[str, bool]:
