@@ -218,14 +218,17 @@ class Center:
     def serving(self) -> Iterator[None]:
         """The web role in a thread, until the block ends."""
         stop = threading.Event()
-        server = WebServer(self.app(), self.config, stop)
+        app = self.app()
+        following = app.state.parts.follower.started
+        server = WebServer(app, self.config, stop)
         thread = threading.Thread(target=server.run, name="web")
         thread.start()
         try:
             deadline = time.monotonic() + 10
-            while not server.started and time.monotonic() < deadline:
+            while not (server.started and following.is_set()) and time.monotonic() < deadline:
                 time.sleep(0.01)
             assert server.started
+            assert following.is_set()
             yield
         finally:
             stop.set()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import closing
 
+import httpx
 import pytest
 from sqlalchemy import delete, update
 
 from hearthline_cloud import schema
 from hearthline_cloud.api import follow
-from web.seeding import Center
+from web.seeding import PASSWORD, Center
 
 
 def test_a_commit_is_on_the_wire_within_milliseconds(served: Center) -> None:
@@ -143,3 +146,28 @@ def test_a_listener_that_lags_reads_the_rest_from_the_database(center: Center, m
         assert [message["journal"] for message in (again.journal() for _ in range(5)) if message] == keys[-5:]
         again.close()
         stream.close()
+
+
+def test_nobody_is_attached_before_the_end_of_the_journal_is_known(center: Center) -> None:
+    """Else a listener without a cursor would be told the whole journal."""
+    center.press()
+    token, session = center.people.log_in("mei", PASSWORD, "here", time.time_ns())
+    app = center.app()
+    follower: follow.Follower = app.state.parts.follower
+    headers = {"authorization": f"Bearer {token}"}
+
+    async def look() -> None:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=center.url) as client:
+            answer = await client.get("/api/v1/stream", headers=headers)
+        assert answer.status_code == 503
+        assert "journal" in answer.json()["error"]["message"]
+        task = asyncio.create_task(follower.run())
+        await asyncio.wait_for(follower.started.wait(), 5)
+        listener = follower.attach(session, None)
+        assert listener is not None
+        assert listener.cursor == 1
+        task.cancel()
+        await asyncio.wait([task])
+
+    with closing(app.state.parts.waker):
+        asyncio.run(look())

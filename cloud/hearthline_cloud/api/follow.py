@@ -70,6 +70,7 @@ class Follower:
         self._recheck = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="journal")
+        self.started = asyncio.Event()  # before that nobody knows where the journal ends
         self.closed = False
         self.failed = False  # the server then stops: a console without a journal must not look alive
 
@@ -85,6 +86,7 @@ class Follower:
         try:
             self._loop.add_reader(listener.socket, self._on_wake, listener)
             self._cursor = self._recent_from = await self._start()
+            self.started.set()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow())
                 tasks.create_task(self._beat())
@@ -102,8 +104,8 @@ class Follower:
             listener.cut.set()
 
     def attach(self, session: Session, after: int | None) -> Listener | None:
-        """A listener from `after` (None: from now) on; None when there are too many or the process is stopping."""
-        if self.closed or len(self._listeners) >= MAX_LISTENERS:
+        """A listener from `after` (None: from now) on; None for one too many, or while the process starts or stops."""
+        if self.closed or not self.started.is_set() or len(self._listeners) >= MAX_LISTENERS:
             return None
         cursor = self._cursor if after is None else min(after, self._cursor)
         listener = Listener(session, cursor, self._heartbeat if self.is_fresh else b"")

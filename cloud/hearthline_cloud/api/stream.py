@@ -77,7 +77,7 @@ async def stream(
         after = int(last_event_id)
     listener = parts.follower.attach(session, after)
     if listener is None:
-        raise HTTPException(503, "too many open streams")
+        raise HTTPException(503, "not now: the journal is not being followed, or too many streams are open")
     return EventStream(parts.follower, listener)
 
 
