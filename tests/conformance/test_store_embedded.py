@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -68,6 +69,18 @@ def test_a_file_that_cannot_be_opened_is_tried_again_at_each_call(
     store.check()
     assert store.write([point(1)]) == []
     assert [sample.value for sample in store.read(SeriesQuery("power", 0, 9))] == [1.0]
+
+
+def test_a_busy_file_hardly_delays_the_start(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE_NAME, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        store = open_store(StoreConfig(timeout_s=30), tmp_path)
+        assert time.monotonic() - began < 5
+        with pytest.raises(LinkError, match="another process holds its lock"):
+            store.check()
+        other.execute("ROLLBACK")
+    store.check()
 
 
 def test_a_file_of_another_version_under_a_running_process_is_away(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from hearthline_cloud.store.port import Aggregate, Point, Sample, SeriesQuery, S
 from hearthline_cloud.store.reopening import ReopeningStore
 
 __all__ = ["Aggregate", "Point", "Sample", "SeriesQuery", "Store", "Tags", "open_store"]
+_OPEN_TIMEOUT_S = 1.0  # alarms wait for the start to end, and a file that is busy is tried again
 
 
 def open_store(config: StoreConfig, data_dir: Path) -> Store:
@@ -29,4 +30,5 @@ def open_store(config: StoreConfig, data_dir: Path) -> Store:
         return InfluxStore(config)
     from hearthline_cloud.store.embedded import EmbeddedStore
 
-    return ReopeningStore(lambda: EmbeddedStore(data_dir, timeout_s=config.timeout_s))
+    open_timeout_s = min(config.timeout_s, _OPEN_TIMEOUT_S)
+    return ReopeningStore(lambda: EmbeddedStore(data_dir, config.timeout_s, open_timeout_s))

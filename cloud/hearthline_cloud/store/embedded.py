@@ -70,13 +70,14 @@ _Row = tuple[int, float, Tags]
 class EmbeddedStore:
     """A `Store` in `data_dir`/timeseries.db. One writer at a time; readers in any thread or process never wait."""
 
-    def __init__(self, data_dir: Path, timeout_s: float = 10.0) -> None:
+    def __init__(self, data_dir: Path, timeout_s: float = 10.0, open_timeout_s: float | None = None) -> None:
         """Raises ConfigError for a directory that is missing or an unknown schema version.
 
         Raises LinkError for a file that is damaged, busy or unreadable: a person can mend that while others work.
         """
         self.path = data_dir / FILE_NAME
         self._timeout_s = timeout_s
+        self._open_timeout_s = timeout_s if open_timeout_s is None else open_timeout_s
         self._lock = threading.Lock()
         self._ids: dict[SeriesKey, int] = {}
         self._idle_readers: list[sqlite3.Connection] = []
@@ -197,10 +198,11 @@ class EmbeddedStore:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Refuse an unknown file untouched; then WAL and FULL; then the schema, made by one process only."""
+        connection.execute(f"PRAGMA busy_timeout={round(self._open_timeout_s * 1000)}")
         connection.execute("BEGIN")
         fresh = self._is_fresh(connection)
         connection.execute("ROLLBACK")
-        deadline = time.monotonic() + self._timeout_s
+        deadline = time.monotonic() + self._open_timeout_s
         while True:
             try:
                 connection.execute("PRAGMA journal_mode=WAL")
@@ -218,6 +220,7 @@ class EmbeddedStore:
             for statement in _SCHEMA if self._is_fresh(connection) else ():
                 connection.execute(statement)
             connection.execute("COMMIT")
+        connection.execute(f"PRAGMA busy_timeout={round(self._timeout_s * 1000)}")
 
     def _is_fresh(self, connection: sqlite3.Connection) -> bool:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
