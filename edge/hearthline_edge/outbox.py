@@ -349,16 +349,20 @@ class Outbox:
         ]
 
     def true_time(self, stamp: Stamp, now: Stamp) -> Stamp:
-        """The stamp with a right wall clock, if its boot has had a synchronised one; else as it is."""
+        """The stamp with a right wall clock, if its boot has had a synchronised one; else as it is.
+
+        What `remember_synced_clock` has committed goes before `now`, so that a record has one time however often it
+        is sent.
+        """
         if stamp.synced:
             return stamp
-        if now.synced and now.boot == stamp.boot:
+        row = self._connection.execute("SELECT offset_ns FROM boot WHERE id = ?", (stamp.boot,)).fetchone()
+        if row is not None:
+            offset_ns = row[0]
+        elif now.synced and now.boot == stamp.boot:
             offset_ns = now.wall_ns - now.mono_ns
         else:
-            row = self._connection.execute("SELECT offset_ns FROM boot WHERE id = ?", (stamp.boot,)).fetchone()
-            if row is None:
-                return stamp
-            offset_ns = row[0]
+            return stamp
         return Stamp(stamp.mono_ns + offset_ns, stamp.mono_ns, stamp.boot, True)
 
     def age_s(self, stamp: Stamp, now: Stamp) -> float:

@@ -76,6 +76,7 @@ class Uplink:
         self._alarm_waiting = False
         self._alarm_came = asyncio.Event()
         self._last_pack_seq = 0
+        self._clock_kept = False
         self.connected = False
         self.fault = "uplink: not connected yet"
         self._tls = tls_context(config)
@@ -145,6 +146,8 @@ class Uplink:
         self.connected = True
         deaf = any(code.is_failure if isinstance(code, ReasonCode) else code >= 0x80 for code in granted)
         self.fault = "uplink: the broker lets this gateway hear nothing; allow it its down/ topics" if deaf else ""
+        if deaf:
+            log.warning("uplink is deaf", fault=self.fault)
         self._events.grounded()
         self._packs.grounded()
         self._last_pack_seq = 0
@@ -244,6 +247,7 @@ class Uplink:
     async def _send(self, client: aiomqtt.Client, group: asyncio.TaskGroup) -> None:
         while True:
             self._wake.clear()
+            await self._keep_clock()
             now = asyncio.get_running_loop().time()
             try:
                 for row in await self._next_events(now):
@@ -259,6 +263,15 @@ class Uplink:
                 await asyncio.sleep(_STORAGE_RETRY_S)
                 continue
             await self._sleep_until_due(now)
+
+    async def _keep_clock(self) -> None:
+        """Before anything is sent with a time from the synchronised clock, that clock's meaning is committed."""
+        stamp = self._clock.now()
+        if self._clock_kept or not stamp.synced:
+            return
+        with contextlib.suppress(StorageError):  # a disk that takes no more holds up no alarm
+            await self._custody.submit(lambda ob: ob.remember_synced_clock(stamp))
+            self._clock_kept = True
 
     async def _next_events(self, now: float) -> list[tuple[EventRow, Stamp, float]]:
         """Events to send now, each with its best-known time and its age: what is due again, then what is new."""

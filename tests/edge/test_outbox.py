@@ -286,6 +286,17 @@ def test_a_free_record_is_right_once_its_boot_was_synchronised(outbox: Outbox) -
     assert outbox.true_time(FREE, after_reboot) == right
 
 
+def test_a_free_record_has_one_time_however_often_it_is_sent(outbox: Outbox) -> None:
+    now = Stamp(START.wall_ns, FREE.mono_ns + 60 * NS, "boot-1", True)
+    with outbox.transaction():
+        outbox.remember_synced_clock(now)
+    right = outbox.true_time(FREE, now)
+    slewed = Stamp(now.wall_ns + 60 * NS + 40_000_000, now.mono_ns + 60 * NS, "boot-1", True)
+    with outbox.transaction():
+        outbox.remember_synced_clock(slewed)
+    assert outbox.true_time(FREE, slewed) == right
+
+
 def test_a_record_of_a_boot_that_was_never_synchronised_stays_free_and_has_an_age(outbox: Outbox) -> None:
     alarm(outbox, FREE)
     alarm(outbox, FREE.later(40))

@@ -168,3 +168,20 @@ def test_a_stop_while_the_session_is_being_lost_is_a_stop(tmp_path: Path) -> Non
             assert running.cancelled()
 
     asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_what_the_clock_means_is_committed_before_a_record_is_sent_with_it(tmp_path: Path) -> None:
+    async def test() -> None:
+        broker = BadBroker()
+        free = Stamp(1_000 * NS, 40 * NS, START.boot, False)
+        async with uplink_at(tmp_path, broker.serve) as (uplink, custody):
+            await custody.submit(lambda ob: ob.append_event(EventType.ALARM, "d", {}, free, urgent=True))
+            running = asyncio.create_task(uplink.run(60))
+            await until(lambda: wire.topic("gw", wire.UP_EVENT) in broker.published)
+            after_reboot = Stamp(START.wall_ns, NS, "boot-2", False)
+            right = await custody.submit(lambda ob: ob.true_time(free, after_reboot))
+            assert (right.wall_ns, right.synced) == (START.wall_ns - 60 * NS, True)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(test(), 20))
