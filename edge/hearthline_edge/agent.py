@@ -297,7 +297,7 @@ class Agent:
     def _faults(self, event_depth: int) -> list[str]:
         faults = [port.fault for port in self._ports] + [session.fault for session in self._sessions]
         faults += [events.fault for events in self._events] + [readings.fault for readings in self._readings]
-        faults = [fault for fault in faults if fault] + self._home.faults
+        faults = [fault for fault in (*faults, self._uplink.fault) if fault] + self._home.faults
         if self._ballast_gone:
             faults.append("outbox: the disk is nearly full, what room there is, is kept for alarms; free space")
         if event_depth > WARN_EVENT_DEPTH:

@@ -24,6 +24,7 @@ from hearthline_edge.config import LocalMqttConfig
 from hearthline_edge.devices import MqttMessage
 from hearthline_edge.intake import MqttTicket
 
+SUBSCRIBE_AGAIN_S = 5.0  # after the broker has refused it
 log = Log(__name__)
 
 
@@ -31,7 +32,7 @@ class LocalSession:
     """One persistent session at the local broker, reconnecting for ever.
 
     `on_message(message, ticket)` for each message, the ticket None for QoS 0; `on_session_lost` when the broker no
-    longer knows the session.
+    longer knows the session. A subscription that the broker refuses is a fault and asked for again.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class LocalSession:
         subscriptions: tuple[str, ...],
         on_message: Callable[[MqttMessage, MqttTicket | None], None],
         on_session_lost: Callable[[], None],
+        subscribe_again_s: float = SUBSCRIBE_AGAIN_S,
     ) -> None:
         self.name = name
         self.fault = f"local broker ({name}): not connected yet"
@@ -50,6 +52,7 @@ class LocalSession:
         self._subscriptions = subscriptions
         self._on_message = on_message
         self._on_session_lost = on_session_lost
+        self._subscribe_again_s = subscribe_again_s
         self._connection = ""  # set and read in paho's thread, where order is certain
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -65,6 +68,7 @@ class LocalSession:
         self._client.on_connect = self._connected
         self._client.on_disconnect = self._disconnected
         self._client.on_connect_fail = self._connect_failed
+        self._client.on_subscribe = self._subscribed
         self._client.on_message = self._arrived
         self._client.on_socket_open = _send_at_once
 
@@ -106,9 +110,19 @@ class LocalSession:
             self._tell(self._set_fault, f"local broker ({self.name}): refused the login: {reason}")
             return
         self._connection = uuid.uuid4().hex
-        if self._subscriptions:
-            client.subscribe([(topic, 1) for topic in self._subscriptions])
         self._tell(self._begin, bool(flags.session_present))
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        if self._subscriptions:
+            self._client.subscribe([(topic, 1) for topic in self._subscriptions])
+
+    def _subscribed(
+        self, client: paho.Client, data: Any, mid: int, granted: list[ReasonCode], props: Properties | None
+    ) -> None:
+        pairs = zip(self._subscriptions, granted, strict=False)
+        refused = [topic for topic, reason in pairs if reason.is_failure]
+        self._tell(self._heed, refused, self._connection)
 
     def _disconnected(self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, props: Any) -> None:
         if self._connection:  # otherwise the refusal of the login was told already
@@ -140,9 +154,23 @@ class LocalSession:
         if not session_present:
             self._on_session_lost()
 
+    def _heed(self, refused: list[str], connection: str) -> None:
+        if connection != self._connection:
+            return
+        if not refused:
+            self.fault = ""
+            return
+        topics = ", ".join(refused)
+        self._set_fault(f"local broker ({self.name}): refused to let the agent hear {topics}; allow it in its ACL")
+        self._loop.call_later(self._subscribe_again_s, self._again, connection)
+
+    def _again(self, connection: str) -> None:
+        if connection == self._connection:
+            self._subscribe()
+
     def _set_fault(self, fault: str) -> None:
         if fault != self.fault:
-            log.warning("local broker lost", session=self.name, fault=fault)
+            log.warning("local broker does not serve", session=self.name, fault=fault)
         self.fault = fault
 
 
