@@ -24,12 +24,13 @@ from hearthline.log import Log
 from hearthline.model import VITAL_UNITS, ButtonRole, EventType, Reading
 from hearthline.wire import MAX_PACK_BYTES, senml_device
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import DeviceNote, GroupingRule, Item, Press, Readings, Refused, Release, Vital
+from hearthline_edge.devices import DeviceNote, GroupingRule, Item, Press, Readings, Refused, Release, Seen, Vital
 from hearthline_edge.grouping import PressState, Verdict, chatter_report, judge, release
 from hearthline_edge.outbox import EventRow, Outbox
 
 RETRY_S = 1.0
 STALL_S = 3.0  # a commit that takes longer is told as one that failed, and still awaited
+MAX_WAITING = 1000  # arrivals; beyond it only what matters, and what the local broker keeps, is still taken
 _PACK_ROOM = MAX_PACK_BYTES - 512  # the envelope, and what the estimate of a record misses
 _RECORD_BYTES = 110  # of a SenML record, without its names
 log = Log(__name__)
@@ -64,8 +65,9 @@ class Arrival:
     ticket: MqttTicket | None = None
 
     def events(self) -> Arrival:
-        """Without what is for the other lane."""
-        return Arrival(tuple(item for item in self.items if not isinstance(item, Readings)), self.now, self.ticket)
+        """Without what is for the other lane or leaves nothing to keep."""
+        items = tuple(item for item in self.items if not isinstance(item, Readings | Seen))
+        return Arrival(items, self.now, self.ticket)
 
     def readings(self) -> Arrival:
         return Arrival(tuple(item for item in self.items if isinstance(item, Readings)), self.now, self.ticket)
@@ -126,7 +128,7 @@ def _take_item(outbox: Outbox, source: Source, item: Item, now: Stamp, role_of: 
         case Refused():
             outbox.keep_aside(source.name, item.reason, item.raw.encode(), now)
         case _:
-            pass  # readings go the other lane; a device that was only seen leaves nothing to keep
+            pass  # readings go the other lane
     return None
 
 
@@ -230,6 +232,7 @@ class EventIntake:
     on_unstored: Callable[[str, list[Stamp]], None]
     on_taken: Callable[[list[MqttTicket]], None]
     stall_s: float = STALL_S
+    lost: int = 0  # notes, refusals and releases that found no room while the disk could not be written
     fault: str = ""
     _waiting: list[Arrival] = field(default_factory=list)
     _submitted: int = 0  # how many of those waiting are in the hands of custody
@@ -238,6 +241,11 @@ class EventIntake:
     _press_came: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, arrival: Arrival) -> None:
+        if not arrival.items and arrival.ticket is None:
+            return
+        if len(self._waiting) >= MAX_WAITING and arrival.ticket is None and not _matters(arrival):
+            self.lost += 1
+            return
         self._waiting.append(arrival)
         self._wake.set()
         if self._presses([arrival]):
@@ -284,7 +292,7 @@ class EventIntake:
 
     def _submit(self, batch: list[Arrival]) -> asyncio.Future[list[EventRow]]:
         source, role_of = self.source, self.role_of
-        matters = any(isinstance(item, Press | Vital) for arrival in batch for item in arrival.items)
+        matters = any(_matters(arrival) for arrival in batch)
         return self.custody.submit(lambda ob: take_events(ob, source, batch, role_of), urgent=matters)
 
     def _tell_stalled(self) -> None:
@@ -299,7 +307,7 @@ class EventIntake:
     async def _failed(self, batch: list[Arrival], error: StorageError) -> None:
         """Say so, then wait: a press that comes meanwhile is tried at once."""
         presses = self._presses(batch)
-        log.error("events not stored", source=self.source.name, alarms=len(presses), error=str(error))
+        log.error("events not stored", source=self.source.name, alarms=len(presses), lost=self.lost, error=str(error))
         self.fault = f"outbox: events of {self.source.name} cannot be stored: {error}"
         self.on_unstored(self.source.name, presses)
         self._waiting[: len(batch)] = [arrival for arrival in batch if not _is_noise(arrival)]
@@ -318,6 +326,10 @@ class EventIntake:
                 for item in arrival.items
             )
         ]
+
+
+def _matters(arrival: Arrival) -> bool:
+    return any(isinstance(item, Press | Vital) for item in arrival.items)
 
 
 def _is_noise(arrival: Arrival) -> bool:

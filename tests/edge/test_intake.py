@@ -17,8 +17,9 @@ from hearthline import wire
 from hearthline.clock import NS, Stamp
 from hearthline.model import Reading
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import GroupingRule, Press, Readings, Refused, Release, Vital
+from hearthline_edge.devices import GroupingRule, Press, Readings, Refused, Release, Seen, Vital
 from hearthline_edge.intake import (
+    MAX_WAITING,
     Arrival,
     EventIntake,
     MqttTicket,
@@ -279,6 +280,29 @@ def test_a_disk_that_stalls_is_told_and_the_press_still_stored_once(tmp_path: Pa
         await lanes.custody.stop()
 
     asyncio.run(test())
+
+
+def test_a_disk_that_stalls_does_not_fill_the_memory_and_takes_every_press(tmp_path: Path) -> None:
+    async def test() -> None:
+        outbox = StallingDisk(tmp_path)
+        lanes = Lanes(outbox)
+        task = asyncio.create_task(lanes.event_lane.run())
+        lanes.event_lane.offer(at(0, press("A")))
+        for _ in range(MAX_WAITING + 50):
+            lanes.event_lane.offer(at(1, Release("enocean:1")))
+        lanes.event_lane.offer(at(2, press("B")))
+        assert lanes.event_lane.lost == 51
+        outbox.let_go.set()
+        await until(lambda: len(lanes.events) == 2)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await lanes.custody.stop()
+
+    asyncio.run(test())
+
+
+def test_a_device_that_was_only_seen_is_no_event() -> None:
+    assert at(0, Seen("d"), Release("d"), Readings(())).events() == at(0, Release("d"))
 
 
 def test_a_press_that_came_with_the_stop_is_still_committed(tmp_path: Path) -> None:
