@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -234,5 +235,8 @@ def test_a_signal_to_the_home_waits_for_its_broker(
     port.send(press_telegram())
     center.wait_alarms(1)
     wait_for(lambda: gateway.outbox()["event"]["depth"] == 0, "the outbox to let go")
+    gateway.send_signal(signal.SIGSTOP)  # the ear must be back first: nobody keeps a signal for it
     home_of_mine.start()
+    wait_for(lambda: ear.connected, "the ear's return")
+    gateway.send_signal(signal.SIGCONT)
     wait_for(lambda: ear.signals("received"), "the signal")
