@@ -83,6 +83,7 @@ class Agent:
                 group.create_task(self._home.run())
                 group.create_task(self._uplink.run(self._config.status_period_s))
                 group.create_task(self._chores())
+                group.create_task(self._live())
                 notify("READY=1")
                 log.info("agent running", gateway=self._config.gateway, outbox=self._custody.outbox.id)
         finally:
@@ -242,8 +243,7 @@ class Agent:
             self._uplink.woken(alarm=bool(waiting))
 
     async def _chores(self) -> None:
-        """Every few seconds: the clock's meaning, chattering buttons, the ballast, the watchdog."""
-        interval = min(watchdog_interval_s() or _CHORES_S, _CHORES_S)
+        """Every few seconds what needs the disk: the clock's meaning, chattering buttons, the ballast."""
         while True:
             now = self._clock.now()
             try:
@@ -254,7 +254,13 @@ class Agent:
             if self._ballast_gone == restored:
                 self._ballast_gone = not restored
                 self._uplink.status_changed()
-            self._packs.tick(now)
+            await asyncio.sleep(_CHORES_S)
+
+    async def _live(self) -> None:
+        """Every few seconds what needs no disk: a restart for a disk that stalls would silence the home."""
+        interval = min(watchdog_interval_s() or _CHORES_S, _CHORES_S)
+        while True:
+            self._packs.tick(self._clock.now())
             self._tell_of_faults()
             notify("WATCHDOG=1")
             await asyncio.sleep(interval)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from integration.edge.conftest import MakeGateway
-from integration.edge.gateway import Center, Client, Gateway, HomeEar, steady, wait_for
+from integration.edge.gateway import Center, Client, Gateway, HomeEar, NotifySocket, steady, wait_for
 from servers import Server
 
 pytestmark = pytest.mark.integration
@@ -143,4 +144,32 @@ def test_an_outbox_that_cannot_grow(
     wait_for(lambda: center.packs, "the reading")
     wait_for(lambda: not ear.sounding, "the siren's silence")
     wait_for(lambda: not center.fault("cannot be stored"), "the fault to go")
+    assert len(center.alarms) == 1
+
+
+def test_a_disk_that_neither_writes_nor_fails(
+    make_gateway: MakeGateway,
+    bridge: Client,
+    make_center: Callable[..., Center],
+    make_ear: Callable[..., HomeEar],
+    tmp_path: Path,
+    stack: ExitStack,
+) -> None:
+    """A stranger's lock on the outbox makes each commit wait for ten seconds, as a worn SD card does."""
+    supervisor = NotifySocket(tmp_path / "notify")
+    stack.callback(supervisor.close)
+    environment = {"NOTIFY_SOCKET": str(supervisor.path), "WATCHDOG_USEC": "1000000"}
+    gateway = make_gateway(tables=SIREN, environment=environment)
+    gateway.start()
+    center, ear = make_center(gateway), make_ear(gateway)
+    ready(gateway)
+    stranger = stack.enter_context(contextlib.closing(sqlite3.connect(gateway.data / "outbox.db")))
+    stranger.execute("BEGIN IMMEDIATE")
+    signs = supervisor.listen().count("WATCHDOG=1")
+    bridge.publish("zigbee2mqtt/sos", '{"action":"emergency"}')
+    wait_for(lambda: ear.sounding, "the siren before the commit has failed", 7)
+    assert supervisor.listen().count("WATCHDOG=1") >= signs + 3, "the supervisor would end it"
+    stranger.rollback()
+    center.wait_alarms(1)
+    wait_for(lambda: not ear.sounding, "the siren's silence")
     assert len(center.alarms) == 1
