@@ -1,4 +1,4 @@
-"""A headless Chromium, one for the session; screenshots go to HEARTHLINE_SCREENSHOTS when it is set."""
+"""A headless Chromium, one for the module; screenshots go to HEARTHLINE_SCREENSHOTS when it is set."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ARGUMENTS = [
 Shoot = Callable[[Page, str], None]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # Playwright's own event loop runs in this thread as long as it lives
 def browser() -> Iterator[Browser]:
     if not Path(CHROMIUM).exists():
         pytest.skip(f"no {CHROMIUM}: install Debian's chromium")
