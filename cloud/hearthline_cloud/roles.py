@@ -89,7 +89,7 @@ def _supervise(
                     raise
                 log.error("database away, supervision waits", error=str(error))
                 supervisor.start_over(time.time_ns(), time.monotonic_ns())
-    except BaseException as error:
+    except BaseException as error:  # told to the watching thread, which ends the process
         failures.append(error)
         log.exception("supervision died")
         raise

@@ -84,7 +84,7 @@ class Outbox:
         try:
             self.ballast = Ballast(data_dir / "ballast")
             self._connection = self._open()
-        except BaseException:
+        except BaseException:  # whatever stopped us, the next agent may have the outbox
             os.close(self._lock)
             raise
         self.id: str = self._scalar("SELECT value FROM meta WHERE key = 'outbox'")

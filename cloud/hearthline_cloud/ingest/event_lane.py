@@ -69,7 +69,7 @@ class EventLane:
                 for message in messages:
                     _take(connection, message, outcome)
             return outcome
-        except Exception as error:
+        except Exception as error:  # whatever one message holds; each is then tried alone
             if isinstance(error, SQLAlchemyError) and is_away(error):
                 raise
             log.warning("a message broke its batch", messages=len(messages), error=repr(error)[:300])
@@ -92,7 +92,7 @@ class EventLane:
                 with self._database.transaction() as connection:
                     take(connection, message, outcome, reason)
                 return outcome
-            except Exception as error:
+            except Exception as error:  # logged, and the next, simpler way of keeping the message is tried
                 if isinstance(error, SQLAlchemyError) and is_away(error):
                     raise
                 reason = f"{type(error).__name__}: {error}"[:500]

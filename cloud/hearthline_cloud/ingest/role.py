@@ -106,7 +106,7 @@ class IngestRole:
                         raise
                     log.error("database away", error=str(error))
                     self._stopping.wait(_BEAT_S)
-        except BaseException as error:
+        except BaseException as error:  # told to the main thread, which ends the process
             self._failure = error
             log.exception("ingest loop died")
             raise

@@ -146,7 +146,7 @@ class Session:
                 if not batch:
                     return
                 self._handle(batch)
-        except BaseException as error:
+        except BaseException as error:  # told to the main thread, which ends the process
             self._failure = error
             log.exception("ingest worker died", session=self._name)
             raise

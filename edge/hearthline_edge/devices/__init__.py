@@ -183,7 +183,7 @@ def run_driver(name: str, receive: Callable[[], Iterable[Item]], raw: str) -> tu
     """The items that a session makes. Its mistake is kept, counted and logged, and never stops what follows."""
     try:
         return tuple(receive())
-    except Exception:
+    except Exception:  # a driver's mistake is not the next frame's fault
         log.exception("driver failed", driver=name)
         return (Refused("driver-error", raw),)
 
