@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 import socket
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -40,6 +41,7 @@ _SEND_AT_ONCE = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)  # Nagle holds an
 _PUBACK_TIMEOUT_S = 15.0
 _ALARM_PUBACK_TIMEOUT_S = 4.0  # a link that swallows an alarm is given up soon; on the next one it goes first
 _ANSWER_S = 6.0  # for CONNACK and SUBACK
+_GOODBYE_S = 1.0
 _STORAGE_RETRY_S = 1.0
 _NO_SUCH_PROTOCOL = frozenset({1, 129, 130, 132})  # CONNACK of 3.1.1, and malformed, protocol error, version of 5
 log = Log(__name__)
@@ -98,7 +100,7 @@ class Uplink:
         while True:
             began = loop.time()
             try:
-                async with self._client() as client:
+                async with self._link() as client:
                     await self._session(client, status_period_s)
             except aiomqtt.MqttError as error:
                 self._lost(error)
@@ -123,6 +125,17 @@ class Uplink:
         self._alarm_came.clear()
         await asyncio.sleep(began + _RECONNECT_GAP_S - asyncio.get_running_loop().time())
 
+    @contextlib.asynccontextmanager
+    async def _link(self) -> AsyncIterator[aiomqtt.Client]:
+        client = self._client()
+        async with _within(_ANSWER_S):
+            await client.__aenter__()
+        try:
+            yield client
+        finally:
+            async with _within(_ANSWER_S):
+                await client.__aexit__(None, None, None)
+
     def _client(self) -> aiomqtt.Client:
         will = aiomqtt.Will(self._topic(wire.UP_STATUS), wire.encode(wire.Status(state="offline")), qos=1, retain=True)
         return aiomqtt.Client(
@@ -135,14 +148,15 @@ class Uplink:
             will=will,
             clean_session=True if self._protocol is ProtocolVersion.V311 else None,
             keepalive=self._config.keepalive_s,
-            timeout=_ANSWER_S,
+            timeout=math.inf,
             tls_context=self._tls,
             socket_options=_SEND_AT_ONCE,
         )
 
     async def _session(self, client: aiomqtt.Client, status_period_s: float) -> None:
         client.pending_calls_threshold = EVENT_WINDOW + TELEMETRY_WINDOW + 8
-        granted = await client.subscribe([(self._topic(wire.DOWN_ACK), 1), (self._topic(wire.DOWN_COMMAND), 1)])
+        async with _within(_ANSWER_S):
+            granted = await client.subscribe([(self._topic(wire.DOWN_ACK), 1), (self._topic(wire.DOWN_COMMAND), 1)])
         self.connected = True
         deaf = any(code.is_failure if isinstance(code, ReasonCode) else code >= 0x80 for code in granted)
         self.fault = "uplink: the broker lets this gateway hear nothing; allow it its down/ topics" if deaf else ""
@@ -170,8 +184,7 @@ class Uplink:
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
         """A clean stop sends no last will, so say it oneself: a gateway that was stopped is silent all the same."""
         with contextlib.suppress(aiomqtt.MqttError):
-            body = wire.encode(wire.Status(state="offline"))
-            await client.publish(self._topic(wire.UP_STATUS), body, qos=1, retain=True, timeout=1)
+            await self._publish(client, wire.UP_STATUS, wire.encode(wire.Status(state="offline")), _GOODBYE_S)
 
     def _lost(self, error: aiomqtt.MqttError) -> None:
         cause = error.__context__
@@ -235,9 +248,7 @@ class Uplink:
         while True:
             self._status_wake.clear()
             status = await self._ears.status()
-            await client.publish(
-                self._topic(wire.UP_STATUS), wire.encode(status), qos=1, retain=True, timeout=_PUBACK_TIMEOUT_S
-            )
+            await self._publish(client, wire.UP_STATUS, wire.encode(status), _PUBACK_TIMEOUT_S)
             try:
                 async with asyncio.timeout(period_s):
                     await self._status_wake.wait()
@@ -326,7 +337,8 @@ class Uplink:
             pass
 
     async def _publish(self, client: aiomqtt.Client, leaf: str, payload: bytes, timeout_s: float) -> None:
-        await client.publish(self._topic(leaf), payload, qos=1, timeout=timeout_s)
+        async with _within(timeout_s):
+            await client.publish(self._topic(leaf), payload, qos=1, retain=leaf == wire.UP_STATUS)
 
     def _event_payload(self, row: EventRow, moment: Stamp, age_s: float) -> bytes:
         envelope = self._envelope(row.seq, moment, age_s)
@@ -350,6 +362,20 @@ def _let_go(outbox: Outbox, lane: Lane, taken: list[tuple[int, int]], refused: l
     outbox.delete(lane, taken)
     outbox.refuse(lane, refused)
     return bool(outbox.events(1, urgent_only=True))
+
+
+@contextlib.asynccontextmanager
+async def _within(seconds: float) -> AsyncIterator[None]:
+    """The bound of one exchange with the broker.
+
+    aiomqtt's own timeouts rest on `asyncio.wait_for`, which on Python 3.11 swallows a cancellation that comes together
+    with the answer: a lost session would then wait for its own tasks, and an alarm with it. They are switched off.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise aiomqtt.MqttError(f"the broker did not answer within {seconds:g} s") from None
 
 
 R = TypeVar("R", EventRow, PackRow)

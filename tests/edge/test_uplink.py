@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from hearthline import wire
 from hearthline.clock import NS, Stamp
 from hearthline.model import EventType
@@ -62,6 +64,8 @@ class BadBroker:
             while True:
                 writer.write(self._answer(*await read_packet(reader)))
         except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
             writer.close()
 
     def _answer(self, kind: int, body: bytes) -> bytes:
@@ -93,6 +97,14 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not holds():  # noqa: ASYNC110 - what it waits for happens at the broker
             await asyncio.sleep(0.005)
+
+
+async def turned(broker: BadBroker, turns: int) -> None:
+    """So many turns of the event loop after the first connection."""
+    while not broker.sessions:  # noqa: ASYNC110 - turn by turn
+        await asyncio.sleep(0)
+    for _ in range(turns):
+        await asyncio.sleep(0)
 
 
 @asynccontextmanager
@@ -147,6 +159,42 @@ def test_a_session_that_swallows_an_alarm_is_given_up(tmp_path: Path) -> None:
             await until(lambda: broker.published.count(wire.topic("gw", wire.UP_EVENT)) >= 2)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+@pytest.mark.parametrize("turns", range(0, 60, 2))
+def test_a_stop_at_any_moment_is_a_stop(tmp_path: Path, turns: int) -> None:
+    """Also at the very turn of the event loop that brings CONNACK, SUBACK or PUBACK."""
+
+    async def test() -> None:
+        broker = BadBroker(swallows=wire.UP_EVENT)
+        async with uplink_at(tmp_path, broker.serve) as (uplink, custody):
+            await custody.submit(lambda ob: ob.append_event(EventType.ALARM, "d", {}, START, urgent=True))
+            running = asyncio.create_task(uplink.run(60))
+            await turned(broker, turns)
+            running.cancel()
+            await asyncio.wait([running], timeout=3)
+            assert running.cancelled()
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+@pytest.mark.parametrize("turns", range(0, 60, 6))
+def test_a_link_lost_at_any_moment_is_made_anew(tmp_path: Path, turns: int) -> None:
+    """No task of a lost session may outlive it: the next alarm would wait for that task."""
+
+    async def test() -> None:
+        broker = BadBroker()
+        async with uplink_at(tmp_path, broker.serve) as (uplink, custody):
+            await custody.submit(lambda ob: ob.append_event(EventType.ALARM, "d", {}, START, urgent=True))
+            running = asyncio.create_task(uplink.run(60))
+            await turned(broker, turns)
+            broker.writers[0].close()
+            await until(lambda: broker.sessions == 2 and uplink.connected)
+            running.cancel()
+            await asyncio.wait([running], timeout=3)
+            assert running.cancelled()
 
     asyncio.run(asyncio.wait_for(test(), 20))
 
