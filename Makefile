@@ -7,9 +7,9 @@ demo: ## the whole product on this machine: press a pendant, watch the alert arr
 	@sh .ci/setup demo
 	@.venv/bin/hearthline demo
 
-test: check ## everything but torture; installs the servers it needs from Debian (root or sudo)
+test: check ## everything, the fault trials in their short form; installs what it needs from Debian (root or sudo)
 	@sh .ci/servers
-	$(PY) -m pytest -m "not torture $(if $(HEARTHLINE_CAPTURES),,and not captures)"
+	$(PY) -m pytest $(if $(HEARTHLINE_CAPTURES),,-m "not captures")
 
 check: ## lint, format, types, import contracts
 	@sh .ci/setup dev
@@ -18,10 +18,10 @@ check: ## lint, format, types, import contracts
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-torture: ## processes killed at random under load; minutes long
+torture: ## the fault trials of docs/proof.md in their long form; hours long
 	@sh .ci/setup dev
 	@sh .ci/servers
-	$(PY) -m pytest -m torture -s
+	HEARTHLINE_TORTURE=long $(PY) -m pytest -m "torture or power or simulation or fuzz"
 
 bench: ## the figures of docs/benchmarks.md
 	@sh .ci/setup dev

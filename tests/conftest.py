@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from trials import published
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--captures", default=None, help="folder of recorded frames (default: HEARTHLINE_CAPTURES)")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures of the fault trials, which are what they are run for."""
+    if published:
+        terminalreporter.section("trials")
+        for result in published:
+            terminalreporter.write_line(json.dumps(result, ensure_ascii=False))
+
+
+@pytest.fixture(scope="session")
+def root() -> None:
+    """Loop devices, mounts and network namespaces need root; CI has it and skips nothing."""
+    if os.geteuid() != 0:
+        assert not os.environ.get("CI"), "CI must run as root"
+        pytest.skip("needs root for loop devices, mounts or network namespaces: run `make test` as root")
 
 
 @pytest.fixture(scope="session")
