@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,12 +35,15 @@ def found(content: bytes) -> list[str]:
 def eavesdropper(port: int) -> Iterator[list[bytes]]:
     """Every message of a broker: topic and payload."""
     heard: list[bytes] = []
+    subscribed = threading.Event()
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="eavesdropper", protocol=paho.MQTTv311)
-    client.on_connect = lambda *_: client.subscribe("#", 1)
+    client.on_subscribe = lambda *_: subscribed.set()
     client.on_message = lambda _client, _data, message: heard.append(message.topic.encode() + b" " + message.payload)
     client.connect("127.0.0.1", port)
     client.loop_start()
     try:
+        client.subscribe("#", 1)
+        assert subscribed.wait(10)
         yield heard
     finally:
         client.disconnect()
