@@ -80,6 +80,8 @@ class Agent:
                     group.create_task(readings.run())
                 for port in self._ports:
                     group.create_task(port.run())
+                for session in self._sessions:
+                    group.create_task(session.failed())
                 group.create_task(self._home.run())
                 group.create_task(self._uplink.run(self._config.status_period_s))
                 group.create_task(self._chores())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +26,7 @@ from hearthline_edge.devices import MqttMessage
 from hearthline_edge.intake import MqttTicket
 
 SUBSCRIBE_AGAIN_S = 5.0  # after the broker has refused it
+_STOP_S = 10.0
 log = Log(__name__)
 
 
@@ -53,6 +55,8 @@ class LocalSession:
         self._on_message = on_message
         self._on_session_lost = on_session_lost
         self._subscribe_again_s = subscribe_again_s
+        self._receiver = threading.Thread(target=self._receive, name=f"local-{name}", daemon=True)
+        self._failure: asyncio.Future[None] = self._loop.create_future()
         self._connection = ""  # set and read in paho's thread, where order is certain
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -74,7 +78,11 @@ class LocalSession:
 
     def start(self) -> None:
         self._client.connect_async(self._config.host, self._config.port, keepalive=20)
-        self._client.loop_start()
+        self._receiver.start()
+
+    async def failed(self) -> None:
+        """Raises the bug that ended paho's thread, if one does: a deaf agent must not look alive."""
+        await self._failure
 
     def acknowledge(self, tickets: list[MqttTicket]) -> list[MqttTicket]:
         """PUBACK in the order of arrival; those of an earlier connection are the broker's to send again.
@@ -99,9 +107,15 @@ class LocalSession:
 
     async def stop(self) -> None:
         self._client.disconnect()
-        await asyncio.to_thread(self._client.loop_stop)
+        await asyncio.to_thread(self._receiver.join, _STOP_S)
 
     # --- paho's thread ---
+
+    def _receive(self) -> None:
+        try:
+            self._client.loop_forever(retry_first_connection=True)
+        except BaseException as error:  # noqa: BLE001 - told to the event loop, where it ends the agent
+            self._tell(self._died, error)
 
     def _connected(
         self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, props: Properties | None
@@ -135,10 +149,14 @@ class LocalSession:
 
     def _arrived(self, client: paho.Client, data: Any, message: paho.MQTTMessage) -> None:
         payload = bytes(message.payload)
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # no driver claims it: it is acknowledged and gone
         ticket = None
         if message.qos:
-            ticket = MqttTicket.of(message.mid, message.topic, payload, self._connection, message.dup)
-        self._tell(self._on_message, MqttMessage(message.topic, payload, message.retain), ticket)
+            ticket = MqttTicket.of(message.mid, topic, payload, self._connection, message.dup)
+        self._tell(self._on_message, MqttMessage(topic, payload, message.retain), ticket)
 
     def _tell(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
@@ -147,6 +165,10 @@ class LocalSession:
             log.debug("local broker spoke after the end", name=self.name)
 
     # --- the event loop ---
+
+    def _died(self, error: BaseException) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
 
     def _begin(self, session_present: bool) -> None:
         self.fault = ""

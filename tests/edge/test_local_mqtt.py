@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
 
 from hearthline_edge.config import LocalMqttConfig
+from hearthline_edge.devices import MqttMessage
 from hearthline_edge.local_mqtt import LocalSession
 
 HOST = "127.0.0.1"
@@ -47,5 +51,58 @@ def test_a_refused_subscription_is_a_fault_and_asked_for_again() -> None:
         assert ["siren/#" in fault for fault in faults] == [False, False, True]
         await session.stop()
         server.close()
+
+    asyncio.run(test())
+
+
+def publish(topic: bytes, payload: bytes) -> bytes:
+    body = len(topic).to_bytes(2, "big") + topic + payload
+    return bytes([0x30, len(body)]) + body
+
+
+@asynccontextmanager
+async def session_at(speech: bytes, hear: Callable[[MqttMessage, object], None]) -> AsyncIterator[LocalSession]:
+    """A session whose broker says `speech` when it has subscribed."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.read(2):
+            body = await reader.readexactly(head[1])
+            if head[0] == 0x10:
+                writer.write(CONNACK)
+            elif head[0] == 0x82:
+                writer.write(b"\x90\x03" + body[:2] + b"\x01" + speech)
+        writer.close()
+
+    server = await asyncio.start_server(serve, HOST, 0)
+    config = LocalMqttConfig(host=HOST, port=server.sockets[0].getsockname()[1])
+    session = LocalSession("z", "z", config, ("t/#",), hear, lambda: None)
+    session.start()
+    try:
+        yield session
+    finally:
+        await session.stop()
+        server.close()
+
+
+def test_a_topic_that_is_no_text_deafens_nobody() -> None:
+    async def test() -> None:
+        heard: list[MqttMessage] = []
+        speech = publish(b"t/\xff", b"1") + publish(b"t/x", b"2")
+        async with session_at(speech, lambda message, _: heard.append(message)):
+            await until(lambda: len(heard) == 2)
+        assert [(message.topic, message.payload) for message in heard] == [("", b"1"), ("t/x", b"2")]
+
+    asyncio.run(test())
+
+
+def test_a_deaf_session_ends_the_agent() -> None:
+    def stumble(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async def test() -> None:
+        async with session_at(publish(b"t/x", b"1"), lambda *_: None) as session:
+            session._client.on_message = stumble  # a bug of ours or of paho's, in its thread
+            with pytest.raises(ZeroDivisionError):
+                await asyncio.wait_for(session.failed(), 5)
 
     asyncio.run(test())

@@ -47,7 +47,7 @@ class Message:
 class Session:
     """Receives `topics` for ever; `handle(messages)` runs in the worker's thread and returns when they are committed.
 
-    An exception out of `handle` ends the worker and is found by `failed()`: a bug must not pass in silence.
+    An exception in either thread ends it and is found by `failed()`: a deaf ingester must not look alive.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Session:
         self._subscribed_at = 0.0
         self._failure: BaseException | None = None
         self._worker = threading.Thread(target=self._work, name=f"ingest-{name}", daemon=True)
+        self._receiver = threading.Thread(target=self._receive, name=f"receive-{name}", daemon=True)
         self._client = self._make_client()
 
     def _make_client(self) -> paho.Client:
@@ -108,7 +109,7 @@ class Session:
         self._client.connect_async(
             self._config.host, self._config.port, keepalive=20, clean_start=False, properties=properties
         )
-        self._client.loop_start()
+        self._receiver.start()
 
     def publish(self, topic: str, payload: bytes, qos: int = 1) -> None:
         self._client.publish(topic, payload, qos=qos)
@@ -134,7 +135,7 @@ class Session:
         self._worker.join(timeout=max(deadline - time.monotonic(), 0))
         self._client.disconnect()
         if self._client_connected:  # else its thread, a daemon, may be in the middle of connecting
-            self._client.loop_stop()
+            self._receiver.join(timeout=max(deadline - time.monotonic(), 0))
 
     def failed(self) -> BaseException | None:
         return self._failure
@@ -169,6 +170,13 @@ class Session:
         return batch
 
     # --- paho's thread ---
+
+    def _receive(self) -> None:
+        try:
+            self._client.loop_forever(retry_first_connection=True)
+        except BaseException as error:  # told to the main thread, which ends the process
+            self._failure = error
+            log.exception("ingest receiver died", session=self._name)
 
     def _connected(self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, props: Any) -> None:
         if reason.is_failure:

@@ -53,3 +53,22 @@ def test_a_worker_that_waits_holds_one_window_however_often_the_broker_is_lost(t
         home.disconnect()
         home.loop_stop()
         session.stop(time.monotonic() + 3)
+
+
+def test_a_deaf_session_does_not_look_alive(tmp_path: Path) -> None:
+    def stumble(*_: object) -> None:
+        raise ZeroDivisionError
+
+    with mosquitto(tmp_path) as broker:
+        session = Session(BrokerConfig(port=broker.port), "test", ["t"], WINDOW, lambda _: None)
+        session._client.on_message = stumble  # a bug of ours or of paho's, in its thread
+        session.start()
+        until(lambda: session.connected)
+        home = paho.Client(CallbackAPIVersion.VERSION2, protocol=paho.MQTTv5)
+        home.connect(HOST, broker.port)
+        home.loop_start()
+        home.publish("t", b"x", qos=1).wait_for_publish(5)
+        until(lambda: isinstance(session.failed(), ZeroDivisionError))
+        home.disconnect()
+        home.loop_stop()
+        session.stop(time.monotonic() + 3)
