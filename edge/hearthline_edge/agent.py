@@ -15,8 +15,11 @@ import contextlib
 import random
 import signal
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import aiomqtt
 
 from hearthline import __version__, wire
 from hearthline.clock import Clock, Stamp, SystemClock, rfc3339
@@ -42,13 +45,26 @@ _ANSWER_S = 2.0  # for the outbox, when the status is told
 log = Log(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the agent reaches the world with: its disk's thread, the center's broker, its own broker, its ports."""
+
+    custody: Callable[[Outbox], Custody] = Custody
+    client: Callable[..., aiomqtt.Client] = aiomqtt.Client
+    local_session: Callable[..., LocalSession] = LocalSession
+    serial_port: Callable[..., SerialPort] = SerialPort
+
+
 class Agent:
     """One gateway. Create it inside its event loop."""
 
-    def __init__(self, config: EdgeConfig, outbox: Outbox, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self, config: EdgeConfig, outbox: Outbox, clock: Clock, rng: random.Random, outside: Outside | None = None
+    ) -> None:
         self._config = config
         self._clock = clock
-        self._custody = Custody(outbox)
+        self._outside = outside or Outside()
+        self._custody = self._outside.custody(outbox)
         self._drivers = find_drivers()
         self._events: list[EventIntake] = []
         self._readings: list[ReadingIntake] = []
@@ -61,7 +77,7 @@ class Agent:
         after_s = config.local_alarm_after_s
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
         ears = Ears(self._home.received, self._home.refused, self._home.look, self._commanded, self._status)
-        self._uplink = Uplink(config.gateway, config.uplink, self._custody, clock, ears, rng)
+        self._uplink = Uplink(config.gateway, config.uplink, self._custody, clock, ears, rng, self._outside.client)
         for port in config.serial:
             self._add_port(port)
         if config.local_mqtt is not None:
@@ -111,12 +127,13 @@ class Agent:
             if (of_readings := arrival.readings()).items:
                 readings.offer(of_readings)
 
-        self._ports.append(SerialPort(port.name, port.port, port.line(driver), session, self._clock, offer))
+        made = self._outside.serial_port(port.name, port.port, port.line(driver), session, self._clock, offer)
+        self._ports.append(made)
 
     def _add_local_sessions(self) -> None:
         gateway = self._config.gateway
         assert self._config.local_mqtt is not None
-        home = LocalSession(
+        home = self._outside.local_session(
             "home",
             f"hearthline-{gateway}-home",
             self._config.local_mqtt,
@@ -169,7 +186,7 @@ class Agent:
             offer(Arrival(items, now, ticket))
 
         client_id = f"hearthline-{self._config.gateway}-{name}"
-        session = LocalSession(name, client_id, config, driver.subscriptions, receive, forget)
+        session = self._outside.local_session(name, client_id, config, driver.subscriptions, receive, forget)
         self._sessions.append(session)
         return session
 

@@ -33,14 +33,23 @@ class _Order:
 
 
 class Custody:
-    """Runs jobs over the outbox in its own thread. Use from one event loop."""
+    """Runs jobs over the outbox in its own thread. Use from one event loop.
+
+    Only `_begin`, `_handed_over`, `_answer` and `stop` know of the thread, so that a simulation does without.
+    """
 
     def __init__(self, outbox: Outbox) -> None:
         self.outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._begin()
+
+    def _begin(self) -> None:
         self._thread = threading.Thread(target=self._work, name="custody", daemon=True)
         self._thread.start()
+
+    def _handed_over(self) -> None:
+        """An order lies in the queue; the thread sees for itself."""
 
     def submit(self, job: Callable[[Outbox], T], urgent: bool = False) -> asyncio.Future[T]:
         """Hand over a job; its future holds the result once everything it did is on the disk.
@@ -49,6 +58,7 @@ class Custody:
         """
         future: asyncio.Future[T] = self._loop.create_future()
         self._queue.put(_Order(job, future, urgent))
+        self._handed_over()
         return future
 
     def post(self, job: Job, urgent: bool = False) -> None:
@@ -66,20 +76,23 @@ class Custody:
             first = self._queue.get()
             if first is None:
                 return
-            orders = [first]
-            last = False
-            while len(orders) < _MAX_GROUP:
-                try:
-                    order = self._queue.get_nowait()
-                except queue.Empty:
-                    break
-                if order is None:
-                    last = True
-                    break
-                orders.append(order)
+            orders, last = self._gather(first)
             self._commit(orders)
             if last:
                 return
+
+    def _gather(self, first: _Order) -> tuple[list[_Order], bool]:
+        """With `first` all orders that wait, and whether they are the last."""
+        orders = [first]
+        while len(orders) < _MAX_GROUP:
+            try:
+                order = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if order is None:
+                return orders, True
+            orders.append(order)
+        return orders, False
 
     def _commit(self, orders: list[_Order]) -> None:
         try:

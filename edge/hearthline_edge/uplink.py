@@ -62,7 +62,14 @@ class Uplink:
     """Sends from `custody`; call `woken()` whenever there is something new to send."""
 
     def __init__(
-        self, gateway: str, config: UplinkConfig, custody: Custody, clock: Clock, ears: Ears, rng: random.Random
+        self,
+        gateway: str,
+        config: UplinkConfig,
+        custody: Custody,
+        clock: Clock,
+        ears: Ears,
+        rng: random.Random,
+        make_client: Callable[..., aiomqtt.Client] = aiomqtt.Client,
     ) -> None:
         self._gateway = gateway
         self._config = config
@@ -70,6 +77,7 @@ class Uplink:
         self._clock = clock
         self._ears = ears
         self._rng = rng
+        self._make_client = make_client
         self._events = Flights(Lane.EVENT, rng)
         self._packs = Flights(Lane.TELEMETRY, rng)
         self._wake = asyncio.Event()
@@ -138,7 +146,7 @@ class Uplink:
 
     def _client(self) -> aiomqtt.Client:
         will = aiomqtt.Will(self._topic(wire.UP_STATUS), wire.encode(wire.Status(state="offline")), qos=1, retain=True)
-        return aiomqtt.Client(
+        return self._make_client(
             self._config.host,
             self._config.port,
             identifier=self._gateway,

@@ -146,7 +146,7 @@ class Ears:
 
 def handle(cloud: Cloud, store: EmbeddedStore, *whats: wire.Pack | bytes) -> Ears:
     lane, ears = TelemetryLane(cloud.database, store, threading.Event()), Ears()
-    lane.attach(ears)  # type: ignore[arg-type]
+    lane.attach(ears)
     messages = [cloud.gateway.message(what, wire.UP_TELEMETRY) for what in whats]
     lane.handle(messages)
     assert ears.acknowledged == messages

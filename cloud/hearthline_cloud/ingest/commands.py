@@ -7,10 +7,24 @@ from sqlalchemy import Connection, select, update
 from hearthline import wire
 from hearthline.clock import NS
 from hearthline_cloud import schema
+from hearthline_cloud.database import Database
+from hearthline_cloud.ingest.session import Answers
 
 GIVE_UP_AFTER_S = 24 * 3600
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 _AT_ONCE = 200
+
+
+def send_due_commands(database: Database, session: Answers, now_ns: int) -> None:
+    """One round: whatever is due goes down. Looks first without a lock, for mostly nothing is."""
+    with database.reading() as connection:
+        waiting = has_due_commands(connection, now_ns)
+    if not waiting:
+        return
+    with database.transaction() as connection:
+        commands = due_commands(connection, now_ns)
+    for gateway, command in commands:
+        session.publish(wire.topic(gateway, wire.DOWN_COMMAND), wire.encode(command))
 
 
 def has_due_commands(connection: Connection, now_ns: int) -> bool:

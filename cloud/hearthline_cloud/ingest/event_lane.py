@@ -19,7 +19,7 @@ from hearthline.model import Lane
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.ingest.aside import keep_aside
 from hearthline_cloud.ingest.events import NO_GATEWAY, Outcome, take_event, take_status, take_unreadable
-from hearthline_cloud.ingest.session import Message, Session
+from hearthline_cloud.ingest.session import Answers, Message
 from hearthline_cloud.wake import Waker
 
 _RETRY_S = 1.0
@@ -29,13 +29,20 @@ log = Log(__name__)
 class EventLane:
     """Handles `up/event` and `up/status`. `attach` the session before messages come."""
 
-    def __init__(self, database: Database, waker: Waker, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        database: Database,
+        waker: Waker,
+        stopping: threading.Event,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._database = database
         self._waker = waker
         self._stopping = stopping
-        self._session: Session | None = None
+        self._now_ns = now_ns
+        self._session: Answers | None = None
 
-    def attach(self, session: Session) -> None:
+    def attach(self, session: Answers) -> None:
         self._session = session
 
     def handle(self, messages: list[Message]) -> None:
@@ -67,7 +74,7 @@ class EventLane:
         try:
             with self._database.transaction() as connection:
                 for message in messages:
-                    _take(connection, message, outcome)
+                    _take(connection, message, outcome, self._now_ns())
             return outcome
         except Exception as error:  # whatever one message holds; each is then tried alone
             if isinstance(error, SQLAlchemyError) and is_away(error):
@@ -80,17 +87,17 @@ class EventLane:
 
     def _commit_alone(self, message: Message) -> Outcome:
         """Whatever one message holds, and whatever bug it wakes, must not stop the alarms of others."""
-        takes: list[Callable[[Connection, Message, Outcome, str], None]] = [
-            lambda connection, message, outcome, _: _take(connection, message, outcome),
+        takes: list[Callable[[Connection, Message, Outcome, int, str], None]] = [
+            lambda connection, message, outcome, now_ns, _: _take(connection, message, outcome, now_ns),
             _take_poison,
-            lambda connection, message, _, reason: keep_aside(connection, message, reason, time.time_ns()),
+            lambda connection, message, _, now_ns, reason: keep_aside(connection, message, reason, now_ns),
         ]
         reason = ""
         for take in takes:
             outcome = Outcome()
             try:
                 with self._database.transaction() as connection:
-                    take(connection, message, outcome, reason)
+                    take(connection, message, outcome, self._now_ns(), reason)
                 return outcome
             except Exception as error:  # logged, and the next, simpler way of keeping the message is tried
                 if isinstance(error, SQLAlchemyError) and is_away(error):
@@ -100,9 +107,8 @@ class EventLane:
         return Outcome()
 
 
-def _take(connection: Connection, message: Message, outcome: Outcome) -> None:
+def _take(connection: Connection, message: Message, outcome: Outcome, now_ns: int) -> None:
     gateway = wire.gateway_of(message.topic)
-    now_ns = time.time_ns()
     if gateway is None:
         take_unreadable(connection, message, NO_GATEWAY, now_ns, outcome, "no gateway id in the topic")
     elif message.topic.endswith(wire.UP_STATUS):
@@ -111,9 +117,9 @@ def _take(connection: Connection, message: Message, outcome: Outcome) -> None:
         take_event(connection, message, gateway, now_ns, outcome)
 
 
-def _take_poison(connection: Connection, message: Message, outcome: Outcome, reason: str) -> None:
+def _take_poison(connection: Connection, message: Message, outcome: Outcome, now_ns: int, reason: str) -> None:
     gateway = wire.gateway_of(message.topic)
     if message.topic.endswith(wire.UP_STATUS):
-        keep_aside(connection, message, reason, time.time_ns())
+        keep_aside(connection, message, reason, now_ns)
     else:
-        take_unreadable(connection, message, gateway or NO_GATEWAY, time.time_ns(), outcome, reason)
+        take_unreadable(connection, message, gateway or NO_GATEWAY, now_ns, outcome, reason)

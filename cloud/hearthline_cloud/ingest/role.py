@@ -21,7 +21,7 @@ from hearthline.log import Log
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.desk import beat
-from hearthline_cloud.ingest.commands import due_commands, has_due_commands
+from hearthline_cloud.ingest.commands import send_due_commands
 from hearthline_cloud.ingest.event_lane import EventLane
 from hearthline_cloud.ingest.session import Session
 from hearthline_cloud.ingest.telemetry_lane import TelemetryLane, drain_store_queue
@@ -128,16 +128,8 @@ class IngestRole:
 
     def _command(self) -> None:
         self._listener.wait(_BEAT_S)
-        if not self._events.connected:
-            return
-        with self._database.reading() as connection:
-            waiting = has_due_commands(connection, time.time_ns())
-        if not waiting:
-            return
-        with self._database.transaction() as connection:
-            commands = due_commands(connection, time.time_ns())
-        for gateway, command in commands:
-            self._events.publish(wire.topic(gateway, wire.DOWN_COMMAND), wire.encode(command))
+        if self._events.connected:
+            send_due_commands(self._database, self._events, time.time_ns())
 
     def _beat(self) -> None:
         detail = {

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
@@ -42,6 +42,14 @@ class Message:
     retained: bool
     mid: int
     connection: int
+
+
+class Answers(Protocol):
+    """What a lane needs of its session."""
+
+    def publish(self, topic: str, payload: bytes, qos: int = 1) -> None: ...
+
+    def acknowledge(self, messages: Sequence[Message]) -> None: ...
 
 
 class Session:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
@@ -23,7 +24,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.ingest.aside import keep_aside
 from hearthline_cloud.ingest.events import Outcome, touch_device, touch_gateway
-from hearthline_cloud.ingest.session import Message, Session
+from hearthline_cloud.ingest.session import Answers, Message
 from hearthline_cloud.ingest.timing import record_time
 from hearthline_cloud.store import Point, Store
 
@@ -37,18 +38,27 @@ log = Log(__name__)
 class TelemetryLane:
     """Handles `up/telemetry`. `attach` the session before messages come."""
 
-    def __init__(self, database: Database, store: Store, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store: Store,
+        stopping: threading.Event,
+        now_ns: Callable[[], int] = time.time_ns,
+        mono_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._database = database
         self._store = store
         self._stopping = stopping
-        self._session: Session | None = None
+        self._now_ns = now_ns
+        self._mono_s = mono_s
+        self._session: Answers | None = None
         self._places: dict[str, tuple[str, str]] = {}
         self._places_until = 0.0
         self._touched: dict[tuple[str, str], float] = {}
         self._offsets: dict[tuple[str, str], int] = {}
         self.store_fault = ""
 
-    def attach(self, session: Session) -> None:
+    def attach(self, session: Answers) -> None:
         self._session = session
 
     def handle(self, messages: list[Message]) -> None:
@@ -124,7 +134,7 @@ class TelemetryLane:
         boot = (pack.envelope.outbox, pack.envelope.boot)
         if boot not in self._offsets:
             with self._database.transaction() as connection:
-                time_ns = record_time(connection, pack.wall_ns, pack.envelope, time.time_ns())[0]
+                time_ns = record_time(connection, pack.wall_ns, pack.envelope, self._now_ns())[0]
             if len(self._offsets) >= _REMEMBERED:
                 self._offsets.clear()
             self._offsets[boot] = time_ns - pack.envelope.mono_ns
@@ -132,7 +142,7 @@ class TelemetryLane:
 
     def _refresh_places(self) -> None:
         """Community and home of every gateway, read again every few seconds."""
-        if time.monotonic() < self._places_until:
+        if self._mono_s() < self._places_until:
             return
         with self._database.reading() as connection:
             rows = connection.execute(
@@ -141,15 +151,15 @@ class TelemetryLane:
                 )
             )
             self._places = {row.id: (row.community_id, row.home_id) for row in rows}
-        self._places_until = time.monotonic() + _PLACES_FOR_S
+        self._places_until = self._mono_s() + _PLACES_FOR_S
 
     def _write_down(self, aside: list[tuple[Message, str]], heard: set[tuple[str, str]]) -> None:
         """What was kept aside, and now and then that gateways and devices were heard."""
-        now = time.monotonic()
+        now = self._mono_s()
         late = {key for key in heard if now - self._touched.get(key, -_TOUCH_EVERY_S) >= _TOUCH_EVERY_S}
         if not aside and not late:
             return
-        now_ns = time.time_ns()
+        now_ns = self._now_ns()
         with self._database.transaction() as connection:
             for message, reason in aside:
                 keep_aside(connection, message, reason, now_ns)
@@ -171,7 +181,9 @@ def _encode_odd(pack: wire.Pack, odd: list[tuple[Reading, str]]) -> bytes:
     return json.dumps({"outbox": envelope.outbox, "seq": envelope.seq, "readings": readings}).encode()
 
 
-def drain_store_queue(database: Database, store: Store, limit: int = 500) -> int:
+def drain_store_queue(
+    database: Database, store: Store, limit: int = 500, now_ns: Callable[[], int] = time.time_ns
+) -> int:
     """Copy what events have queued for the time-series store; how many points went. Raises LinkError."""
     with database.reading() as connection:
         rows = connection.execute(select(schema.store_queue).order_by(schema.store_queue.c.id).limit(limit)).all()
@@ -188,6 +200,6 @@ def drain_store_queue(database: Database, store: Store, limit: int = 500) -> int
         aside.append((Message(topic, msgspec.json.encode(point), False, 0, 0), f"refused by the store: {reason}"))
     with database.transaction() as connection:
         for message, reason in aside:
-            keep_aside(connection, message, reason, time.time_ns())
+            keep_aside(connection, message, reason, now_ns())
         connection.execute(schema.store_queue.delete().where(schema.store_queue.c.id <= rows[-1].id))
     return len(rows)
