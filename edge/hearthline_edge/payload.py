@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -38,7 +37,7 @@ def number(value: Any) -> Decimal | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None
     exact = Decimal(value)
-    return exact if exact.is_finite() and abs(exact) < _LARGEST and math.isfinite(exact) else None
+    return exact if exact.is_finite() and exact.copy_abs() < _LARGEST else None  # abs() may overflow
 
 
 def raw_text(payload: bytes) -> str:

@@ -167,3 +167,26 @@ def test_no_driver_claims_anothers_topic(topic: str) -> None:
 
 def test_a_payload_that_is_no_object_is_refused() -> None:
     assert send(MQTT["zigbee2mqtt-sos"].open_session({}), "zigbee2mqtt/x", b"\xff") == [Refused("sanity", "�")]
+
+
+@pytest.mark.parametrize("battery", ["1E+999999999", "-1e999999999999999999", '"1E+999999999"'])
+def test_a_number_beyond_every_context_costs_no_press(battery: str) -> None:
+    payload = f'{{"action": "emergency", "battery": {battery}}}'.encode()
+    session = MQTT["zigbee2mqtt-sos"].open_session({})
+    items = list(session.receive(MqttMessage("zigbee2mqtt/x", payload, False), START))
+    assert [type(item) for item in items] == [Press]
+
+
+@pytest.mark.parametrize(
+    ("name", "topic", "payload"),
+    [
+        ("zigbee2mqtt-sos", "zigbee2mqtt/name-{}", b'{"action": "emergency", "tamper": true}'),
+        ("shelly-gen2", "name-{}/online", b"false"),
+    ],
+)
+def test_names_without_end_do_not_grow_memory(name: str, topic: str, payload: bytes) -> None:
+    session = MQTT[name].open_session({})
+    for number in range(5_000):
+        assert list(session.receive(MqttMessage(topic.format(number), payload, False), START))
+    (kept,) = (value for value in vars(session).values() if isinstance(value, dict | set))
+    assert 500 < len(kept) <= 1000

@@ -24,6 +24,7 @@ from hearthline_edge.payload import json_value, number, raw_text
 
 _TOPIC: Final = re.compile(r"([^/]+)/(?:(online|rpc)|status/([^/]+))\Z")
 _SWITCH: Final = re.compile(r"switch:([0-9]{1,3})\Z")
+_KNOWN_OFFLINE: Final = 1000  # beyond any home; names without end must not grow memory
 
 # Field, the key inside it, quantity, how many of the field's units make one of ours.
 _FIELDS: Final = (
@@ -70,6 +71,8 @@ class ShellySession:
             return [Refused("sanity", raw_text(message.payload))]
         if device in self._offline:
             return []
+        if len(self._offline) >= _KNOWN_OFFLINE:
+            self._offline.pop()  # whichever: its next "offline" is told once more
         self._offline.add(device)
         return [DeviceNote(device, "offline", "the device left its broker")]
 

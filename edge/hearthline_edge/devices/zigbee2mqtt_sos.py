@@ -45,6 +45,7 @@ _FRESH_NS: Final = 600 * NS
 _HOUR_NS: Final = 3600 * NS
 _ZONES: Final = range(-12, 15)
 _ACTION_LIMIT: Final = 64
+_KNOWN_DEVICES: Final = 1000  # a Zigbee network has some 200; names without end must not grow memory
 _LATCHES: Final = (("battery_low", "low-battery", "battery low"), ("tamper", "tamper", "case opened"))
 
 
@@ -97,7 +98,7 @@ class Zigbee2MqttSession:
         return [Press(device, action, action, raw_text(message.payload))]
 
     def _report(self, device: str, value: dict[str, Any], message: MqttMessage, now: Stamp) -> list[Item]:
-        known = self._devices.setdefault(device, _Known())
+        known = self._know(device)
         last_seen = _last_seen(value.get("last_seen"))
         action = _action(value.get("action"))
         items: list[Item] = []
@@ -114,6 +115,14 @@ class Zigbee2MqttSession:
         if last_seen is not None and not _is_older(last_seen, known.last_seen):
             known.last_seen = last_seen
         return items
+
+    def _know(self, device: str) -> _Known:
+        """What is known of it; the device that was heard of least recently is forgotten for one too many."""
+        known = self._devices.pop(device, None) or _Known()
+        self._devices[device] = known
+        if len(self._devices) > _KNOWN_DEVICES:
+            del self._devices[next(iter(self._devices))]
+        return known
 
 
 def _friendly_name(topic: str, base: str) -> str:
