@@ -54,7 +54,11 @@ home = "home-1"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to run. `store_url`: an InfluxDB instead of the embedded store. `patience_s`: of the elder."""
+    """What to run. `store_url`: an InfluxDB instead of the embedded store. `patience_s`: of the elder.
+
+    `uplink`, `ingest_port`: where the agent and the ingester find the center's broker, if something lies between.
+    `enter_home`: the command in front of what runs in the home, into its network namespace for one.
+    """
 
     pendants: int = 1
     sos: int = 1
@@ -66,6 +70,9 @@ class Plan:
     vitals_every_s: float = 20.0
     local_alarm_after_s: float = 10.0
     brokers: tuple[BrokerPlan, BrokerPlan] | None = None
+    uplink: tuple[str, int] | None = None
+    ingest_port: int | None = None
+    enter_home: tuple[str, ...] = ()
 
 
 class Stack:
@@ -91,9 +98,10 @@ class Stack:
     def start(self) -> None:
         """Bring everything but the simulated home up, in order. Raises LinkError, with the log of what failed."""
         self._write_files()
-        for broker in (self.home_broker, self.center_broker):
-            self.processes.start(f"{broker.name}-broker", broker.command)
-        for broker in (self.home_broker, self.center_broker):
+        enter = list(self.plan.enter_home)
+        self.processes.start("home-broker", enter + self.home_broker.command)
+        self.processes.start("center-broker", self.center_broker.command)
+        for broker in (self.center_broker,) if enter else (self.home_broker, self.center_broker):
             wait_for_port(broker.port_v311)
             wait_for_port(broker.port_v5)
         self._prepare_center()
@@ -101,12 +109,13 @@ class Stack:
             self.processes.start(role, self._python("hearthline_cloud", "--config", "cloud.toml", "--role", role))
         self._wait_until("the center is ready", self.operator.is_ready)
         self.operator.log_in()
-        self.processes.start("agent", self._python("hearthline_edge", "--config", "edge.toml"))
+        self.processes.start("agent", enter + self._python("hearthline_edge", "--config", "edge.toml"))
 
     def sim_command(self, *arguments: str) -> list[str]:
         """The command line of the simulated home."""
         ledger = str(self.ledger_path)
-        return self._python("hearthline_sim", "run", "--home", "home.toml", "--ledger", ledger, *arguments)
+        run = self._python("hearthline_sim", "run", "--home", "home.toml", "--ledger", ledger, *arguments)
+        return [*self.plan.enter_home, *run]
 
     def wait_for_gateway(self) -> None:
         """Return when the center has heard the agent."""
@@ -166,7 +175,7 @@ class Stack:
             store = f'kind = "influxdb"\nurl = "{self.plan.store_url}"\ndatabase = "{self.plan.store_database}"'
         return (
             f'data_dir = "{self.folder / "center"}"\n'
-            f'[broker]\nhost = "127.0.0.1"\nport = {self.center_broker.port_v5}\n'
+            f'[broker]\nhost = "127.0.0.1"\nport = {self.plan.ingest_port or self.center_broker.port_v5}\n'
             f"[store]\n{store}\n[web]\nport = {self.web_port}\n"
         )
 
@@ -186,6 +195,7 @@ class Stack:
 
     def _edge_toml(self) -> str:
         dev = self.folder / "dev"
+        host, port = self.plan.uplink or ("127.0.0.1", self.center_broker.port_v5)
         buttons = "".join(
             f'[[device]]\nid = "enocean:{sender}"\nbuttons = {{ AO = "emergency", BO = "service" }}\n'
             for sender in self.senders
@@ -202,8 +212,8 @@ local_alarm_after_s = {self.plan.local_alarm_after_s}
 [clock]
 trust = "synced"
 [uplink]
-host = "127.0.0.1"
-port = {self.center_broker.port_v5}
+host = "{host}"
+port = {port}
 protocol = "5"
 [local_mqtt]
 port = {self.home_broker.port_v311}
