@@ -1,0 +1,132 @@
+"""What a hostile line needs to know of each serial family: its good frames, and how to put right checks over garbage.
+
+A new serial driver needs a row in `FAMILIES`; test_decoders.py fails without one. Good frames come from its captures.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, reduce
+from operator import xor
+from pathlib import Path
+from typing import Any
+
+from hearthline.clock import NS, Stamp
+from hearthline_edge.devices import (
+    MqttDriver,
+    SerialDriver,
+    dlt645_2007,
+    enocean_esp3,
+    find_drivers,
+    raycome_rbp,
+)
+from hearthline_edge.devices.dlt645_items import ITEMS
+from hearthline_edge.framing import FrameDecoder, FrameShape
+
+CAPTURES = Path(__file__).parent.parent / "captures"
+START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
+SERIAL = {name: driver for name, driver in find_drivers().items() if isinstance(driver, SerialDriver)}
+MQTT = {name: driver for name, driver in find_drivers().items() if isinstance(driver, MqttDriver)}
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """`garbage(rng)`: a frame of right shape with a garbage body; `mend(frame)` puts its checks right, in place.
+
+    `hollow`: headers that hold, for the longest body, which never comes.
+    """
+
+    shape: FrameShape
+    garbage: Callable[[random.Random], bytearray]
+    mend: Callable[[bytearray], None]
+    hollow: tuple[bytes, ...]
+
+
+def _esp3_garbage(rng: random.Random) -> bytearray:
+    length = rng.choice((0, 1, 5, 6, 7, 7, 7, 10, 15, 64))
+    extra = rng.choice((0, 0, 1, 5, 6, 7, 7, 20))
+    kind = rng.choice((1, 1, 1, 1, 1, 1, 2, 4, 9, 255))
+    frame = bytearray((0x55, 0, length, extra, kind, 0)) + rng.randbytes(length + extra + 1)
+    if length and rng.random() < 0.7:
+        frame[6] = rng.choice((0xF6, 0xF6, 0xD5, 0xA5))
+    return frame
+
+
+def _esp3_mend(frame: bytearray) -> None:
+    frame[5] = enocean_esp3.crc8(bytes(frame[1:5]))
+    frame[-1] = enocean_esp3.crc8(bytes(frame[6:-1]))
+
+
+def _rbp_garbage(rng: random.Random) -> bytearray:
+    length = rng.choice((0, 1, 2, 3, 4, 8, 14, 15, 15, 15, 16, 31, 32))
+    kind, sub = rng.choice(((1, 6), (1, 6), (1, 5), (1, 7), (4, 4), (1, 1), (9, 9)))
+    head = (rng.choice((0xAA, 0xAA, 0xCC)), 0x80, rng.choice((2, 2, 3)), 2 + length, kind, sub)
+    return bytearray(head) + rng.randbytes(length + 1)
+
+
+def _rbp_mend(frame: bytearray) -> None:
+    frame[-1] = reduce(xor, frame[2:-1])
+
+
+_DLT_ITEMS = [bytes((byte + 0x33) & 0xFF for byte in bytes.fromhex(item)[::-1]) for item in ITEMS]
+
+
+def _dlt_garbage(rng: random.Random) -> bytearray:
+    body = rng.choice((b"", b"", *_DLT_ITEMS)) + rng.randbytes(rng.choice((0, 1, 2, 3, 4, 9, 60)))
+    control = rng.choice((0x91, 0x91, 0x91, 0xB1, 0xD1, 0x93, 0x94, 0x11, 0x81))
+    address = bytes.fromhex(f"{rng.randrange(10**12):012d}") if rng.random() < 0.7 else rng.randbytes(6)
+    return bytearray((0x68, *address, 0x68, control, len(body))) + body + b"\0\x16"
+
+
+def _dlt_mend(frame: bytearray) -> None:
+    frame[-2] = sum(frame[:-2]) & 0xFF
+    frame[-1] = 0x16
+
+
+FAMILIES: dict[str, Family] = {
+    "enocean-esp3": Family(
+        enocean_esp3.SHAPE,
+        _esp3_garbage,
+        _esp3_mend,
+        tuple(
+            bytes((0x55, *head, enocean_esp3.crc8(bytes(head))))
+            for head in ((2, 0, 255, 1), (1, 0, 0, 1), (0, 7, 255, 1), (255, 255, 255, 255))
+        ),
+    ),
+    "raycome-bp": Family(
+        raycome_rbp.SHAPE, _rbp_garbage, _rbp_mend, (b"\xaa\x80\x02\x20", b"\xcc\x80\x03\x20", b"\xaa\x80\x02\xff")
+    ),
+    "dlt645-2007": Family(
+        dlt645_2007.SHAPE,
+        _dlt_garbage,
+        _dlt_mend,
+        tuple(
+            b"\x68" + address * 6 + b"\x68\x91" + size for address in (b"\x00", b"\x68") for size in (b"\xc8", b"\xff")
+        ),
+    ),
+}
+
+
+@cache
+def vectors(driver: str) -> tuple[dict[str, Any], ...]:
+    """The recorded and made vectors of a driver."""
+    lines = [
+        line
+        for path in sorted((CAPTURES / driver).glob("*.jsonl"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    return tuple(json.loads(line) for line in lines)
+
+
+@cache
+def good_frames(driver: str) -> tuple[bytes, ...]:
+    """Every different frame that stands in a serial driver's captures, without preamble or noise."""
+    found: dict[bytes, None] = {}
+    for vector in vectors(driver):
+        decoder = FrameDecoder(FAMILIES[driver].shape)
+        stream = bytes.fromhex("".join(vector["hex"]))
+        found |= {item: None for item in decoder.feed(stream, START) if isinstance(item, bytes)}
+    return tuple(found)

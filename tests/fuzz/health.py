@@ -1,0 +1,58 @@
+"""What every item of a driver holds, whatever came in; and how much a session keeps."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any, get_args
+
+import msgspec
+
+from hearthline.model import TELEMETRY_UNITS
+from hearthline_edge.devices import DeviceNote, Item, Press, Readings, RefusalReason, Refused, Vital
+from hearthline_edge.payload import RAW_LIMIT
+
+_ITEMS = get_args(Item)
+_REASONS = frozenset(get_args(RefusalReason)) - {"driver-error"}
+_encode = msgspec.json.Encoder().encode
+
+
+def check_item(item: Any) -> None:
+    """It is of a known kind, can be written to disk and wire as JSON, and its numbers are numbers."""
+    assert type(item) in _ITEMS, item
+    _encode(item)  # raises for lone surrogates and integers beyond 64 bits
+    match item:
+        case Refused(reason, raw):
+            assert reason in _REASONS
+            assert len(raw) <= RAW_LIMIT
+        case Readings(readings):
+            assert readings
+            for reading in readings:
+                assert reading.device
+                assert math.isfinite(reading.value)
+                assert TELEMETRY_UNITS[reading.quantity] == reading.unit
+        case Press(device, button, content, raw):
+            assert device
+            assert button
+            assert len(content) <= 64
+            assert len(raw) <= RAW_LIMIT
+        case Vital():
+            assert 0 < item.diastolic < item.systolic <= 300
+        case DeviceNote():
+            assert item.kind
+        case _:
+            assert item.device
+
+
+def weight(thing: Any) -> int:
+    """How much a session keeps: bytes of its buffers, characters of its texts, entries of its collections."""
+    if isinstance(thing, bytes | bytearray | str):
+        return len(thing)
+    if isinstance(thing, dict):
+        return len(thing) + sum(weight(key) + weight(value) for key, value in thing.items())
+    if isinstance(thing, list | tuple | set | frozenset | deque):
+        return len(thing) + sum(weight(each) for each in thing)
+    state = list(getattr(thing, "__dict__", {}).values())
+    for kind in type(thing).__mro__:
+        state += [getattr(thing, name) for name in getattr(kind, "__slots__", ()) if hasattr(thing, name)]
+    return sum(weight(each) for each in state if not callable(each))
