@@ -325,11 +325,15 @@ class Agent:
         faults = [fault for fault in (*faults, self._uplink.fault) if fault] + self._home.faults
         if self._ballast_gone:
             faults.append("outbox: the disk is nearly full, what room there is, is kept for alarms; free space")
+        faults += [f"outbox: was damaged and set aside as {name}" for name in self._custody.outbox.damaged]
         if event_depth > WARN_EVENT_DEPTH:
             faults.append(f"outbox: {event_depth} events wait for the center")
         lost = sum(intake.lost for intake in self._readings)
         if lost:
             faults.append(f"outbox: {lost} readings could not be stored since the start")
+        forgotten = sum(intake.lost for intake in self._events)
+        if forgotten:
+            faults.append(f"outbox: {forgotten} notes and refusals could not be stored since the start")
         return faults
 
 
@@ -354,6 +358,7 @@ class PackRate:
 
 
 def _chore(outbox: Outbox, now: Stamp) -> list[EventRow]:
+    outbox.look_for_damaged()
     if now.synced:
         outbox.remember_synced_clock(now)
     return take_chatter(outbox, now)

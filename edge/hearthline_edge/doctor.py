@@ -26,6 +26,7 @@ from hearthline.errors import ConfigError
 from hearthline_edge.ballast import BALLAST_BYTES
 from hearthline_edge.config import EdgeConfig
 from hearthline_edge.outbox_file import check_schema
+from hearthline_edge.salvage import kept_aside
 from hearthline_edge.uplink import tls_context
 
 _ANSWER_S = 5.0
@@ -95,6 +96,9 @@ def _outbox(config: EdgeConfig) -> Check:
         return Check("outbox", False, str(error))
     except (OSError, sqlite3.Error) as error:
         return Check("outbox", False, f"{path} cannot be read: {error}; look at its owner and at the SD card.")
+    if damaged := kept_aside(path):
+        sentence = f"{damaged[-1]} was set aside as damaged; send it to the center, remove it, replace the SD card."
+        return Check("outbox", False, sentence)
     return Check("outbox", True, f"{path} has the schema of this version.")
 
 

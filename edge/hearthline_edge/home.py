@@ -54,11 +54,11 @@ class Home:
         self._sirens = sirens
         self._publish = publish
         self._alarm_after_s = alarm_after_s
-        self._stored: list[tuple[int, Stamp]] = []  # alarms in the outbox, as it was last read
-        self._asked: asyncio.Future[list[tuple[int, Stamp]]] | None = None  # a reading that is late
+        self._stored: list[tuple[str, Stamp]] = []  # alarms in the outbox, as it was last read
+        self._asked: asyncio.Future[list[tuple[str, Stamp]]] | None = None  # a reading that is late
         self._unstored: dict[str, list[Stamp]] = {}
         self._refused: list[Stamp] = []
-        self._received: set[int] = set()  # received, perhaps still in an outbox that cannot be written
+        self._received: set[str] = set()  # ids of events, received, perhaps still in an outbox that cannot be written
         self._reset_at: Stamp | None = None
         self._wake = asyncio.Event()
         self._test_until = 0.0
@@ -81,7 +81,7 @@ class Home:
     def received(self, rows: list[EventRow]) -> None:
         """The center has committed these."""
         for row in rows:
-            self._received.add(row.seq)
+            self._received.add(row.id)
             if row.urgent:
                 data = row.data
                 alarm = RecentAlarm(row.id, row.device, data["button"], data["ordinal"], row.stamp.wall_ns)
@@ -134,7 +134,7 @@ class Home:
 
     async def _pending(self) -> list[Pending]:
         await self._read_stored()
-        pending = [Pending(stamp) for seq, stamp in self._stored if seq not in self._received]
+        pending = [Pending(stamp) for event_id, stamp in self._stored if event_id not in self._received]
         pending += [Pending(stamp, at_once=True) for stamp in self._refused]
         return pending + [Pending(stamp, at_once=True) for stamps in self._unstored.values() for stamp in stamps]
 
@@ -157,10 +157,10 @@ class Home:
             log.error("pending alarms not read", error="the disk does not answer")
             asked.add_done_callback(lambda _: self.look())
 
-    def _take_stored(self, asked: asyncio.Future[list[tuple[int, Stamp]]]) -> None:
+    def _take_stored(self, asked: asyncio.Future[list[tuple[str, Stamp]]]) -> None:
         try:
             self._stored = asked.result()
-            self._received &= {seq for seq, _ in self._stored}
+            self._received &= {event_id for event_id, _ in self._stored}
         except StorageError as error:
             log.error("pending alarms not read", error=str(error))
 

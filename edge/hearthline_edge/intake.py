@@ -351,6 +351,9 @@ class ReadingIntake:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, arrival: Arrival) -> None:
+        if len(self._waiting) >= MAX_WAITING and arrival.ticket is None:
+            self.lost += len(_readings_of([arrival]))  # a disk that hangs must not fill the memory
+            return
         self._waiting.append(arrival)
         self._wake.set()
 

@@ -10,11 +10,15 @@
 WAL with `synchronous=FULL`: a committed row survives the power cut. A row leaves only through `delete()`, when the
 ingester has said that it committed it, or `refuse()`, which keeps it aside. Everything here is synchronous and called
 from one thread (see `custody.py`); a second process is kept out by a lock file.
+
+`id` is made anew at every opening. The file may be an older copy, whose next numbers have been used before: an
+acknowledgement of such a number, repeated by a broker, must not take a new alarm away.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,11 +30,12 @@ import msgspec
 import uuid_utils
 
 from hearthline.clock import NS, Stamp
-from hearthline.errors import StorageError
+from hearthline.errors import ConfigError, StorageError
 from hearthline.model import EventType, Lane, Reading
 from hearthline.wire import LaneStatus
 from hearthline_edge.ballast import Ballast
-from hearthline_edge.outbox_file import lock_out_others, open_to_write
+from hearthline_edge.outbox_file import is_damage, lock_out_others, open_to_write
+from hearthline_edge.salvage import kept_aside, salvage, set_aside
 
 KEPT_ASIDE_ROWS = 1000
 RECENT_ALARMS = 1000
@@ -81,27 +86,63 @@ class Outbox:
         self._lock = lock_out_others(data_dir / "outbox.lock")
         self.path = data_dir / "outbox.db"
         self._telemetry_max_bytes = telemetry_max_bytes
+        self.id = ""
+        self.damaged: list[str] = []
+        self._opened: sqlite3.Connection | None = None
+        self._is_damaged = False
+        self._last_mono_ns: dict[str, int] = {}  # of earlier boots, whose records only become fewer
         try:
             self.ballast = Ballast(data_dir / "ballast")
-            self._connection = self._open()
+            self._open()
         except BaseException:  # whatever stopped us, the next agent may have the outbox
             os.close(self._lock)
             raise
-        self.id: str = self._scalar("SELECT value FROM meta WHERE key = 'outbox'")
-        self._telemetry_bytes = int(self._scalar("SELECT coalesce(sum(length(readings)), 0) FROM telemetry"))
-        self._telemetry_depth = int(self._scalar("SELECT count(*) FROM telemetry"))
-        self._last_mono_ns: dict[str, int] = {}  # of earlier boots, whose records only become fewer
 
-    def _open(self) -> sqlite3.Connection:
-        """The file, if need be with the room that the ballast gives back."""
+    def _open(self) -> None:
+        """The file, if need be with the room that the ballast gives back, or a new one if it is damaged."""
+        renewed = False
         while True:
             try:
-                return open_to_write(self.path)
-            except sqlite3.Error as error:
-                if not self.ballast.release():
+                if self._is_damaged and not renewed:
+                    renewed = True
+                    self._drop_connection()
+                    set_aside(self.path)
+                    self._is_damaged = False
+                self._opened = open_to_write(self.path)
+                salvage(self.path, self._opened)
+                self._take_stock()
+                return
+            except (ConfigError, OSError, sqlite3.Error) as error:
+                self._drop_connection()
+                if is_damage(error) and not renewed:
+                    self._is_damaged = True
+                elif isinstance(error, ConfigError) and not is_damage(error):
+                    raise
+                elif not self.ballast.release():
                     raise self._storage_error(error) from error
 
-    def _storage_error(self, error: sqlite3.Error) -> StorageError:
+    def _take_stock(self) -> None:
+        self.id = f"{self._scalar(_SELECT_ID)}.{secrets.token_hex(8)}"
+        self._telemetry_bytes = int(self._scalar("SELECT coalesce(sum(length(readings)), 0) FROM telemetry"))
+        self._telemetry_depth = int(self._scalar("SELECT count(*) FROM telemetry"))
+        self.look_for_damaged()
+
+    def look_for_damaged(self) -> None:
+        """`damaged`: the files that were set aside, until somebody has taken them away."""
+        self.damaged = kept_aside(self.path)
+
+    def _drop_connection(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        if self._opened is None:
+            raise StorageError(f"{self.path}: is not open")
+        return self._opened
+
+    def _storage_error(self, error: BaseException) -> StorageError:
         return StorageError(f"{self.path}: cannot be written: {error}; free space or replace the SD card")
 
     # --- transactions ---
@@ -109,6 +150,8 @@ class Outbox:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything in the block is committed together and is on the disk when the block has ended."""
+        if self._opened is None or self._is_damaged:
+            self._open()
         before = self._telemetry_bytes, self._telemetry_depth
         try:
             self._connection.execute("BEGIN IMMEDIATE")
@@ -116,15 +159,16 @@ class Outbox:
             self._connection.execute("COMMIT")
         except BaseException as error:
             self._telemetry_bytes, self._telemetry_depth = before
+            self._is_damaged = is_damage(error)
             self._roll_back()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, sqlite3.Error) or self._is_damaged:
                 raise self._storage_error(error) from error
             raise
 
     def _roll_back(self) -> None:
         try:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+            if self._opened is not None and self._opened.in_transaction:
+                self._opened.execute("ROLLBACK")
         except sqlite3.Error as error:
             raise self._storage_error(error) from error
 
@@ -329,12 +373,12 @@ class Outbox:
             found.extend(_event_row(row) for row in rows)
         return found
 
-    def sounding_alarms(self, limit: int) -> list[tuple[int, Stamp]]:
-        """(seq, stamp) of the oldest alarms that the center has not received and nobody has reset."""
+    def sounding_alarms(self, limit: int) -> list[tuple[str, Stamp]]:
+        """(event id, stamp) of the oldest alarms that the center has not received and nobody has reset."""
         rows = self._connection.execute(
-            "SELECT seq, wall_ns, mono_ns, boot, synced FROM event WHERE sounds = 1 ORDER BY seq LIMIT ?", (limit,)
+            "SELECT id, wall_ns, mono_ns, boot, synced FROM event WHERE sounds = 1 ORDER BY seq LIMIT ?", (limit,)
         )
-        return [(seq, Stamp(wall, mono, boot, bool(synced))) for seq, wall, mono, boot, synced in rows]
+        return [(event_id, Stamp(wall, mono, boot, bool(synced))) for event_id, wall, mono, boot, synced in rows]
 
     def packs(self, limit: int, after: int = 0) -> list[PackRow]:
         """The oldest packs beyond `after`."""
@@ -404,13 +448,14 @@ class Outbox:
         return dict(self._connection.execute("SELECT name, value FROM counter").fetchall())
 
     def close(self) -> None:
-        self._connection.close()
+        self._drop_connection()
         os.close(self._lock)
 
     def _scalar(self, sql: str, *arguments: Any) -> Any:
         return self._connection.execute(sql, arguments).fetchone()[0]
 
 
+_SELECT_ID = "SELECT value FROM meta WHERE key = 'outbox'"
 _SELECT_EVENT = "SELECT seq, id, type, device, urgent, wall_ns, mono_ns, boot, synced, data FROM event"
 
 

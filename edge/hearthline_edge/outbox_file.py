@@ -2,7 +2,7 @@
 
 A file is one of ours when its header says so (application id and schema version), also when the header is still in
 the write-ahead log because the agent was killed while it made the file. Anything else is not opened for writing, not
-even to look: a copy that is only read (`immutable`) tells what it is.
+even to look: a copy that is only read (`immutable`) tells what it is. What is damaged is for `salvage.py`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import os
 import sqlite3
 from pathlib import Path
 
+import msgspec
 import uuid_utils
 
+from hearthline.disk import write_again
 from hearthline.errors import ConfigError, StorageError
 
 APPLICATION_ID = 0x48454C4E  # "HELN" in the file's header
 SCHEMA_VERSION = 1
-_NOT_OURS = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+_DAMAGE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
+_NO_TEXT = "Could not decode to UTF-8"
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -50,9 +53,22 @@ CREATE TABLE kept_aside (
 """
 
 
+class DamagedError(ConfigError):
+    """What lies there can no longer be read as a database."""
+
+
+def is_damage(error: BaseException) -> bool:
+    """Whether the file is broken, as opposed to a disk that is full, slow or does not answer."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)  # None: Python itself could not read a text
+        return _NO_TEXT in str(error) if code is None else code & 0xFF in _DAMAGE
+    return isinstance(error, DamagedError | msgspec.DecodeError)
+
+
 def open_to_write(path: Path) -> sqlite3.Connection:
-    """Open or create the file. Raises ConfigError for a file that is not ours, sqlite3.Error on I/O."""
+    """Open or create the file. Raises ConfigError for a file that is not ours, sqlite3.Error or OSError on I/O."""
     has_header = check_schema(path) if path.exists() and path.stat().st_size else False
+    write_again(path.with_name(f"{path.name}-wal"))
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=10)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
@@ -91,11 +107,11 @@ def check_schema(path: Path) -> bool:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _NOT_OURS:
+        if not is_damage(error):
             raise
-        raise ConfigError(
-            f"{path}: not a readable outbox ({error}). It was not touched: move it aside (it may hold alarms, "
-            "send it to the center) and start again with an empty one."
+        raise DamagedError(
+            f"{path}: not a readable outbox ({error}). The agent sets it aside when it starts and goes on with a new "
+            "one; keep what it sets aside, it may hold alarms, and replace the SD card."
         ) from None
     if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
         return True

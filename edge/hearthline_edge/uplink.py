@@ -86,6 +86,7 @@ class Uplink:
         self._alarm_waiting = False
         self._alarm_came = asyncio.Event()
         self._last_pack_seq = 0
+        self._outbox = custody.outbox.id
         self._clock_kept = False
         self.connected = False
         self.fault = "uplink: not connected yet"
@@ -170,9 +171,7 @@ class Uplink:
         self.fault = "uplink: the broker lets this gateway hear nothing; allow it its down/ topics" if deaf else ""
         if deaf:
             log.warning("uplink is deaf", fault=self.fault)
-        self._events.grounded()
-        self._packs.grounded()
-        self._last_pack_seq = 0
+        self._ground()
         self._wake.set()
         log.info("uplink connected", host=self._config.host, port=self._config.port, mqtt=self._protocol.name)
         try:
@@ -188,6 +187,13 @@ class Uplink:
         except asyncio.CancelledError:
             await self._say_goodbye(client)
             raise
+
+    def _ground(self) -> None:
+        """Of what is in flight nothing is known any more: the link is new, or the outbox is."""
+        self._outbox = self._custody.outbox.id
+        self._events.grounded()
+        self._packs.grounded()
+        self._last_pack_seq = 0
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
         """A clean stop sends no last will, so say it oneself: a gateway that was stopped is silent all the same."""
@@ -267,6 +273,8 @@ class Uplink:
         while True:
             self._wake.clear()
             await self._keep_clock()
+            if self._outbox != self._custody.outbox.id:
+                self._ground()
             now = asyncio.get_running_loop().time()
             try:
                 for row in await self._next_events(now):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from hearthline.clock import NS, Stamp
 from hearthline.errors import ConfigError, StorageError
 from hearthline.model import EventType, Lane, Reading
 from hearthline_edge.outbox import KEPT_ASIDE_ROWS, EventRow, Outbox
-from hearthline_edge.outbox_file import APPLICATION_ID
+from hearthline_edge.outbox_file import APPLICATION_ID, check_schema
+from hearthline_edge.salvage import KEPT_FILES
 
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot-1", True)
 FREE = Stamp(1_000 * NS, 100 * NS, "boot-1", False)
@@ -109,12 +111,114 @@ def test_an_unknown_schema_is_refused_untouched(
     assert snapshot(tmp_path) == before
 
 
-def test_bytes_that_are_no_database_are_refused_untouched(tmp_path: Path) -> None:
-    (tmp_path / "outbox.db").write_bytes(b"not a database at all, but somebody's letter " * 100)
-    before = snapshot(tmp_path)
+def test_bytes_that_are_no_database_are_set_aside_as_they_are(tmp_path: Path) -> None:
+    letter = b"not a database at all, but somebody's letter " * 100
+    (tmp_path / "outbox.db").write_bytes(letter)
     with pytest.raises(ConfigError, match="not a readable outbox"):
-        Outbox(tmp_path)
-    assert snapshot(tmp_path) == before
+        check_schema(tmp_path / "outbox.db")
+    outbox = Outbox(tmp_path)
+    alarm(outbox)
+    assert [(tmp_path / name).read_bytes() for name in outbox.damaged] == [letter]
+    outbox.close()
+
+
+def test_each_opening_has_an_id_of_its_own(tmp_path: Path) -> None:
+    ids = []
+    for _ in range(2):
+        outbox = Outbox(tmp_path)
+        ids.append(outbox.id)
+        outbox.close()
+    assert ids[0] != ids[1]
+    assert all(0 < len(each) <= 64 for each in ids), "the wire's bound"
+
+
+# --- damage -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def filled(tmp_path: Path) -> list[str]:
+    """A closed outbox of many pages; the ids of its alarms."""
+    outbox = Outbox(tmp_path)
+    with outbox.transaction():
+        for number in range(600):
+            data = {"role": "emergency", "button": "AO", "ordinal": outbox.next_ordinal("d"), "raw": "x" * 100}
+            outbox.append_event(EventType.ALARM, f"d{number % 3}", data, START, urgent=True, sounds=True)
+    ids = [row.id for row in outbox.events(10_000)]
+    outbox.close()
+    return ids
+
+
+def overwrite(path: Path, at: int, data: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(data)
+
+
+def test_of_a_damaged_page_the_alarms_around_it_are_taken_over(tmp_path: Path, filled: list[str]) -> None:
+    path = tmp_path / "outbox.db"
+    pages = path.stat().st_size // 4096
+    overwrite(path, (pages // 2) * 4096, os.urandom(4096))
+    outbox = Outbox(tmp_path)
+    with pytest.raises(StorageError), outbox.transaction():
+        outbox.events(10_000)
+    old = outbox.id
+    new = alarm(outbox)
+    kept = [row.id for row in outbox.events(10_000)]
+    assert outbox.id != old, "an acknowledgement of the damaged file must not hit the new one"
+    assert outbox.damaged
+    assert set(kept) <= {*filled, new.id}
+    assert len(kept) > 400, "what can be read of both sides of the damage"
+    assert [each for each in filled if each in set(kept)] == kept[:-1], "in the order of the presses"
+    with outbox.transaction():
+        assert outbox.next_ordinal("d") == 601
+    outbox.close()
+    again = Outbox(tmp_path)
+    assert [row.id for row in again.events(10_000)] == kept
+    again.close()
+
+
+def test_a_file_cut_short_gives_what_is_left_of_it(tmp_path: Path, filled: list[str]) -> None:
+    path = tmp_path / "outbox.db"
+    os.truncate(path, path.stat().st_size // 2)
+    outbox = Outbox(tmp_path)
+    with contextlib.suppress(StorageError), outbox.transaction():
+        outbox.events(10_000)
+    alarm(outbox)
+    assert outbox.damaged
+    outbox.close()
+
+
+def test_an_alarm_whose_words_are_garbled_is_still_an_alarm(tmp_path: Path, filled: list[str]) -> None:
+    with contextlib.closing(sqlite3.connect(tmp_path / "outbox.db")) as connection:
+        connection.execute("UPDATE event SET data = x'ff00', wall_ns = -5 WHERE id = ?", (filled[5],))
+        connection.commit()
+    outbox = Outbox(tmp_path)
+    with pytest.raises(StorageError), outbox.transaction():
+        outbox.events(10_000)
+    with outbox.transaction():
+        rows = {row.id: row for row in outbox.events(10_000)}
+    assert set(rows) == set(filled)
+    assert rows[filled[5]].data["certainty"] == "possible"
+    assert rows[filled[5]].stamp.wall_ns > START.wall_ns - 10**18
+    outbox.close()
+
+
+def test_a_kill_while_damage_is_mended_costs_no_alarm(tmp_path: Path, filled: list[str]) -> None:
+    (tmp_path / "outbox.db").rename(tmp_path / "outbox.db.damaged")  # as far as it came
+    for _ in range(2):
+        outbox = Outbox(tmp_path)
+        assert [row.id for row in outbox.events(10_000)] == filled
+        outbox.close()
+
+
+def test_a_dying_card_does_not_fill_itself(tmp_path: Path) -> None:
+    for number in range(6):
+        (tmp_path / "outbox.db").write_bytes(b"garbage %d " % number * 1000)
+        outbox = Outbox(tmp_path)
+        outbox.close()
+    assert len(outbox.damaged) == KEPT_FILES
+    newest = (tmp_path / outbox.damaged[-1]).read_bytes()
+    assert newest.startswith(b"garbage 5")
 
 
 def test_a_disk_that_does_not_let_it_be_opened_costs_the_ballast_and_is_no_wrong_file(
@@ -257,7 +361,7 @@ def test_reset_silences_what_was_pending_and_nothing_later(outbox: Outbox) -> No
     alarm(outbox, START, sounds=False)  # a service call
     with outbox.transaction():
         outbox.silence_alarms(START.later(5))
-    assert [seq for seq, _ in outbox.sounding_alarms(10)] == [later.seq]
+    assert [event for event, _ in outbox.sounding_alarms(10)] == [later.id]
     assert {row.seq for row in outbox.events(10)} >= {before.seq, later.seq}, "silenced, but not forgotten"
     with outbox.transaction():
         outbox.silence_alarms(Stamp(0, 0, "boot-2", False))
@@ -270,7 +374,7 @@ def test_a_new_alarm_sounds_behind_any_number_of_silenced_ones(outbox: Outbox) -
             outbox.append_event(EventType.ALARM, "d", {}, START, urgent=True, sounds=True)
         outbox.silence_alarms(START)
     new = alarm(outbox, START.later(1))
-    assert [seq for seq, _ in outbox.sounding_alarms(64)] == [new.seq]
+    assert [event for event, _ in outbox.sounding_alarms(64)] == [new.id]
 
 
 # --- time -------------------------------------------------------------------------------------------------------
