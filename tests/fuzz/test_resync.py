@@ -158,5 +158,4 @@ def test_a_split_that_matters_is_caught() -> None:
 
     rng, frames = random.Random(SEED), good_frames("enocean-esp3")
     with pytest.raises(AssertionError, match="gives something else"):
-        for _ in range(50):
-            check_pair(replace(shape, judge=greedy), bytes(40), (rng.choice(frames), rng.choice(frames)), rng)
+        check_pair(replace(shape, judge=greedy), bytes(40), (rng.choice(frames), rng.choice(frames)), rng)
