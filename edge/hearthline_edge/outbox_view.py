@@ -75,14 +75,18 @@ def _oldest_s(connection: sqlite3.Connection, lane: Lane, now: Stamp) -> float:
 
 
 def _room_h(connection: sqlite3.Connection, telemetry_max_bytes: int) -> float | None:
-    """Hours until the lane is full at the rate of the packs that wait; None while there are too few to tell."""
-    count, boots, first, last, size = connection.execute(
-        "SELECT count(*), count(DISTINCT boot), min(mono_ns), max(mono_ns), sum(length(readings)) FROM"
-        " (SELECT * FROM telemetry ORDER BY seq DESC LIMIT ?)",
+    """Hours until the lane is full at the rate of the packs that wait; None while there are too few to tell.
+
+    Each boot counts for as long as it gave packs: after a restart, too, the answer is there.
+    """
+    size, span_ns = connection.execute(
+        "SELECT sum(size), sum(span_ns) FROM"
+        " (SELECT sum(length(readings)) AS size, max(mono_ns) - min(mono_ns) AS span_ns FROM"
+        " (SELECT * FROM telemetry ORDER BY seq DESC LIMIT ?) GROUP BY boot)",
         (_RATE_PACKS,),
     ).fetchone()
-    if count < 2 or boots > 1 or last <= first:
+    if not span_ns or span_ns < 0:
         return None
     (used,) = connection.execute("SELECT sum(length(readings)) FROM telemetry").fetchone()
-    bytes_per_hour = size / ((last - first) / NS / 3600)
+    bytes_per_hour = size / (span_ns / NS / 3600)
     return float(max(telemetry_max_bytes - used, 0) / bytes_per_hour)
