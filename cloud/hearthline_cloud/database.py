@@ -28,6 +28,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from hearthline.disk import write_again
 from hearthline.errors import ConfigError, StorageError
 
 _BUSY_TIMEOUT_MS = 10_000
@@ -69,6 +70,7 @@ class Database:
         config = _alembic_config()
         try:
             with self.transaction() as connection:
+                self._write_log_again()
                 current = MigrationContext.configure(connection).get_current_revision()
                 known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
                 if current is not None and current not in known:
@@ -80,6 +82,13 @@ class Database:
                 alembic.upgrade(config, "head")
         except DatabaseError as error:
             raise StorageError(f"{self.name}: cannot be opened or migrated: {error.orig}") from None
+        except OSError as error:
+            raise StorageError(f"{self.name}: its log cannot be written: {error}") from None
+
+    def _write_log_again(self) -> None:
+        """What an earlier process left in the log is on the disk before we build on it. We hold the write lock."""
+        if self.engine.dialect.name == "sqlite" and self.engine.url.database:
+            write_again(Path(f"{self.engine.url.database}-wal"))
 
     @property
     def name(self) -> str:

@@ -189,7 +189,7 @@ kept_aside = Table(
 boot_clock = Table(
     "boot_clock",
     metadata,
-    Column("outbox", String(64), primary_key=True),
+    Column("gateway_id", String(64), primary_key=True),
     Column("boot", String(64), primary_key=True),
     Column("offset_ns", BigInteger, nullable=False),  # Unix time of the boot's monotonic zero, estimated once
 )

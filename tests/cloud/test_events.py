@@ -134,7 +134,9 @@ def test_a_free_clock_is_estimated_once_for_its_boot(cloud: Cloud) -> None:
     second = replace(second, envelope=replace(second.envelope, synced=False, mono_ns=mono + 5 * NS, age_s=999.0))
     before = time.time_ns()
     cloud.take(first)
+    restarted = replace(first.envelope, outbox="outbox-1 opened again")
     cloud.take(second, replace(first, envelope=replace(first.envelope, age_s=75.0)))
+    cloud.take(replace(first, envelope=replace(restarted, age_s=90.0)))
     one, two = cloud.rows(schema.event)
     assert (one.time_quality, two.time_quality) == ("estimated", "estimated")
     assert 0 <= one.occurred_ns - (before - 60 * NS) < 5 * NS

@@ -203,6 +203,8 @@ def test_free_clocks_at_their_bounds(cloud: Cloud, store: EmbeddedStore, age: fl
 def test_a_free_clock_is_estimated_for_packs_too(cloud: Cloud, store: EmbeddedStore) -> None:
     pack = cloud.gateway.pack(1.0)
     before = time.time_ns()
-    handle(cloud, store, replace(pack, wall_ns=0, envelope=replace(pack.envelope, synced=False, age_s=30.0)))
+    free = replace(pack, wall_ns=0, envelope=replace(pack.envelope, synced=False, age_s=30.0))
+    handle(cloud, store, free)
+    handle(cloud, store, replace(free, envelope=replace(free.envelope, outbox="opened again", age_s=90.0)))
     (sample,) = store.read(SeriesQuery("power", 0, 2**62))
     assert abs(sample.time_ns - (before - 30 * NS)) < 5 * SOON

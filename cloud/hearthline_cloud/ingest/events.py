@@ -116,7 +116,7 @@ def _suspicion(event: wire.Event, gateway: str, now_ns: int) -> str:
 
 
 def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int, suspect: str) -> None:
-    occurred_ns, quality = record_time(connection, event.wall_ns, event.envelope, now_ns)
+    occurred_ns, quality = record_time(connection, gateway, event.wall_ns, event.envelope, now_ns)
     is_alarm = event.type.startswith(ALARM_WORD.decode())
     home = touch_gateway(connection, gateway, now_ns) if gateway else None
     is_of_device = gateway and event.subject != gateway

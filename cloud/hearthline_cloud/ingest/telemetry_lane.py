@@ -117,7 +117,7 @@ class TelemetryLane:
     def _points(self, gateway: str, pack: wire.Pack) -> tuple[list[Point], list[tuple[Reading, str]]]:
         """The points of a pack, and the readings that make none, with what is odd about each."""
         community, home = self._places.get(gateway, ("", ""))
-        base_ns = pack.wall_ns if pack.envelope.synced else self._estimate(pack)
+        base_ns = pack.wall_ns if pack.envelope.synced else self._estimate(gateway, pack)
         points = []
         odd = []
         for reading, offset_ns in pack.readings:
@@ -129,12 +129,12 @@ class TelemetryLane:
             points.append(Point(quantity, community, home, gateway, reading.device, reading.value, base_ns + offset_ns))
         return points, odd
 
-    def _estimate(self, pack: wire.Pack) -> int:
+    def _estimate(self, gateway: str, pack: wire.Pack) -> int:
         """When a pack with a free clock began, by the estimate that holds for its boot."""
-        boot = (pack.envelope.outbox, pack.envelope.boot)
+        boot = (gateway, pack.envelope.boot)
         if boot not in self._offsets:
             with self._database.transaction() as connection:
-                time_ns = record_time(connection, pack.wall_ns, pack.envelope, self._now_ns())[0]
+                time_ns = record_time(connection, gateway, pack.wall_ns, pack.envelope, self._now_ns())[0]
             if len(self._offsets) >= _REMEMBERED:
                 self._offsets.clear()
             self._offsets[boot] = time_ns - pack.envelope.mono_ns
