@@ -42,7 +42,7 @@ def test_status_is_retained_and_the_last_will_tells_of_a_kill(
     wait_for(lambda: center.statuses and center.statuses[-1].state == "offline", "the last will", 3)
     pressing.start()
     wait_for(lambda: center.statuses[-1].state == "online", "the status of the next agent")
-    assert center.statuses[-1].outbox == pressing.outbox()["outbox"]
+    assert center.statuses[-1].outbox.startswith(pressing.outbox()["outbox"])
 
 
 def test_a_clean_stop_says_offline_and_ends_with_0(pressing: Gateway, make_center: Callable[..., Center]) -> None:
