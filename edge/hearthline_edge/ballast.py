@@ -46,6 +46,7 @@ class Ballast:
             return False
 
     def _lay(self) -> bool:
+        _remove(self._fresh)  # half-made when the power was cut, it would take the room that it needs itself
         space = os.statvfs(self._path.parent)
         if space.f_bavail * space.f_frsize < 2 * BALLAST_BYTES:
             return False

@@ -97,6 +97,10 @@ class Rig:
         self._writers.append(process)
         return process
 
+    def run(self, command: Sequence[str]) -> str:
+        """What a process that sees the disk has said when it has ended well."""
+        return _run(self._enter(command))
+
     def cut(self) -> None:
         """The power goes: the disk first, with all that it has not been told to flush, then whoever wrote to it."""
         assert self._disk is not None, "it is off"
@@ -169,9 +173,10 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PATH": path}
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE_S, env=_environment())
     assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+    return done.stdout
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
