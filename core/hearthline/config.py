@@ -29,7 +29,7 @@ def load_config(path: Path, shape: type[T]) -> T:
         raise ConfigError(f"{path}: no such configuration file; give its place with --config FILE") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own errors, text that is no UTF-8, numbers without end
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
     return check_config(tree, shape, str(path))
 
@@ -52,7 +52,7 @@ def read_secret(path: str | None, key: str) -> str | None:
         raise ConfigError(
             f"{key} = {path!r}: this file should hold the secret in its first line; it is empty"
         ) from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a path with U+0000
         raise ConfigError(f"{key} = {path!r}: the secret cannot be read from this file: {error}") from None
 
 

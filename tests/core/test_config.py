@@ -54,9 +54,10 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         load_config(tmp_path, Sample)
     binary = tmp_path / "binary.toml"
-    binary.write_bytes(b"name = '\xff\xfe'")
-    with pytest.raises(ConfigError, match="not valid TOML"):
-        load_config(binary, Sample)
+    for content in (b"name = '\xff\xfe'", b"name = " + b"9" * 10_000, b"name = " + b"[" * 100_000):
+        binary.write_bytes(content)
+        with pytest.raises(ConfigError, match="not valid TOML"):
+            load_config(binary, Sample)
 
 
 def test_a_right_configuration(tmp_path: Path) -> None:
@@ -75,3 +76,5 @@ def test_secrets(tmp_path: Path) -> None:
             read_secret(str(path), "broker.password_file")
     with pytest.raises(ConfigError, match=r"broker.password_file"):
         read_secret(str(tmp_path / "none"), "broker.password_file")
+    with pytest.raises(ConfigError, match=r"broker.password_file"):
+        read_secret("a\0b", "broker.password_file")
