@@ -7,12 +7,10 @@ operator and each point of a series, after their commits.
 from __future__ import annotations
 
 import itertools
-import os
 import random
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,7 +32,7 @@ from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.store import Point, SeriesQuery
 from hearthline_cloud.store.embedded import EmbeddedStore
 from hearthline_cloud.wake import Waker
-from power.telling import make_durably, orders, tell
+from power.telling import make_durably, serve, tell
 
 GATEWAYS = 3
 TOLD_AGAIN = 5  # the first batch of a boot repeats so many that were acknowledged
@@ -138,16 +136,7 @@ def open_database(folder: Path, heard: dict[str, Any]) -> tuple[Database, str | 
     return database, revision
 
 
-def end_with_it(arguments: threading.ExceptHookArgs) -> None:
-    """A thread that dies before the cut must not go unnoticed."""
-    traceback.print_exception(arguments.exc_value)
-    sys.stderr.flush()
-    os._exit(4)
-
-
-def main() -> None:
-    heard = orders()
-    threading.excepthook = end_with_it
+def boot(heard: dict[str, Any]) -> None:
     folder = Path(heard["data"])
     make_durably(folder)
     database, revision = open_database(folder, heard)
@@ -161,4 +150,4 @@ def main() -> None:
     ingest(lane, heard["number"], random.Random(heard["boot"]))
 
 
-main()
+serve(boot)

@@ -25,7 +25,7 @@ from hearthline_edge.custody import Custody
 from hearthline_edge.devices import GroupingRule, Press, Readings
 from hearthline_edge.intake import Arrival, Source, take_events, take_readings
 from hearthline_edge.outbox import EventRow, Outbox
-from power.telling import make_durably, orders, tell
+from power.telling import make_durably, serve, tell
 
 PENDANTS = 64  # one press a second in turn: no button chatters
 PRESSES = 3  # at a time
@@ -160,8 +160,7 @@ def fill(path: Path) -> None:
                     os.posix_fallocate(filler.fileno(), os.fstat(filler.fileno()).st_size, step)
 
 
-async def main() -> None:
-    heard = orders()
+async def boot(heard: dict[str, Any]) -> None:
     folder = Path(heard["data"])
     make_durably(folder)
     outbox = Outbox(folder)
@@ -176,4 +175,4 @@ async def main() -> None:
     await Home(Custody(outbox), heard, filler).run()
 
 
-asyncio.run(main())
+serve(lambda heard: asyncio.run(boot(heard)))

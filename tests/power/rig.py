@@ -44,7 +44,8 @@ class Rig:
         self._keeper: subprocess.Popen[bytes] | None = None
         self._disk: subprocess.Popen[bytes] | None = None
         self._fuse: subprocess.Popen[bytes] | None = None
-        self._writers: list[subprocess.Popen[bytes]] = []
+        self._started: list[subprocess.Popen[bytes]] = []
+        self._mortals: list[Callable[[], None]] = []
         for each in (self.mount, self._fuse_folder):
             each.mkdir(parents=True)
         with self._image.open("wb") as image:
@@ -70,7 +71,7 @@ class Rig:
             if self._disk is not None:
                 self.cut()
         finally:
-            for process in (self._disk, self._fuse, *self._writers):
+            for process in (self._disk, self._fuse, *self._started):
                 if process is not None:
                     _kill(process)
             self._keeper.communicate(timeout=_PATIENCE_S)
@@ -91,11 +92,15 @@ class Rig:
         _run(self._enter(["mount", "-t", "ext4", "-o", "loop", "nbd/disk", "mnt"]))
 
     def start(self, command: Sequence[str], stderr: Path) -> subprocess.Popen[bytes]:
-        """A process that sees the disk; it ends with the cut at the latest."""
+        """A process that sees the disk; it ends with the rig at the latest."""
         with stderr.open("ab") as log:
             process = self._inside(command, subprocess.PIPE, subprocess.PIPE, log.fileno())
-        self._writers.append(process)
+        self._started.append(process)
         return process
+
+    def dies_with_the_power(self, kill: Callable[[], None]) -> None:
+        """What the next cut kills after the disk: whoever has files open on it."""
+        self._mortals.append(kill)
 
     def run(self, command: Sequence[str]) -> str:
         """What a process that sees the disk has said when it has ended well."""
@@ -107,9 +112,10 @@ class Rig:
         assert self._fuse is not None
         loops = self._loop_devices()
         _kill(self._disk)
-        for process in (*self._writers, self._fuse):
-            _kill(process)
-        self._writers.clear()
+        for kill in self._mortals:
+            kill()
+        _kill(self._fuse)
+        self._mortals.clear()
         self._disk = self._fuse = None
         mounted = [name for name in ("mnt", "nbd") if f" {self._folder / name} " in self._mounts()]
         if mounted:

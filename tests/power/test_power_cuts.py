@@ -19,10 +19,10 @@ from power.cloud_witness import CloudWitness
 from power.edge_witness import ROWS as EDGE_ROWS
 from power.edge_witness import EdgeWitness
 from power.rig import Rig
-from power.told import Line, Writer
+from power.told import Boot, Line, Script
 from trials import LONG, SEED, publish, rate_bound, trials
 
-CUTS = trials(4, 100)
+CUTS = trials(5, 100)
 CONTROL_CUTS = trials(1, 10)
 
 pytestmark = [pytest.mark.power, pytest.mark.usefixtures("root"), pytest.mark.timeout(1500 if LONG else 180)]
@@ -44,7 +44,11 @@ class Witness(Protocol):
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose power is cut. `modes` take turns; `first` is a cut amid the making of a new file."""
+    """Whose power is cut.
+
+    `modes` take turns. `first`: a cut amid the making of a new file. `killed`: of two writers in a row the first is
+    killed, and what the second has found counts as told. The others: see the scripts.
+    """
 
     name: str
     script: str
@@ -53,8 +57,10 @@ class Subject:
     modes: tuple[str, ...]
 
 
-OUTBOX = Subject("outbox", "edge_writer.py", EdgeWitness, EDGE_ROWS, ("rows", "first", "checkpoint", "ballast"))
-DATABASE = Subject("database", "cloud_writer.py", CloudWitness, CLOUD_ROWS, ("rows", "first", "checkpoint"))
+OUTBOX = Subject(
+    "outbox", "edge_writer.py", EdgeWitness, EDGE_ROWS, ("rows", "first", "checkpoint", "ballast", "killed")
+)
+DATABASE = Subject("database", "cloud_writer.py", CloudWitness, CLOUD_ROWS, ("rows", "first", "checkpoint", "killed"))
 
 
 class Trial:
@@ -63,11 +69,12 @@ class Trial:
     def __init__(self, rig: Rig, subject: Subject, log: Path, control: bool) -> None:
         self._rig = rig
         self._subject = subject
-        self._log = log
+        self._script = Script(rig, subject.script, log)
         self._control = control
         self._rng = random.Random(f"{SEED} {subject.name} {control}")
         self._opening_s = 0.0
         self._folders = 0
+        self._boots = 0
         self.witnesses: list[Witness] = []
 
     def run(self, cuts: int) -> None:
@@ -79,37 +86,53 @@ class Trial:
                 self.witnesses.append(self._subject.witness())
             witness = self.witnesses[-1]
             with self._rig.powered():
-                writer = Writer(self._rig, self._subject.script, self._log)
-                data = str(self._rig.mount / f"data-{self._folders}")
-                writer.go(data=data, control=self._control, mode=turn, boot=number, **witness.orders())
-                self._wait_for_the_moment(writer, turn)
-                told = writer.told()
+                if turn == "killed":
+                    self._kill_a_writer(witness)
+                boot = self._boot(witness, turn)
+                self._wait_for_the_moment(boot, turn)
+                told = boot.told()
                 self._rig.cut()
-            all_told = writer.last_words()
             # What is told while the power goes counts for the product; against the control only what came before.
-            lines = told if self._control else all_told
-            for line in lines:
-                if line[0] == "opened":
-                    witness.look(line[1])
-            witness.hear(lines)
+            self._judge(witness, told if self._control else boot.told())
             assert self._control or (witness.lost, witness.mistakes) == (0, []), f"found after cut {number}"
+        self._script.close()
 
     def _turn(self, number: int) -> str:
         return self._subject.modes[number % len(self._subject.modes)]
 
-    def _wait_for_the_moment(self, writer: Writer, turn: str) -> None:
-        writer.wait_for("begun")
+    def _boot(self, witness: Witness, turn: str) -> Boot:
+        self._boots += 1
+        data = str(self._rig.mount / f"data-{self._folders}")
+        orders = witness.orders()
+        return self._script.boot(data=data, control=self._control, mode=turn, boot=self._boots, **orders)
+
+    def _kill_a_writer(self, witness: Witness) -> None:
+        """What it wrote and did not flush is in the kernel's memory, and the next writer builds on it."""
+        boot = self._boot(witness, "rows")
+        boot.wait_for_rows(self._subject.rows, self._rng.randrange(1, 30))
+        time.sleep(self._rng.uniform(0.0, 0.01))
+        boot.kill()
+        self._judge(witness, boot.told())
+
+    def _judge(self, witness: Witness, lines: list[Line]) -> None:
+        for line in lines:
+            if line[0] == "opened":
+                witness.look(line[1])
+        witness.hear(lines)
+
+    def _wait_for_the_moment(self, boot: Boot, turn: str) -> None:
+        boot.wait_for("begun")
         began = time.monotonic()
         if turn == "first":
             time.sleep(self._rng.uniform(0.0, 1.2 * self._opening_s))
             return
-        writer.wait_for("opened")
+        boot.wait_for("opened")
         self._opening_s = self._opening_s or time.monotonic() - began
-        if turn == "last":
+        if turn == "last" or (turn == "killed" and self._rng.random() < 0.5):
             return
         if turn == "ballast" and self._rng.random() < 0.7:
-            writer.wait_for(self._rng.choice(("released", "restored")))
-        writer.wait_for_rows(self._subject.rows, self._rng.randrange(20 if self._control else 1, 100))
+            boot.wait_for(self._rng.choice(("released", "restored")))
+        boot.wait_for_rows(self._subject.rows, self._rng.randrange(20 if self._control else 1, 100))
         time.sleep(self._rng.uniform(0.0, 0.01))
 
     def total(self, figure: str) -> int:
