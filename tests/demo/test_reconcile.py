@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import pytest
 
 from hearthline.clock import NS, rfc3339
-from hearthline_sim.demo.reconcile import latencies_ms, lost_readings, quantile, reconcile
-from hearthline_sim.ledger import Press, SentReading
+from hearthline_sim.demo.reconcile import latencies_ms, quantile, reconcile
+from hearthline_sim.ledger import Press
 
 START = 1_800_000_000 * NS
 
@@ -71,10 +70,3 @@ def test_latency_counts_from_the_last_byte() -> None:
 def test_quantiles() -> None:
     values = [float(n) for n in range(100)]
     assert (quantile(values, 0.5), quantile(values, 0.99), quantile([], 0.5)) == (50.0, 99.0, None)
-
-
-def test_a_missing_reading_is_counted() -> None:
-    sent = [SentReading("dlt645:1", "voltage", 230.1, START), SentReading("dlt645:1", "voltage", 230.1, START + 1)]
-    assert lost_readings(sent, {("dlt645:1", "voltage"): Counter({230.1: 2})}) == 0
-    assert lost_readings(sent, {("dlt645:1", "voltage"): Counter({230.1: 1})}) == 1
-    assert lost_readings(sent, {}) == 2

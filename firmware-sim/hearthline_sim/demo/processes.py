@@ -53,6 +53,9 @@ class Processes:
                 preexec_fn=_die_with_parent,
             )
 
+    def pid(self, name: str) -> int:
+        return self._children[name].pid
+
     def kill(self, name: str) -> None:
         """`kill -9`, and wait until it is gone."""
         child = self._children[name]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hearthline.clock import NS, parse_rfc3339
-from hearthline_sim.ledger import Ledger, Press, SentReading
+from hearthline_sim.ledger import Press
 
 _GRACE_NS = NS // 20  # the ledger's and the agent's clocks are one, but a press is written down just after it begins
 
@@ -112,16 +112,3 @@ def quantile(ordered: Sequence[float], share: float) -> float | None:
     if not ordered:
         return None
     return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
-
-
-def lost_readings(sent: Sequence[SentReading], stored: Mapping[tuple[str, str], Counter[float]]) -> int:
-    """How many values that left a meter or plug the store does not have, by (device, quantity) and value."""
-    wanted: dict[tuple[str, str], Counter[float]] = defaultdict(Counter)
-    for reading in sent:
-        wanted[reading.device, reading.quantity][round(reading.value, 6)] += 1
-    return sum((counter - stored.get(key, Counter())).total() for key, counter in wanted.items())
-
-
-def sent_by_series(ledger: Ledger) -> dict[tuple[str, str], int]:
-    """(device, quantity) -> how many values left the device."""
-    return dict(Counter((reading.device, reading.quantity) for reading in ledger.readings))

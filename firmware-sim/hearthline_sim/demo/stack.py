@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from hearthline.errors import HearthlineError, LinkError
 from hearthline_sim.demo.broker import BrokerPlan, free_port, plan_broker
 from hearthline_sim.demo.operator import Operator
@@ -120,6 +122,15 @@ class Stack:
     def wait_for_gateway(self) -> None:
         """Return when the center has heard the agent."""
         self._wait_until("the gateway is online", self._gateway_is_online)
+
+    def waiting_at_home(self) -> int:
+        """How many records the outbox holds, which the center has not acknowledged yet."""
+        command = [sys.executable, "-m", "hearthline", "edge", "outbox", "--config", str(self.folder / "edge.toml")]
+        done = subprocess.run([*command, "--json"], capture_output=True, check=False, timeout=30)
+        if done.returncode:
+            raise HearthlineError(f"{' '.join(command)} failed: {done.stderr.decode(errors='replace').strip()}")
+        view = msgspec.json.decode(done.stdout)
+        return int(view["event"]["depth"] + view["telemetry"]["depth"])
 
     def stop(self) -> None:
         self.processes.stop()

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,14 +16,16 @@ from typing import Any
 import msgspec
 
 from hearthline import __version__
-from hearthline.clock import rfc3339
+from hearthline.clock import parse_rfc3339, rfc3339
 from hearthline.errors import HearthlineError, LinkError
 from hearthline_sim.demo.operator import Notice, StreamWatch
-from hearthline_sim.demo.reconcile import Verdict, latencies_ms, lost_readings, quantile, reconcile, sent_by_series
+from hearthline_sim.demo.reconcile import Verdict, latencies_ms, quantile, reconcile
 from hearthline_sim.demo.stack import Stack
+from hearthline_sim.demo.values import ReadSeries, Values, compare_values
 from hearthline_sim.ledger import Ledger
 
-_SETTLE_S = 30.0
+_SETTLE_S = 90.0  # a pack may wait a minute for its next sending
+_PATIENCE_S = 5.0
 _TIDY_EVERY_S = 10.0  # the trial's operator closes what is open, so that alerts are raised again and again
 
 
@@ -73,14 +74,15 @@ def run_trial(stack: Stack, trial: Trial, say: Callable[[str], None]) -> dict[st
     for helper in helpers:
         helper.join(timeout=60)
     ledger = Ledger.load(stack.ledger_path)
-    verdict = _settle(stack, ledger)
+    verdict, values = _settle(stack, ledger)
     events = stack.operator.alarm_events()
     delays = latencies_ms(ledger.presses, seen.at_ns, events)
     unseen = [event["event_id"] for event in events if event["event_id"] not in seen.at_ns]
     watch.stop()
+    verdict.faults += [f"ended by itself: {name}" for name in stack.processes.dead() if not name.startswith("sim ")]
     if unseen:
         verdict.faults.append(f"{len(unseen)} alarm events never came down the operator's stream")
-    return _report(stack, trial, started, ledger, verdict, delays, totals)
+    return _report(stack, trial, started, ledger, verdict, values, delays, totals)
 
 
 def _follow(sim: subprocess.Popen[bytes], say: Callable[[str], None]) -> dict[str, Any]:
@@ -114,44 +116,38 @@ def tidy_once(stack: Stack) -> None:
         return  # the web was killed in the middle, or a press came between: the next round does it
 
 
-def _settle(stack: Stack, ledger: Ledger) -> Verdict:
-    """Wait until nothing is missing any more, at most half a minute; the last comparison."""
+def _settle(stack: Stack, ledger: Ledger) -> tuple[Verdict, Values]:
+    """Wait until the home holds nothing back and nothing is missing; the last comparison.
+
+    What was never committed stays missing for ever: once the outbox is empty, so much patience as the copies of vital
+    signs and a wake-up need is enough.
+    """
     deadline = time.monotonic() + _SETTLE_S
+    emptied_at: float | None = None
     while True:
+        if emptied_at is None and stack.waiting_at_home() == 0:
+            emptied_at = time.monotonic()
         verdict = reconcile(ledger.presses, stack.operator.alarm_events())
-        done = verdict.good and not _missing(stack, ledger) and _vitals_stored(stack, ledger) >= _vitals_heard(ledger)
-        if done or time.monotonic() > deadline:
-            return verdict
+        values = compare_values(ledger, list(stack.operator.events("hearthline.vital.v1")), _series_reader(stack))
+        now = time.monotonic()
+        if emptied_at is not None and (now - emptied_at > _PATIENCE_S or (verdict.good and values.complete)):
+            return verdict, values
+        if now > deadline:
+            if emptied_at is None:
+                verdict.faults.append(f"{stack.waiting_at_home()} records stay in the outbox")
+            return verdict, values
         time.sleep(0.25)
 
 
-def _missing(stack: Stack, ledger: Ledger) -> int:
-    stored: dict[tuple[str, str], Counter[float]] = {}
-    for device, quantity in sent_by_series(ledger):
-        samples = stack.operator.get(
-            "/api/v1/readings", quantity=quantity, device=device, limit=10_000, **{"from": _long_ago()}
-        )["samples"]
-        stored[device, quantity] = Counter(round(sample["value"], 6) for sample in samples)
-    return lost_readings(ledger.readings, stored)
+def _series_reader(stack: Stack) -> ReadSeries:
+    long_ago = rfc3339(time.time_ns() - 86_400 * 10**9)
 
+    def read(device: str, quantity: str) -> list[tuple[int, float]]:
+        wanted = {"quantity": quantity, "device": device, "limit": 10_000, "from": long_ago}
+        samples = stack.operator.get("/api/v1/readings", **wanted)["samples"]
+        return [(parse_rfc3339(sample["at"]), sample["value"]) for sample in samples]
 
-def _long_ago() -> str:
-    return rfc3339(time.time_ns() - 86_400 * 10**9)
-
-
-def _vitals_heard(ledger: Ledger) -> int:
-    return sum(vital.heard for vital in ledger.vitals)
-
-
-def _vitals_stored(stack: Stack, ledger: Ledger) -> int:
-    """How many vital signs of the ledger the time-series store has, by their systolic values."""
-    if not ledger.vitals:
-        return 0
-    samples = stack.operator.get("/api/v1/readings", quantity="systolic", limit=10_000, **{"from": _long_ago()})[
-        "samples"
-    ]
-    stored = Counter(int(sample["value"]) for sample in samples)
-    return (Counter(vital.sys for vital in ledger.vitals) & stored).total()
+    return read
 
 
 def _report(
@@ -160,10 +156,11 @@ def _report(
     started: float,
     ledger: Ledger,
     verdict: Verdict,
+    values: Values,
     delays: list[float],
     totals: dict[str, Any],
 ) -> dict[str, Any]:
-    missing = _missing(stack, ledger)
+    missing, vitals_missing = len(values.missing_readings), len(values.missing_vitals)
     presses = ledger.presses
     return {
         "version": __version__,
@@ -189,8 +186,10 @@ def _report(
         "readings_sent": len(ledger.readings),
         "readings_stored": len(ledger.readings) - missing,
         "readings_lost": missing,
-        "vitals_sent": len(ledger.vitals),
-        "vitals_stored": _vitals_stored(stack, ledger),
+        "vitals_sent": values.vitals_sent,
+        "vitals_stored": values.vitals_sent - vitals_missing,
+        "missing": [": ".join(each) for each in (*values.missing_readings, *values.missing_vitals)],
+        "stored_too_often": [": ".join(each) for each in values.over],
         "faults": [*verdict.lost, *verdict.duplicated, *verdict.faults],
     }
 
@@ -212,6 +211,7 @@ def failed(report: dict[str, Any]) -> bool:
         or report["alerts_duplicated"]
         or report["readings_lost"]
         or report["faults"]
+        or report["stored_too_often"]
         or vitals_missing
         or not report["alarm_events"]
     )
