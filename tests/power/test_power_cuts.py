@@ -22,7 +22,7 @@ from power.rig import Rig
 from power.told import Boot, Line, Script
 from trials import LONG, SEED, publish, rate_bound, trials
 
-CUTS = trials(5, 100)
+CUTS = trials(6, 100)
 CONTROL_CUTS = trials(1, 10)
 
 pytestmark = [pytest.mark.power, pytest.mark.usefixtures("root"), pytest.mark.timeout(1500 if LONG else 180)]
@@ -46,8 +46,9 @@ class Witness(Protocol):
 class Subject:
     """Whose power is cut.
 
-    `modes` take turns. `first`: a cut amid the making of a new file. `killed`: of two writers in a row the first is
-    killed, and what the second has found counts as told. The others: see the scripts.
+    `modes` take turns. `first`: a cut amid the making of a new file; `reopened`: amid the opening of one that a cut has
+    left. `killed`: of two writers in a row the first is killed, and what the second has found counts as told. The
+    others: see the scripts.
     """
 
     name: str
@@ -57,25 +58,26 @@ class Subject:
     modes: tuple[str, ...]
 
 
-OUTBOX = Subject(
-    "outbox", "edge_writer.py", EdgeWitness, EDGE_ROWS, ("rows", "first", "checkpoint", "ballast", "killed")
-)
-DATABASE = Subject("database", "cloud_writer.py", CloudWitness, CLOUD_ROWS, ("rows", "first", "checkpoint", "killed"))
+OUTBOX_MODES = ("rows", "first", "checkpoint", "reopened", "ballast", "killed")
+DATABASE_MODES = ("rows", "first", "checkpoint", "reopened", "killed")
+OUTBOX = Subject("outbox", "edge_writer.py", EdgeWitness, EDGE_ROWS, OUTBOX_MODES)
+DATABASE = Subject("database", "cloud_writer.py", CloudWitness, CLOUD_ROWS, DATABASE_MODES)
 
 
 class Trial:
     """All boots and cuts of one subject on one disk."""
 
-    def __init__(self, rig: Rig, subject: Subject, log: Path, control: bool) -> None:
+    def __init__(self, rig: Rig, script: Script, subject: Subject, control: bool) -> None:
         self._rig = rig
+        self._script = script
         self._subject = subject
-        self._script = Script(rig, subject.script, log)
         self._control = control
         self._rng = random.Random(f"{SEED} {subject.name} {control}")
-        self._opening_s = 0.0
+        self._opening_s = {"first": 0.0, "reopened": 0.0}
         self._folders = 0
         self._boots = 0
         self.witnesses: list[Witness] = []
+        self.amid_opening = 0
 
     def run(self, cuts: int) -> None:
         """Boot and cut so often; a last boot looks at what the last cut has left."""
@@ -93,9 +95,10 @@ class Trial:
                 told = boot.told()
                 self._rig.cut()
             # What is told while the power goes counts for the product; against the control only what came before.
-            self._judge(witness, told if self._control else boot.told())
+            lines = told if self._control else boot.told()
+            self._judge(witness, lines)
+            self.amid_opening += all(line[0] != "opened" for line in lines)
             assert self._control or (witness.lost, witness.mistakes) == (0, []), f"found after cut {number}"
-        self._script.close()
 
     def _turn(self, number: int) -> str:
         return self._subject.modes[number % len(self._subject.modes)]
@@ -123,11 +126,11 @@ class Trial:
     def _wait_for_the_moment(self, boot: Boot, turn: str) -> None:
         boot.wait_for("begun")
         began = time.monotonic()
-        if turn == "first":
-            time.sleep(self._rng.uniform(0.0, 1.2 * self._opening_s))
+        if turn in self._opening_s:
+            time.sleep(self._rng.uniform(0.0, 1.2 * self._opening_s[turn]))
             return
         boot.wait_for("opened")
-        self._opening_s = self._opening_s or time.monotonic() - began
+        self._opening_s["reopened" if self._opening_s["first"] else "first"] = time.monotonic() - began
         if turn == "last" or (turn == "killed" and self._rng.random() < 0.5):
             return
         if turn == "ballast" and self._rng.random() < 0.7:
@@ -141,8 +144,8 @@ class Trial:
 
 def trial(folder: Path, subject: Subject, cuts: int, control: bool = False) -> Trial:
     folder.mkdir()
-    with Rig(folder) as rig:
-        done = Trial(rig, subject, folder / "writer.log", control)
+    with Rig(folder) as rig, Script(rig, subject.script, folder / "writer.log") as script:
+        done = Trial(rig, script, subject, control)
         done.run(cuts)
     return done
 
@@ -155,6 +158,7 @@ def test_no_cut_loses_a_committed_row_and_the_control_loses_some(tmp_path: Path,
     publish(
         f"power cuts: {subject.name}",
         cuts=CUTS,
+        amid_opening=product.amid_opening,
         rows=product.total("rows"),
         lost=product.total("lost"),
         bound_per_cut=rate_bound(CUTS),

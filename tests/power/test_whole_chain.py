@@ -128,11 +128,10 @@ def stored_at_the_center(center: Side) -> dict[str, Any]:
     """What the center's database holds after one cut more."""
     center.cut()
     center.rig.power_on()
-    script = Script(center.rig, "cloud_writer.py", center.folder / "writer.log")
-    boot = script.boot(data=str(center.data), control=False, mode="last", boot=0, **CloudWitness().orders())
-    found: dict[str, Any] = boot.wait_for("opened")[1]
-    center.cut()
-    script.close()
+    with Script(center.rig, "cloud_writer.py", center.folder / "writer.log") as script:
+        boot = script.boot(data=str(center.data), control=False, mode="last", boot=0, **CloudWitness().orders())
+        found: dict[str, Any] = boot.wait_for("opened")[1]
+        center.cut()
     return found
 
 

@@ -104,12 +104,16 @@ class Script:
         self._rig.dies_with_the_power(boot.kill)
         return boot
 
-    def close(self) -> None:
-        """It ends with the end of its orders."""
+    def __enter__(self) -> Script:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.close()
+        self._process.kill()  # and with it, as its child, a boot that a failure has left
+        self._process.wait(PATIENCE_S)
         self._reader.join(PATIENCE_S)
+        self._process.stdin.close()
         self._process.stdout.close()
 
     def _read(self) -> None:
