@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +12,25 @@ from typing import Any
 
 from cloud_center import Cloud
 from cloud_processes import Role, until
-from hearthline.clock import rfc3339
+from hearthline.clock import NS, rfc3339
+from hearthline.errors import LinkError
+from hearthline_cloud import schema
 from hearthline_cloud.people import People
 from hearthline_cloud.people import Role as StaffRole
 from hearthline_sim.demo.operator import Notice, Operator, StreamWatch
 from servers import HOST, Server, free_ports
 
 PASSWORD = "correct horse battery"
+Processes = tuple[tuple[str, ...], ...]  # the roles of each; a process is known by its first
+TOGETHER: Processes = (("ingest", "desk", "web"),)
+APART: Processes = (("ingest",), ("desk",), ("web",))
 ALARM = "hearthline.alarm.v1"
 _ALL_TIME = {"from": rfc3339(1), "to": rfc3339(2**62)}
+
+
+def soon(found: Callable[[], Any], seconds: float = 30.0) -> Any:
+    """As `until`, for what asks a process: it looks less often, so that whoever is asked can work."""
+    return until(found, seconds, 0.05)
 
 
 @dataclass
@@ -39,6 +49,11 @@ class Center:
         if notice.body["kind"] in ("raised", "joined") and event is not None:
             self.seen_at.setdefault(event["event_id"], time.monotonic())
 
+    @property
+    def log(self) -> str:
+        """What all of them have said."""
+        return self.roles["ingest"].log
+
     def start(self, *names: str) -> None:
         for name in names:
             self.roles[name].start()
@@ -48,11 +63,21 @@ class Center:
         for name in names:
             self.roles[name].kill()
 
-    def wait_until_ready(self, seconds: float = 30) -> None:
-        until(self.operator.is_ready, seconds)
+    def wait_until_answering(self, seconds: float = 60) -> None:
+        """The ingester hears, the operator is logged in; a store that is away keeps nobody from it."""
+        soon(self._hears, seconds)
+        soon(self._logs_in, seconds)
 
-    def log_in(self) -> None:
-        self.operator.log_in()
+    def _hears(self) -> bool:
+        beats = [row for row in self.cloud.rows(schema.heartbeat) if row.role == "ingest"]
+        return any(row.detail["broker"] and time.time_ns() - row.at_ns < 3 * NS for row in beats)
+
+    def _logs_in(self) -> bool:
+        try:
+            self.operator.log_in()
+        except LinkError:
+            return False
+        return True
 
     def alarms(self) -> list[dict[str, Any]]:
         return self.operator.alarm_events()
@@ -81,16 +106,15 @@ class Center:
 
 
 @contextmanager
-def running_center(folder: Path, broker: Server, store: str = "", web: bool = True) -> Iterator[Center]:
-    """`store`: the `[store]` table. Without `web`, only ingester and database."""
+def running_center(folder: Path, broker: Server, store: str = "", processes: Processes = TOGETHER) -> Iterator[Center]:
+    """`store`: the `[store]` table."""
     folder.mkdir()
     cloud = Cloud(folder)
     cloud.populate()
     People(cloud.database).add_staff("operator", PASSWORD, StaffRole.OPERATOR, time.time_ns())
     (port,) = free_ports(1)
     extra = f"{store}\n[web]\nport = {port}\n"
-    names = ("ingest", "desk", "web") if web else ("ingest",)
-    roles = {name: Role(folder, broker.port, (name,), extra) for name in names}
+    roles = {process[0]: Role(folder, broker.port, process, extra) for process in processes}
     operator = Operator(f"http://{HOST}:{port}", "operator", PASSWORD)
     with ExitStack() as stack:
         stack.callback(cloud.close)
@@ -98,11 +122,9 @@ def running_center(folder: Path, broker: Server, store: str = "", web: bool = Tr
             stack.callback(role.kill)
         center = Center(cloud, broker, roles, operator, StreamWatch(operator, f"http://{HOST}:{port}", lambda _: None))
         center.watch = StreamWatch(operator, f"http://{HOST}:{port}", center.notice)
-        center.start(*names)
-        if web:
-            until(operator.is_ready, 30)
-            center.log_in()
-            center.watch.start()
-            stack.callback(center.watch.stop)
-            assert center.watch.connected.wait(10)
+        center.start(*roles)
+        center.wait_until_answering()
+        center.watch.start()
+        stack.callback(center.watch.stop)
+        assert center.watch.connected.wait(20)
         yield center

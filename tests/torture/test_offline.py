@@ -20,7 +20,7 @@ from cloud_processes import until
 from hearthline.clock import NS, SystemClock, parse_rfc3339
 from hearthline_edge.outbox import Outbox
 from hearthline_sim.port import PtyPort
-from integration.edge.gateway import PENDANT, Gateway, press_telegram, release_telegram
+from integration.edge.gateway import Gateway, press_telegram
 from servers import mosquitto
 from torture.backlog import Told, build_backlog
 from torture.backlog_center import ALARM, Center, running_center
@@ -38,6 +38,7 @@ _WIRE_NS = 2000  # what a SenML time in seconds keeps
 _RETIMED_NS = NS // 20  # a smaller step of the clock is not worth a write
 _ESTIMATE_NS = 2 * NS  # the way of the record that the estimate of its boot was made from
 _MB = 1024 * 1024
+_FIRST_SENDER = 0x01020300  # a pendant each: six presses of one in a minute would be chatter
 
 
 @dataclass
@@ -68,12 +69,10 @@ class Rig:
         self.gateway.start()
         until(lambda: self.gateway.told("port open") and self.gateway.told("uplink lost"))
 
-    def press(self) -> float:
-        """One press of the pendant, released; when its last byte was on the line (monotonic)."""
-        self.port.send(press_telegram())
-        pressed = time.monotonic()
-        self.port.send(release_telegram())
-        return pressed
+    def press(self, pendant: int) -> float:
+        """One press of one of many pendants; when its last byte was on the line (monotonic)."""
+        self.port.send(press_telegram(sender=f"{_FIRST_SENDER + pendant:08X}"))
+        return time.monotonic()
 
     def depth(self) -> int:
         lanes = self.gateway.outbox()
@@ -171,20 +170,19 @@ def packs_of(told: Told) -> int:
 def press_while_it_drains(rig: Rig) -> list[float]:
     """Presses spread over the time that the backlog takes; each is told before the next."""
     pressed: list[float] = []
-    already = len(rig.center.seen_at)
     packs = rig.gateway.outbox()["telemetry"]["depth"]
     for number in range(LIVE_PRESSES):
         until(lambda: rig.gateway.outbox()["telemetry"]["depth"] <= packs * (1 - number / LIVE_PRESSES), DRAIN_S, 0.05)  # noqa: B023
         assert rig.gateway.outbox()["telemetry"]["depth"] > 0, "it drained before the press"
-        pressed.append(rig.press())
-    assert already
+        pressed.append(rig.press(number))
     return pressed
 
 
 def live_delays(center: Center, pressed: list[float]) -> list[float]:
     """From the last byte of each live press to the operator's stream, in seconds."""
-    events = sorted((e for e in center.alarms() if e["device"] == PENDANT), key=lambda event: event["ordinal"])
-    return [center.seen_at[event["event_id"]] - at for event, at in zip(events, pressed, strict=True)]
+    event_of = {event["device"]: event["event_id"] for event in center.alarms()}
+    ids = [event_of[f"enocean:{_FIRST_SENDER + number:08X}"] for number in range(len(pressed))]
+    return [center.seen_at[event] - at for event, at in zip(ids, pressed, strict=True)]
 
 
 def check_events(center: Center, told: Told, live_presses: int) -> None:
