@@ -100,6 +100,7 @@ class Agent:
                     group.create_task(session.failed())
                 group.create_task(self._home.run())
                 group.create_task(self._uplink.run(self._config.status_period_s))
+                group.create_task(self._uplink.second.run())
                 group.create_task(self._chores())
                 group.create_task(self._live())
                 notify("READY=1")

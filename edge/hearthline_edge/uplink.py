@@ -1,7 +1,8 @@
 """The way to the center: publishes what is in custody, alarms first, until the ingester acknowledges it.
 
 A broker's PUBACK proves nothing and decides nothing here; a record leaves the outbox when `down/ack` names it. One
-MQTT session at a time, made anew for ever with backoff and jitter; MQTT 5, falling back to 3.1.1.
+MQTT session at a time, made anew for ever with backoff and jitter; MQTT 5, falling back to 3.1.1. Beside it `second`,
+which repeats alarms.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from hearthline.ranges import to_ranges
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.outbox import EventRow, Outbox, PackRow
+from hearthline_edge.second_line import SecondLine
 from hearthline_edge.sending import EVENT_WINDOW, TELEMETRY_WINDOW, Flights
 
 _RECONNECT_FIRST_S = 0.25
@@ -101,11 +103,13 @@ class Uplink:
         self.fault = "uplink: not connected yet"
         self._tls = tls_context(config)
         self._password = read_secret(config.password_file, "uplink.password_file")
+        self.second = SecondLine(self._second_link, self._topic(wire.UP_EVENT), self._alarms, rng)
 
     def woken(self, alarm: bool = False) -> None:
         if alarm:
             self._alarm_waiting = True
             self._alarm_came.set()
+            self.second.woken()
         self._wake.set()
 
     def status_changed(self) -> None:
@@ -143,9 +147,17 @@ class Uplink:
         self._alarm_came.clear()
         await asyncio.sleep(began + _RECONNECT_GAP_S - asyncio.get_running_loop().time())
 
+    def _link(self) -> contextlib.AbstractAsyncContextManager[aiomqtt.Client]:
+        offline = wire.encode(wire.Status(state="offline"))
+        will = aiomqtt.Will(self._topic(wire.UP_STATUS), offline, qos=1, retain=True)
+        return self._connection(self._client(self._gateway, will))
+
+    def _second_link(self) -> contextlib.AbstractAsyncContextManager[aiomqtt.Client]:
+        """Without a last will: that this session ends says nothing about the gateway."""
+        return self._connection(self._client(f"{self._gateway}-second", None))
+
     @contextlib.asynccontextmanager
-    async def _link(self) -> AsyncIterator[aiomqtt.Client]:
-        client = self._client()
+    async def _connection(self, client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
         async with _within(_ANSWER_S):
             await client.__aenter__()
         try:
@@ -154,12 +166,11 @@ class Uplink:
             async with _within(_ANSWER_S):
                 await client.__aexit__(None, None, None)
 
-    def _client(self) -> aiomqtt.Client:
-        will = aiomqtt.Will(self._topic(wire.UP_STATUS), wire.encode(wire.Status(state="offline")), qos=1, retain=True)
+    def _client(self, identifier: str, will: aiomqtt.Will | None) -> aiomqtt.Client:
         return self._make_client(
             self._config.host,
             self._config.port,
-            identifier=self._gateway,
+            identifier=identifier,
             username=self._config.username,
             password=self._password,
             protocol=self._protocol,
@@ -332,6 +343,15 @@ class Uplink:
         if fresh:
             chosen += await self._custody.submit(lambda ob: [_with_time(ob, row, stamp) for row in fresh])
         return sorted(chosen, key=lambda each: not each[0].urgent)
+
+    async def _alarms(self, limit: int) -> list[tuple[int, bytes]]:
+        """The oldest alarms in the outbox, as they are published."""
+        stamp = self._clock.now()
+
+        def read(ob: Outbox) -> list[tuple[EventRow, Stamp, float]]:
+            return [_with_time(ob, row, stamp) for row in ob.events(limit, urgent_only=True)]
+
+        return [(each[0].seq, self._event_payload(*each)) for each in await self._custody.submit(read)]
 
     async def _next_packs(self, now: float) -> list[tuple[PackRow, Stamp, float]]:
         due = self._packs.due(now)
