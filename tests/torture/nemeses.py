@@ -82,7 +82,7 @@ class Nemeses:
                 began = self._now()
                 what = nemesis.strike(self._stage, rng, over)
                 self.deeds.append(Deed(what, began, self._now()))
-        except BaseException as error:  # told to the test by `reraise`
+        except BaseException as error:  # noqa: BLE001 - told to the test by `reraise`
             self._errors.append(error)
 
     def _now(self) -> float:

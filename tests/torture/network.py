@@ -32,12 +32,13 @@ class Network:
         """Raises CalledProcessError without root, `ip`, `nft` or `tc`."""
         name = f"hl{os.getpid()}n{next(_NUMBERS)}"
         self.home, self.center = f"{name}h", f"{name}c"
-        self._ends = {self.home: "line0", self.center: "line0"}
+        self._ends = (self.home, self.center)
         try:
             for space in self._ends:
                 _run("ip", "netns", "add", space)
                 _run("ip", "-n", space, "link", "set", "lo", "up")
-            _run("ip", "link", "add", "line0", "netns", self.home, "type", "veth", "peer", "line0", "netns", self.center)
+            peer = ("peer", "line0", "netns", self.center)
+            _run("ip", "link", "add", "line0", "netns", self.home, "type", "veth", *peer)
             for space, address in ((self.home, HOME_ADDRESS), (self.center, CENTER_ADDRESS)):
                 _run("ip", "-n", space, "addr", "add", f"{address}/30", "dev", "line0")
                 _run("ip", "-n", space, "link", "set", "line0", "up")
@@ -85,6 +86,12 @@ class Network:
             if bits_per_s is not None:
                 rate = ("rate", f"{bits_per_s}bit", "burst", "1600", "latency", "1500ms")
                 _run(*self.enter(space), _tool("tc"), "qdisc", "add", "dev", "line0", "root", "tbf", *rate)
+
+    def be_quick_in_asking_again(self) -> None:
+        """The settings of a center's broker that docs/operations.md asks for; the agent sets its own sockets."""
+        with self.inside(self.center):
+            Path("/proc/sys/net/ipv4/tcp_thin_linear_timeouts").write_text("1", encoding="ascii")
+            Path("/proc/sys/net/ipv4/tcp_congestion_control").write_text("reno", encoding="ascii")
 
     def cut(self) -> None:
         """Pull the plug: the interface goes down and with it the route; programs get errors."""

@@ -30,7 +30,7 @@ PROCESSES = ("agent", "ingest", "web", "desk", "center-broker", "home-broker")
 
 @dataclass
 class Stage:
-    """A started product. `processes`: what may be killed or frozen; `network` and `proxies`: when they were asked for."""
+    """A started product. `processes`: what may be killed or frozen; `network` and the others: where asked for."""
 
     stack: Stack
     network: Network | None = None
@@ -81,12 +81,13 @@ def stage(
     with ExitStack() as after:
         net = after.enter_context(Network()) if network else None
         if net is not None:
+            net.be_quick_in_asking_again()
             after.enter_context(net.inside(net.center))
         server = None
         if influx:
             server = after.enter_context(influxd(folder))
             plan = replace(plan, store_url=server.url, store_database="torture")
-        everywhere = "0.0.0.0" if network else "127.0.0.1"  # noqa: S104 - inside a namespace that is the test's own
+        everywhere = "0.0.0.0" if network else "127.0.0.1"  # the namespace is the test's own
         brokers = (mosquitto_plan(folder, "home"), mosquitto_plan(folder, "center", everywhere))
         plan = replace(plan, brokers=brokers)
         if net is not None:

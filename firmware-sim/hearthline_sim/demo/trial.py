@@ -179,6 +179,7 @@ def _report(
         "pressed_again": sum(press.again_of is not None for press in presses),
         "press_to_alert_ms": {
             "p50": _rounded(quantile(delays, 0.50)),
+            "p90": _rounded(quantile(delays, 0.90)),
             "p99": _rounded(quantile(delays, 0.99)),
             "max": _rounded(delays[-1] if delays else None),
             "count": len(delays),

@@ -103,7 +103,7 @@ def _compare_vitals(vitals: Sequence[Vital], events: Sequence[Mapping[str, Any]]
 
 
 def _compare_copies(events: Sequence[Mapping[str, Any]], read: ReadSeries, found: Values) -> None:
-    """Each value of each event stands in the time-series store once, at the event's very time, and nothing else does."""
+    """Each value of each event stands in the time-series store once, at the event's very time, and nothing else."""
     for device in sorted({event["device"] for event in events}):
         for quantity in VITAL_UNITS:
             told = sorted(
