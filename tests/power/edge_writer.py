@@ -54,7 +54,7 @@ def take_press(outbox: Outbox, press: Press, now: Stamp) -> list[EventRow]:
 def found(outbox: Outbox, heard: dict[str, Any]) -> dict[str, Any]:
     """What an outbox holds, and how many events the last press makes when its telegram is repeated now."""
     again = 0
-    if heard["last_press"] is not None:
+    if heard["last_press"] is not None and heard["mode"] != "killed":  # which only looks, and flushes nothing by it
         boot, second, number = heard["last_press"]
         moment = stamp(boot, second + 0.3)
         with outbox.transaction():

@@ -47,8 +47,8 @@ class Subject:
     """Whose power is cut.
 
     `modes` take turns. `first`: a cut amid the making of a new file; `reopened`: amid the opening of one that a cut has
-    left. `killed`: of two writers in a row the first is killed, and what the second has found counts as told. The
-    others: see the scripts.
+    left. `killed`: of two writers in a row the first is killed, having flushed nothing; what the second finds counts as
+    told. The others: see the scripts.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Trial:
             with self._rig.powered():
                 if turn == "killed":
                     self._kill_a_writer(witness)
-                boot = self._boot(witness, turn)
+                boot = self._boot(witness, turn, flushes=not self._control)
                 self._wait_for_the_moment(boot, turn)
                 told = boot.told()
                 self._rig.cut()
@@ -103,17 +103,15 @@ class Trial:
     def _turn(self, number: int) -> str:
         return self._subject.modes[number % len(self._subject.modes)]
 
-    def _boot(self, witness: Witness, turn: str) -> Boot:
+    def _boot(self, witness: Witness, turn: str, flushes: bool) -> Boot:
         self._boots += 1
-        data = str(self._rig.mount / f"data-{self._folders}")
-        orders = witness.orders()
-        return self._script.boot(data=data, control=self._control, mode=turn, boot=self._boots, **orders)
+        orders = {"data": str(self._rig.mount / f"data-{self._folders}"), "mode": turn, "boot": self._boots}
+        return self._script.boot(control=not flushes, **orders, **witness.orders())
 
     def _kill_a_writer(self, witness: Witness) -> None:
-        """What it wrote and did not flush is in the kernel's memory, and the next writer builds on it."""
-        boot = self._boot(witness, "rows")
+        """It does not flush: what it wrote is in the kernel's memory, as after a sync that failed."""
+        boot = self._boot(witness, "rows", flushes=False)
         boot.wait_for_rows(self._subject.rows, self._rng.randrange(1, 30))
-        time.sleep(self._rng.uniform(0.0, 0.01))
         boot.kill()
         self._judge(witness, boot.told())
 
