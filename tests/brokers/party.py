@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import MQTTProtocolVersion as Version
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
@@ -29,7 +30,7 @@ from hearthline_sim.demo.broker import plan_broker
 from servers import HOST, Server, find_binary, free_ports
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-V311, V5 = MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5
+V311, V5 = Version.MQTTv311, Version.MQTTv5
 VERSIONS = {"3.1.1": V311, "5": V5}
 PATIENCE_S = 20.0
 _SECTIONS = {"mosquitto-center": "## 1 ", "mosquitto-home": "## 4 "}
@@ -42,9 +43,9 @@ class Broker:
 
     name: str
     server: Server
-    ports: dict[MQTTProtocolVersion, int]
+    ports: dict[Version, int]
 
-    def port(self, version: MQTTProtocolVersion) -> int:
+    def port(self, version: Version) -> int:
         return self.ports[version]
 
 
@@ -105,7 +106,7 @@ class Client:
     def __init__(
         self,
         port: int,
-        version: MQTTProtocolVersion = V5,
+        version: Version = V5,
         name: str = "",
         *,
         persistent: bool = True,

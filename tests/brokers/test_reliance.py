@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.enums import MQTTProtocolVersion as Version
 
 from brokers.party import PATIENCE_S, V5, V311, VERSIONS, Broker, Client, Heard, broker, documented
 from cloud_processes import until
@@ -50,7 +50,7 @@ def at(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(params=VERSIONS)
-def version(request: pytest.FixtureRequest) -> MQTTProtocolVersion:
+def version(request: pytest.FixtureRequest) -> Version:
     return VERSIONS[request.param]
 
 
@@ -70,7 +70,7 @@ def numbered(count: int) -> list[bytes]:
     return [str(number).encode() for number in range(count)]
 
 
-def away(at: Broker, version: MQTTProtocolVersion, topic: str) -> str:
+def away(at: Broker, version: Version, topic: str) -> str:
     """The name of a client whose persistent session is subscribed, and which is not there."""
     client = Client(at.port(version), version).subscribe(topic)
     client.leave()
@@ -130,9 +130,7 @@ def test_more_than_a_thousand_wait_for_who_is_away_in_order(at: Broker, topic: s
     client.break_off()
 
 
-def test_a_subscription_lives_with_its_session(
-    at: Broker, version: Version, topic: str, mouth: Client
-) -> None:
+def test_a_subscription_lives_with_its_session(at: Broker, version: Version, topic: str, mouth: Client) -> None:
     name = away(at, version, topic)
     client = Client(at.port(version), version, name)
     assert client.session_present
@@ -141,15 +139,13 @@ def test_a_subscription_lives_with_its_session(
     client.break_off()
 
 
-def test_a_new_client_has_no_session(at: Broker, version: MQTTProtocolVersion) -> None:
+def test_a_new_client_has_no_session(at: Broker, version: Version) -> None:
     client = Client(at.port(version), version)
     assert client.session_present is False
     client.leave()
 
 
-def test_the_same_name_takes_the_session_over(
-    at: Broker, version: Version, topic: str, mouth: Client
-) -> None:
+def test_the_same_name_takes_the_session_over(at: Broker, version: Version, topic: str, mouth: Client) -> None:
     old = Client(at.port(version), version).subscribe(topic)
     mouth.publish(topic, b"held")
     old.wait(1)
@@ -161,9 +157,7 @@ def test_the_same_name_takes_the_session_over(
     new.break_off()
 
 
-def test_nothing_is_told_twice_on_a_living_connection(
-    at: Broker, version: Version, topic: str, mouth: Client
-) -> None:
+def test_nothing_is_told_twice_on_a_living_connection(at: Broker, version: Version, topic: str, mouth: Client) -> None:
     client = Client(at.port(version), version).subscribe(topic)
     for number in range(20):
         mouth.publish(topic, str(number).encode())
@@ -209,7 +203,7 @@ def test_the_window_of_mqtt_3_1_1(at: Broker, topic: str, mouth: Client) -> None
     client.break_off()
 
 
-def test_the_order_of_one_publisher_is_kept(at: Broker, version: MQTTProtocolVersion, topic: str) -> None:
+def test_the_order_of_one_publisher_is_kept(at: Broker, version: Version, topic: str) -> None:
     sender = Client(at.port(version), version, persistent=False)
     client = Client(at.port(version), version, persistent=False).subscribe(topic)
     sent = [sender.paho.publish(topic, payload, 1) for payload in numbered(90)]
@@ -236,7 +230,7 @@ def test_acknowledgements_out_of_order(at: Broker, topic: str, mouth: Client) ->
 
 
 @pytest.mark.parametrize("size", [9 * 1024, 256 * 1024])
-def test_payloads_of_our_size_and_beyond_pass(at: Broker, version: MQTTProtocolVersion, topic: str, size: int) -> None:
+def test_payloads_of_our_size_and_beyond_pass(at: Broker, version: Version, topic: str, size: int) -> None:
     """Packs have 8 KiB, rumqttd's own default is 20 KiB; Zigbee2MQTT's device lists may have hundreds."""
     client = Client(at.port(version), version, persistent=False).subscribe(topic)
     client.publish(topic, b"x" * size)
@@ -247,7 +241,7 @@ def test_payloads_of_our_size_and_beyond_pass(at: Broker, version: MQTTProtocolV
 # --- retained and last will --------------------------------------------------------------------------------------
 
 
-def test_a_retained_status_is_told_to_who_comes_later(at: Broker, version: MQTTProtocolVersion, mouth: Client) -> None:
+def test_a_retained_status_is_told_to_who_comes_later(at: Broker, version: Version, mouth: Client) -> None:
     gateway = f"gw-{at.name}-{version}"
     mouth.publish(f"hearthline/v1/{gateway}/up/status", b"old", retain=True)
     mouth.publish(f"hearthline/v1/{gateway}/up/status", b"new", retain=True)
@@ -264,7 +258,7 @@ def test_a_retained_status_is_told_to_who_comes_later(at: Broker, version: MQTTP
 
 
 def test_the_last_will_is_told_when_the_connection_breaks_and_only_then(
-    at: Broker, version: MQTTProtocolVersion, topic: str
+    at: Broker, version: Version, topic: str
 ) -> None:
     ear = Client(at.port(version), version, persistent=False).subscribe(topic)
     polite = Client(at.port(version), version, persistent=False, will=(topic, b"polite"))
