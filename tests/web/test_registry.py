@@ -148,3 +148,33 @@ def test_kept_aside_is_counted_by_reason(served: Center) -> None:
         connection.execute(schema.kept_aside.insert(), [row, row])
     answer = served.client("mei").get("kept-aside").json()
     assert answer == [{"reason": "not an event", "count": 2, "last": "2026-11-21T00:00:00.000000Z"}]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (f"alerts?before={2**63}", 422),
+        (f"audit?before={2**63}", 422),
+        (f"stream?after={2**64}", 422),
+        ("homes/h-1/energy?day=0001-01-01&utc_offset_min=60", 422),
+        ("homes/h-1/energy?day=9999-12-31", 422),
+        ("readings?quantity=power&from=1500-01-01T00:00:00Z", 400),
+        ("readings?quantity=power&to=9999-12-31T23:59:59-23:59", 400),
+    ],
+)
+def test_what_no_column_holds_is_the_callers_mistake(served: Center, path: str, status: int) -> None:
+    answer = served.client("boss").request("GET", f"/api/v1/{path}")
+    assert answer.status == status
+    assert answer.json()["error"]["message"]
+
+
+def test_a_last_event_id_without_end_does_not_break_the_stream(served: Center) -> None:
+    client = served.client("mei")
+    answer = client._pool.request(
+        "GET",
+        f"{served.url}/api/v1/stream",
+        headers={"authorization": f"Bearer {client.token}", "last-event-id": "9" * 5000},
+        preload_content=False,
+    )
+    assert answer.status == 200
+    answer.close()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+MAX_ID = 2**63 - 1  # of an id or cursor: what an integer of the database holds
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
@@ -24,6 +25,24 @@ class ErrorAnswer:
     """What every refusal looks like; a conflict adds `first` (who was first) and `version`."""
 
     error: ErrorBody
+
+
+_REFUSALS = {
+    400: "The body or a time cannot be read",
+    401: "Log in first",
+    403: "The role, or where the request comes from, does not allow it",
+    404: "There is no such thing",
+    409: "Somebody else was first; the answer says who",
+    413: "The request is larger than 64 KiB",
+    422: "A field is wrong; the answer names it",
+    429: "Too many attempts; wait a minute",
+    503: "The database or the store does not answer now; try again",
+}
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """How a route documents its refusals."""
+    return {status: {"model": ErrorAnswer, "description": _REFUSALS[status]} for status in statuses}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
@@ -12,16 +12,17 @@ from hearthline_cloud import desk
 from hearthline_cloud.alerts.lifecycle import AlertKind, Outcome, State
 from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.alert_reads import AlertFilter, EventFilter, alert_detail, list_alerts, list_events
-from hearthline_cloud.api.model import AlertDetail, Alerts, Changed, ErrorAnswer, Events
+from hearthline_cloud.api.model import MAX_ID, AlertDetail, Alerts, Changed, Events, refusals
 
-router = APIRouter(tags=["alerts"])
-Answers = dict[int | str, dict[str, Any]]
-
-_CONFLICT: Answers = {409: {"model": ErrorAnswer, "description": "Somebody else was first; the answer says who"}}
-_NOT_FOUND: Answers = {404: {"model": ErrorAnswer}}
-Key = Annotated[int, Path(ge=1, le=2**63 - 1)]
-Cursor = Annotated[int, Query(ge=0, le=2**63 - 1)]
-Version = Annotated[int | None, Field(description="the version that the operator saw; without it no check", ge=1)]
+router = APIRouter(tags=["alerts"], responses=refusals(401, 422, 503))
+_NOT_FOUND = refusals(404)
+_NOTE = refusals(400, 403, 404, 413)
+_ACTION = refusals(400, 403, 404, 409, 413)
+Key = Annotated[int, Path(ge=1, le=MAX_ID)]
+Cursor = Annotated[int, Query(ge=0, le=MAX_ID)]
+Version = Annotated[
+    int | None, Field(description="the version that the operator saw; without it no check", ge=1, le=MAX_ID)
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ def get_alerts(
     state: Annotated[list[State | Literal["open"]] | None, Query(description="may repeat; `open`: unresolved")] = None,
     kind: AlertKind | None = None,
     home: str | None = None,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Alerts:
     states: set[State] = set()
@@ -59,33 +60,33 @@ def get_alerts(
     return Alerts(found, found[-1].id if len(found) == limit else None)
 
 
-@router.get("/alerts/{alert_id}", summary="One alert with its way from the press to now", responses={**_NOT_FOUND})
+@router.get("/alerts/{alert_id}", summary="One alert with its way from the press to now", responses=_NOT_FOUND)
 def get_alert(alert_id: Key, parts: PartsOf, session: Staff) -> AlertDetail:
     with parts.database.reading() as connection:
         return alert_detail(connection, alert_id)
 
 
-@router.post("/alerts/{alert_id}/acknowledge", summary="A person has it", responses={**_NOT_FOUND, **_CONFLICT})
+@router.post("/alerts/{alert_id}/acknowledge", summary="A person has it", responses=_ACTION)
 def acknowledge(alert_id: Key, parts: PartsOf, session: Staff, seen: Seen | None = None) -> Changed:
     """The home is told that a person has accepted. One's own repetition is answered as before."""
     version = seen.version if seen else None
     return _changed(parts.desk.acknowledge(alert_id, session.staff, parts.now_ns(), version))
 
 
-@router.post("/alerts/{alert_id}/attend", summary="Somebody is on the way", responses={**_NOT_FOUND, **_CONFLICT})
+@router.post("/alerts/{alert_id}/attend", summary="Somebody is on the way", responses=_ACTION)
 def attend(alert_id: Key, parts: PartsOf, session: Staff, seen: Seen | None = None) -> Changed:
     version = seen.version if seen else None
     return _changed(parts.desk.attend(alert_id, session.staff, parts.now_ns(), version))
 
 
-@router.post("/alerts/{alert_id}/resolve", summary="Close with an outcome", responses={**_NOT_FOUND, **_CONFLICT})
+@router.post("/alerts/{alert_id}/resolve", summary="Close with an outcome", responses=_ACTION)
 def resolve(alert_id: Key, parts: PartsOf, session: Staff, resolution: Resolution) -> Changed:
     """The outcome `restored` is not for people: it is the system's, for a gateway that is heard again."""
     outcome, version = resolution.outcome, resolution.version
     return _changed(parts.desk.resolve(alert_id, outcome, session.staff, parts.now_ns(), version))
 
 
-@router.post("/alerts/{alert_id}/notes", status_code=201, summary="Add a note", responses=_NOT_FOUND)
+@router.post("/alerts/{alert_id}/notes", status_code=201, summary="Add a note", responses=_NOTE)
 def add_note(alert_id: Key, parts: PartsOf, session: Staff, note: Note) -> Changed:
     return _changed(parts.desk.note(alert_id, note.text, session.staff, parts.now_ns()))
 

@@ -11,13 +11,15 @@ from fastapi import APIRouter, HTTPException, Path, Query
 from hearthline.clock import NS, parse_rfc3339, rfc3339
 from hearthline.model import TELEMETRY_UNITS, VITAL_UNITS
 from hearthline_cloud.api.access import PartsOf, Staff
-from hearthline_cloud.api.model import DeviceEnergy, Energy, ErrorAnswer, Readings, SampleAnswer
+from hearthline_cloud.api.model import DeviceEnergy, Energy, Readings, SampleAnswer, refusals
 from hearthline_cloud.store import Sample, SeriesQuery, Store
 
-router = APIRouter(tags=["readings"], responses={503: {"model": ErrorAnswer, "description": "The store is away"}})
+router = APIRouter(tags=["readings"], responses=refusals(401, 422, 503))
 
 _WINDOW_NS = 300 * NS
+_FARTHEST_NS = 2**63 - 86_400 * NS  # a day of room for the default of `from`
 _BEFORE_NS = 3600 * NS  # where the meter stood when the day began may have been read up to an hour earlier
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 2), date(2261, 12, 31)  # what a 64-bit count of nanoseconds holds
 Id = Annotated[str, Path(max_length=64)]
 
 
@@ -26,7 +28,7 @@ def get_energy(
     home_id: Id,
     parts: PartsOf,
     session: Staff,
-    day: Annotated[date | None, Query(description="default: today")] = None,
+    day: Annotated[date | None, Query(description="default: today", ge=_FIRST_DAY, le=_LAST_DAY)] = None,
     utc_offset_min: Annotated[int, Query(ge=-840, le=840, description="the viewer's time zone, e.g. 480")] = 0,
 ) -> Energy:
     """The day lasts from midnight to midnight in the given time zone. `kwh` is null without a reading."""
@@ -65,7 +67,7 @@ def _steps(samples: list[Sample], start_ns: int) -> float:
     return round(sum(steps), 3)
 
 
-@router.get("/readings", summary="Samples of one quantity")
+@router.get("/readings", summary="Samples of one quantity", responses=refusals(400))
 def get_readings(
     parts: PartsOf,
     session: Staff,
@@ -104,6 +106,9 @@ def get_readings(
 
 def _moment(text: str, name: str) -> int:
     try:
-        return parse_rfc3339(text)
+        at_ns = parse_rfc3339(text)
     except (ValueError, OverflowError):
         raise HTTPException(400, f"{name} is not an RFC 3339 time with an offset") from None
+    if abs(at_ns) > _FARTHEST_NS:
+        raise HTTPException(400, f"{name} is a year that no reading has")
+    return at_ns

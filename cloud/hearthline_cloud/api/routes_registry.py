@@ -7,7 +7,17 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 
 from hearthline_cloud.api.access import Administrator, PartsOf, Staff
-from hearthline_cloud.api.model import AuditEntry, Device, ErrorAnswer, Gateway, Home, KeptAside, ResidentCard, Vital
+from hearthline_cloud.api.model import (
+    MAX_ID,
+    AuditEntry,
+    Device,
+    Gateway,
+    Home,
+    KeptAside,
+    ResidentCard,
+    Vital,
+    refusals,
+)
 from hearthline_cloud.api.registry_reads import (
     list_audit,
     list_devices,
@@ -18,7 +28,7 @@ from hearthline_cloud.api.registry_reads import (
     resident_card,
 )
 
-router = APIRouter(tags=["registry"])
+router = APIRouter(tags=["registry"], responses=refusals(401, 503))
 Id = Annotated[str, Path(max_length=64)]
 
 
@@ -40,14 +50,14 @@ def get_homes(parts: PartsOf, session: Staff) -> list[Home]:
         return list_homes(connection)
 
 
-@router.get("/residents/{resident_id}", summary="A resident's card", responses={404: {"model": ErrorAnswer}})
+@router.get("/residents/{resident_id}", summary="A resident's card", responses=refusals(404, 422))
 def get_resident(resident_id: Id, parts: PartsOf, session: Staff) -> ResidentCard:
     """Leaves a trace in the audit: who looked, and when."""
     with parts.database.transaction() as connection:
         return resident_card(connection, resident_id, session.staff, parts.now_ns())
 
 
-@router.get("/residents/{resident_id}/vitals", summary="Vital signs", responses={404: {"model": ErrorAnswer}})
+@router.get("/residents/{resident_id}/vitals", summary="Vital signs", responses=refusals(404, 422))
 def get_vitals(
     resident_id: Id, parts: PartsOf, session: Staff, limit: Annotated[int, Query(ge=1, le=500)] = 50
 ) -> list[Vital]:
@@ -62,11 +72,16 @@ def get_kept_aside(parts: PartsOf, session: Staff) -> list[KeptAside]:
         return list_kept_aside(connection)
 
 
-@router.get("/audit", summary="Who looked at which card; for administrators", tags=["operation"])
+@router.get(
+    "/audit",
+    summary="Who looked at which card; for administrators",
+    tags=["operation"],
+    responses=refusals(403, 422),
+)
 def get_audit(
     parts: PartsOf,
     session: Administrator,
-    before: Annotated[int | None, Query(ge=1)] = None,
+    before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[AuditEntry]:
     with parts.database.reading() as connection:

@@ -10,10 +10,10 @@ from pydantic import Field
 
 from hearthline.clock import rfc3339
 from hearthline_cloud.api.access import PartsOf, Staff, check_origin, clear_cookie, client_address, set_cookie
-from hearthline_cloud.api.model import Login
+from hearthline_cloud.api.model import Login, refusals
 from hearthline_cloud.people import MAX_NAME, MAX_PASSWORD
 
-router = APIRouter(tags=["session"])
+router = APIRouter(tags=["session"], responses=refusals(401, 403, 413, 503))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Credentials:
     password: Annotated[str, Field(max_length=MAX_PASSWORD)]
 
 
-@router.post("/login", summary="Log in")
+@router.post("/login", summary="Log in", responses=refusals(400, 422, 429))
 def log_in(credentials: Credentials, request: Request, response: Response, parts: PartsOf) -> Login:
     """Sets the session's cookie and tells its token. Ten attempts a minute for a name and an address."""
     check_origin(request, needs_proof=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Header, HTTPException, Query
@@ -11,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.follow import Follower, Listener
+from hearthline_cloud.api.model import MAX_ID, refusals
 
 router = APIRouter(tags=["stream"])
 
@@ -21,6 +23,7 @@ _HEADERS = [
 ]
 _HELLO = b"retry: 1000\n\n"
 _FAREWELL_S = 0.3
+_LAST_EVENT_ID = re.compile(r"[0-9]{1,19}")
 
 
 class EventStream(Response):
@@ -60,12 +63,15 @@ class EventStream(Response):
     "/stream",
     summary="The live journal",
     response_class=Response,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "Server-sent events without end"}},
+    responses={
+        200: {"content": {"text/event-stream": {}}, "description": "Server-sent events without end"},
+        **refusals(401, 422, 503),
+    },
 )
 async def stream(
     parts: PartsOf,
     session: Staff,
-    after: Annotated[int | None, Query(ge=0, description="resume after this journal id")] = None,
+    after: Annotated[int | None, Query(ge=0, le=MAX_ID, description="resume after this journal id")] = None,
     last_event_id: Annotated[str | None, Header(description="as browsers send it; wins over `after`")] = None,
 ) -> Response:
     """`event: journal` for each row of the journal (its id is the event's id) and `event: heartbeat` every 2 s.
@@ -73,8 +79,8 @@ async def stream(
     A console that hears no heartbeat for 5 s is stale. The stream ends within a second of logout or loss of role,
     and when the listener takes nothing for 15 s; whoever comes back with the last id misses nothing.
     """
-    if last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit():
-        after = int(last_event_id)
+    if last_event_id is not None and _LAST_EVENT_ID.fullmatch(last_event_id):
+        after = min(int(last_event_id), MAX_ID)
     listener = parts.follower.attach(session, after)
     if listener is None:
         raise HTTPException(503, "not now: the journal is not being followed, or too many streams are open")

@@ -1,0 +1,243 @@
+"""Generated requests against every operation of the API, over a real socket: right ones and wrong ones.
+
+No answer is a 5xx (save the 503 of a center whose parts are away, which is documented), each answer has a documented
+status, content type and shape, and nothing is answered without a session. The event stream never ends and is left to
+tests/web/test_stream.py; static files and pages of the console are fuzzed below by their paths and fields.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import pytest
+import schemathesis
+from fastapi import FastAPI
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.core.failures import FailureGroup
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from hearthline_cloud.api.access import COOKIE
+from hearthline_cloud.config import StoreConfig
+from hearthline_cloud.store import open_store
+from trials import SEED, publish, trials
+from web.seeding import Center
+
+EXAMPLES = trials(12, 400)  # for each operation, once with right and once with wrong requests
+STREAM = "/api/v1/stream"
+LOGOUT = "/api/v1/logout"
+CHECKS = [
+    schemathesis.checks.not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
+    folder = tmp_path_factory.mktemp("api")
+    center = Center(folder, store=open_store(StoreConfig(), folder))  # type: ignore[arg-type]
+    center.populate()
+    for _ in range(3):
+        center.press()
+    center.measure("r-1", time.time_ns(), systolic=150, diastolic=90, heart_rate=70)
+    with center.beating(), center.serving():
+        yield center
+    center.close()
+
+
+class Caller:
+    """Sends generated requests as one person and keeps count."""
+
+    def __init__(self, center: Center, name: str) -> None:
+        self._center = center
+        self._name = name
+        self.statuses: Counter[int] = Counter()
+        self.log_in()
+
+    def log_in(self) -> None:
+        client = self._center.client(self._name)
+        self._cookies = {COOKIE: client.token}
+
+    def call(self, case: Case[Any]) -> None:
+        headers = {"X-Hearthline": "1", "Connection": "close"}
+        response = case.call_and_validate(checks=CHECKS, headers=headers, cookies=self._cookies, timeout=20)
+        self.statuses[response.status_code] += 1
+        if case.path == LOGOUT:
+            self.log_in()
+
+
+def operations(center: Center) -> list[Any]:
+    schema = schemathesis.openapi.from_url(f"{center.url}/api/v1/openapi.json")
+    found = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+    return [operation for operation in found if operation.path != STREAM]
+
+
+def attack(operation: Any, mode: GenerationMode, caller: Caller, examples: int) -> str | None:
+    """What was wrong, or None."""
+
+    @seed(SEED)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def run(case: Case[Any]) -> None:
+        caller.call(case)
+
+    try:
+        run()
+    except FailureGroup as found:
+        return f"{operation.method.upper()} {operation.path}:\n" + "\n".join(str(each) for each in found.exceptions)
+    return None
+
+
+def attack_all(center: Center, name: str) -> tuple[Caller, list[str]]:
+    caller, wrong = Caller(center, name), []
+    for operation in operations(center):
+        for mode in GenerationMode:
+            if mode is GenerationMode.NEGATIVE and not _takes_anything(operation):
+                continue
+            found = attack(operation, mode, caller, EXAMPLES)
+            if found is not None:
+                wrong.append(found)
+    return caller, wrong
+
+
+def _takes_anything(operation: Any) -> bool:
+    return bool(list(operation.iter_parameters())) or bool(operation.body)
+
+
+def test_generated_requests(served: Center) -> None:
+    began = time.monotonic()
+    caller, wrong = attack_all(served, "mei")
+    assert not wrong, "\n\n".join(wrong)
+    assert len(caller.statuses) > 3, "the requests reach too little"
+    publish(
+        "generated requests to the API, as an operator",
+        requests=caller.statuses.total(),
+        statuses={str(status): count for status, count in sorted(caller.statuses.items())},
+        failures=0,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+# --- boundaries: every parameter with every value that breaks something somewhere -----------------------------------
+
+_NUMBERS = (
+    "0", "-1", "1", str(2**31), str(2**63 - 1), str(2**63), str(2**64), "9" * 400, "1.0", "1e3", "NaN", "٣", "", " 1",
+)  # fmt: skip
+_TEXTS = (
+    "", " ", "\x00", "a\x00b", "\ufeff", "\u202e", "😀" * 200, "x" * 10_000, "%", "_", "'; --", "../../etc", "\r\nx: y",
+    "0001-01-01", "9999-12-31", "2026-02-30", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
+    "2026-11-21T08:00:00Z", "1677-09-21T00:00:00Z", "2262-04-12T00:00:00Z", "1500-01-01T00:00:00Z", "open", "raised",
+    "power", "h-1",
+)  # fmt: skip
+_BODIES: tuple[bytes, ...] = (
+    b"", b"null", b"[]", b"{}", b"{", b"\xff", b"\xef\xbb\xbf{}",
+    b'{"version": 9223372036854775808}', b'{"version": 1e400}',
+    b'{"version": NaN}', b'{"version": true}', b'{"text": "\\u0000"}', b'{"text": "\\ud800"}', b'{"text": ""}',
+    b'{"text": "x", "text": 1}', b'{"outcome": "\\ud800"}', b'{"outcome": "helped", "version": ' + b"9" * 5000 + b"}",
+    b'{"name": "\\ud800", "password": "\\ud800"}', b'{"name": "\\u0000", "password": "x"}', b"[" * 30_000,
+    b'{"a":' * 10_000, b'{"text": "' + b"x" * 60_000 + b'"}',
+)  # fmt: skip
+
+
+def boundary_requests(operation: Any) -> Iterator[tuple[str, bytes | None]]:
+    """(path with query, body) of one operation, one odd value at a time."""
+    names = {item.name: item.location.value for item in operation.iter_parameters()}
+    good = {"alert_id": "1", "resident_id": "r-1", "home_id": "h-1"}
+    needed = {"quantity": "power"} if "quantity" in names else {}
+    body = None if operation.method.upper() == "GET" else b'{"outcome": "helped", "text": "x"}'
+    for odd in (*_NUMBERS, *_TEXTS):
+        for name, where in names.items():
+            if where == "path" and odd in ("", "../../etc"):
+                continue  # another path
+            values = {**good, **needed, name: odd}
+            path = operation.path.format(**{key: quote(value, safe="") for key, value in values.items()})
+            query = (
+                {key: value for key, value in values.items() if names.get(key) == "query"}
+                if where == "query"
+                else needed
+            )
+            yield path + ("?" + urlencode(query) if query else ""), body
+    if body is not None:
+        for odd_body in _BODIES:
+            yield operation.path.format(**good), odd_body
+
+
+def test_odd_values_in_every_place(served: Center) -> None:
+    client, statuses, wrong = served.client("boss"), Counter[int](), []
+    for operation in operations(served):
+        if operation.path == LOGOUT:
+            continue  # takes nothing, and ends the session
+        documented = set(operation.definition.raw["responses"])
+        for path, body in boundary_requests(operation):
+            answer = client.request(operation.method.upper(), path, body)
+            statuses[answer.status] += 1
+            routed = answer.status != 404 or answer.json()["error"]["message"] != "Not Found"
+            if routed and (answer.status == 500 or str(answer.status) not in documented):
+                wrong.append(f"{operation.method.upper()} {path[:200]} {(body or b'')[:80]!r}: {answer.status}")
+    assert not wrong, "\n".join(wrong)
+    assert {200, 404, 422} <= set(statuses)
+    publish(
+        "odd values in every place of the API",
+        requests=statuses.total(),
+        statuses={str(status): count for status, count in sorted(statuses.items())},
+        failures=0,
+    )
+
+
+def test_nothing_is_answered_without_a_session(served: Center) -> None:
+    client = served.client()
+    for operation in operations(served):
+        if operation.path in ("/api/v1/login", "/healthz", "/readyz"):
+            continue
+        for path, body in list(boundary_requests(operation))[:40]:
+            answer = client.request(operation.method.upper(), path, body)
+            assert answer.status in (401, 404, 413, 422), f"{path}: {answer.status}"
+            assert b"error" in answer.data
+            assert answer.status != 422 or b"r-1" not in answer.data
+
+
+# --- control -----------------------------------------------------------------------------------------------------
+
+
+def test_a_planted_mistake_in_the_api_is_found(served: Center) -> None:
+    """Its answers say a number where the schema says text, and one of them breaks."""
+    app = FastAPI()
+
+    @app.get("/things/{number}")
+    def thing(number: int) -> dict[str, str]:
+        if number > 2**40:
+            raise OverflowError("too large for the database")
+        return {"number": str(number)}
+
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    operation = next(result.ok() for result in schema.get_all_operations() if isinstance(result, Ok))
+
+    @settings(max_examples=200, deadline=None, database=None, phases=[Phase.generate])
+    @given(case=operation.as_strategy())
+    def run(case: Case[Any]) -> None:
+        case.call_and_validate(checks=CHECKS)
+
+    with pytest.raises((FailureGroup, OverflowError)):
+        run()
