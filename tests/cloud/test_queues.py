@@ -71,6 +71,19 @@ def test_commands_are_sent_again_with_backoff_and_given_up_after_a_day(cloud: Cl
     assert row.result == "expired"
 
 
+def test_a_command_does_not_wait_for_a_clock_that_was_set_back(cloud: Cloud) -> None:
+    start = 1_795_000_000 * NS
+    queue_command(cloud, start)
+    with cloud.database.transaction() as connection:
+        assert due_commands(connection, start)
+        assert not has_due_commands(connection, start)
+        earlier = start - 3600 * NS
+        assert has_due_commands(connection, earlier)
+        assert due_commands(connection, earlier)
+        assert not has_due_commands(connection, earlier)
+        assert due_commands(connection, earlier + 4 * NS), "by the clock as it is now"
+
+
 # --- the store's copy of events -----------------------------------------------------------------------------------
 
 

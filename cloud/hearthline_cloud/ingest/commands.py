@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, or_, select, update
 
 from hearthline import wire
 from hearthline.clock import NS
@@ -12,6 +12,7 @@ from hearthline_cloud.ingest.session import Answers
 
 GIVE_UP_AFTER_S = 24 * 3600
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+_LOCK_WAIT_S = 15.0  # a writer may have waited so long for the database since `now` was read
 _AT_ONCE = 200
 
 
@@ -29,8 +30,14 @@ def send_due_commands(database: Database, session: Answers, now_ns: int) -> None
 
 def has_due_commands(connection: Connection, now_ns: int) -> bool:
     table = schema.command
-    query = select(table.c.id).where(table.c.answered_ns.is_(None) & (table.c.next_attempt_ns <= now_ns)).limit(1)
+    query = select(table.c.id).where(table.c.answered_ns.is_(None) & _is_due(now_ns)).limit(1)
     return connection.execute(query).first() is not None
+
+
+def _is_due(now_ns: int) -> ColumnElement[bool]:
+    """Later than the longest pause nothing was ever put off: then the clock has been set back since."""
+    next_ns = schema.command.c.next_attempt_ns
+    return or_(next_ns <= now_ns, next_ns > now_ns + round((_LONGEST_PAUSE_S + _LOCK_WAIT_S) * NS))
 
 
 def make_due(connection: Connection, gateway: str, now_ns: int) -> None:
@@ -45,7 +52,7 @@ def due_commands(connection: Connection, now_ns: int) -> list[tuple[str, wire.Co
     table = schema.command
     rows = connection.execute(
         select(table)
-        .where(table.c.answered_ns.is_(None) & (table.c.next_attempt_ns <= now_ns))
+        .where(table.c.answered_ns.is_(None) & _is_due(now_ns))
         .order_by(table.c.next_attempt_ns, table.c.created_ns)
         .limit(_AT_ONCE)
     ).all()
