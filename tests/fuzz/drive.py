@@ -17,6 +17,7 @@ from fuzz.line_noise import LineNoise
 from fuzz.mqtt_noise import MqttNoise
 from hearthline.clock import NS, Stamp
 from hearthline_edge.devices import Item, MqttDriver, MqttSession, SerialSession
+from trials import SEED
 
 _PAUSES_MS = (0, 0, 1, 1, 2, 5, 20, 90, 300, 1200)
 _WEIGH_EVERY = 500
@@ -52,30 +53,37 @@ class Outcome:
 
 def drive_line(session: SerialSession, noise: LineNoise, rng: random.Random, count: int) -> Outcome:
     """Feed `count` hostile pieces: whole, in halves, or byte by byte."""
-    outcome, mono, began = Outcome(count), START.mono_ns, time.perf_counter()
-    for number in range(count):
-        piece = noise.piece()
-        mono += _PAUSES_MS[int(rng.random() * len(_PAUSES_MS))] * (NS // 1000)
-        now = Stamp(START.wall_ns + mono, mono, "boot", True)
-        call = time.perf_counter()
-        split = rng.random()
-        if split < 0.8:
-            items = list(session.receive(piece, now))
-        elif split < 0.95:
-            items = [*session.receive(piece[: len(piece) // 2], now), *session.receive(piece[len(piece) // 2 :], now)]
-        else:
-            items = [item for byte in piece for item in session.receive(bytes((byte,)), now)]
-        if split < 0.1:
-            items += session.receive(b"", now)
-        if split < 0.02:
-            _, delay_s = session.next_request(now)
-            assert 0 < delay_s <= 3600
-        outcome.took(call)
-        outcome.check(items)
-        if number % _WEIGH_EVERY == 0:
-            outcome.weighed(session, LINE_WEIGHT)
+    outcome, mono, began, piece = Outcome(count), START.mono_ns, time.perf_counter(), b""
+    try:
+        for number in range(count):
+            piece = noise.piece()
+            mono += _PAUSES_MS[int(rng.random() * len(_PAUSES_MS))] * (NS // 1000)
+            call = time.perf_counter()
+            items = _feed(session, piece, Stamp(START.wall_ns + mono, mono, "boot", True), rng.random())
+            outcome.took(call)
+            outcome.check(items)
+            if number % _WEIGH_EVERY == 0:
+                outcome.weighed(session, LINE_WEIGHT)
+    except Exception as error:
+        error.add_note(f"HEARTHLINE_SEED={SEED}, piece {number} of the line, in hex: {piece.hex()}")
+        raise
     outcome.seconds = time.perf_counter() - began
     return outcome
+
+
+def _feed(session: SerialSession, piece: bytes, now: Stamp, split: float) -> list[Item]:
+    if split < 0.8:
+        items = list(session.receive(piece, now))
+    elif split < 0.95:
+        items = [*session.receive(piece[: len(piece) // 2], now), *session.receive(piece[len(piece) // 2 :], now)]
+    else:
+        items = [item for byte in piece for item in session.receive(bytes((byte,)), now)]
+    if split < 0.1:
+        items += session.receive(b"", now)
+    if split < 0.02:
+        _, delay_s = session.next_request(now)
+        assert 0 < delay_s <= 3600
+    return items
 
 
 def drive_mqtt(driver: MqttDriver, session: MqttSession, noise: MqttNoise, count: int) -> Outcome:
@@ -84,11 +92,15 @@ def drive_mqtt(driver: MqttDriver, session: MqttSession, noise: MqttNoise, count
     for number in range(count):
         message = noise.message()
         now = Stamp(START.wall_ns + number * NS, START.mono_ns + number * NS, "boot", number % 3 > 0)
-        call = time.perf_counter()
-        outcome.claimed += driver.claims(message.topic)
-        items = list(session.receive(message, now))  # also what is not its own
-        outcome.took(call)
-        outcome.check(items)
+        try:
+            call = time.perf_counter()
+            outcome.claimed += driver.claims(message.topic)
+            items = list(session.receive(message, now))  # also what is not its own
+            outcome.took(call)
+            outcome.check(items)
+        except Exception as error:
+            error.add_note(f"HEARTHLINE_SEED={SEED}, message {number}: {message!r:.2000}")
+            raise
         if number % _WEIGH_EVERY == 0:
             outcome.weighed(session, MQTT_WEIGHT)
     outcome.seconds = time.perf_counter() - began

@@ -2,7 +2,7 @@
 
 No answer is a 5xx (save the 503 of a center whose parts are away, which is documented), each answer has a documented
 status, content type and shape, and nothing is answered without a session. The event stream never ends and is left to
-tests/web/test_stream.py; static files and pages of the console are fuzzed below by their paths and fields.
+tests/web/test_stream.py. The console's pages, which have no schema, get odd values in their paths and forms.
 """
 
 from __future__ import annotations
@@ -216,6 +216,27 @@ def test_nothing_is_answered_without_a_session(served: Center) -> None:
             assert answer.status in (401, 404, 413, 422), f"{path}: {answer.status}"
             assert b"error" in answer.data
             assert answer.status != 422 or b"r-1" not in answer.data
+
+
+def test_odd_values_in_pages_and_forms(served: Center) -> None:
+    client = served.client("mei")
+    page = {"accept": "text/html"}
+    form = {"content-type": "application/x-www-form-urlencoded", "X-Hearthline": "1"}
+    statuses = Counter[int]()
+    for odd in (*_NUMBERS, *_TEXTS):
+        for path in ("/alerts/{}", "/residents/{}", "/fragments/alerts/{}", "/static/{}", "/{}", "/?lang={}"):
+            answer = client.request("GET", path.format(quote(odd, safe="")), headers=page)
+            statuses[answer.status] += 1
+        fields = {"lang": odd, "back": odd}
+        for path, body in (("/language", urlencode(fields)), ("/language", f"lang={odd}&back=/{odd}")):
+            answer = client.request("POST", path, body.encode(), headers=form)
+            statuses[answer.status] += 1
+            assert "\n" not in answer.headers.get("location", "")
+    for odd_body in (*_BODIES, b"name=%ff&password=%00", b"name=" + b"x" * 60_000, b"name=a&name=b&password"):
+        for headers in (form, {"content-type": "multipart/form-data; boundary=x"}, {"content-type": "x" * 1000}):
+            statuses[client.request("POST", "/login", odd_body, headers=headers).status] += 1
+    assert max(statuses) < 500, statuses
+    publish("odd values in pages and forms", requests=statuses.total(), failures=0)
 
 
 # --- control -----------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from fuzz.families import MQTT, SERIAL
 from fuzz.targets import TARGETS, seeds, words
 from trials import SEED, publish, trials
 
-SECONDS = trials(3, 60)
+SECONDS = trials(2, 60)
 RUNNER = Path(__file__).parent / "run_target.py"
 _LONGEST = 4096  # bytes of an input: longer ones only cost runs
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(300)]

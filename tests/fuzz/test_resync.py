@@ -21,7 +21,7 @@ from hearthline_edge.devices import Refused
 from hearthline_edge.framing import Doubt, FrameDecoder, FrameShape
 from trials import SEED, publish, rate_bound, trials
 
-TRIALS = trials(4_000, 200_000)
+TRIALS = trials(4_000, 100_000)
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
 SILENCE_S = 1.0
 
