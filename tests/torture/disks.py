@@ -115,12 +115,20 @@ class Household:
     """One gateway, started by `start`. `pressed`: the devices that were pressed, each once."""
 
     def __init__(
-        self, folder: Path, stack: ExitStack, data_dir: Path | None = None, alarm_after_s: float = 10.0
+        self,
+        folder: Path,
+        stack: ExitStack,
+        data_dir: Path | None = None,
+        *,
+        alarm_after_s: float = 10.0,
+        persistence: bool = False,
     ) -> None:
+        """`persistence`: of the brokers."""
         for name in ("home", "center"):
             (folder / name).mkdir()
-        home = stack.enter_context(mosquitto(folder / "home"))
-        broker = stack.enter_context(mosquitto(folder / "center"))
+        home = stack.enter_context(mosquitto(folder / "home", persistence=persistence))
+        broker = stack.enter_context(mosquitto(folder / "center", persistence=persistence))
+        self.home_broker, self.center_broker = home, broker
         top = f"status_period_s = 1.0\nlocal_alarm_after_s = {alarm_after_s}"
         self.gateway = Gateway(
             folder, "gw-disk", broker.port, home.port, top=top, tables=SIREN, data_dir=data_dir, log_level="info"
