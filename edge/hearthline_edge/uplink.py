@@ -16,7 +16,6 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import aiomqtt
 from aiomqtt import ProtocolVersion
@@ -32,6 +31,7 @@ from hearthline.ranges import to_ranges
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.outbox import EventRow, Outbox, PackRow
+from hearthline_edge.pack_time import note_told_free, told_free, told_time
 from hearthline_edge.second_line import SecondLine
 from hearthline_edge.sending import EVENT_WINDOW, TELEMETRY_WINDOW, Flights
 
@@ -363,9 +363,12 @@ class Uplink:
         def read(ob: Outbox) -> list[tuple[PackRow, Stamp, float]]:
             packs = [pack for seq in due for pack in ob.packs(1, after=seq - 1) if pack.seq == seq]
             packs += ob.packs(max(room, 0), after=after) if room > 0 else []
-            return [_with_time(ob, pack, stamp) for pack in packs]
+            return [told_time(ob, pack, stamp) for pack in packs]
 
         found = await self._custody.submit(read)
+        if free := told_free(found):
+            with contextlib.suppress(StorageError):  # a disk that takes no more: better doubled than not told
+                await self._custody.submit(lambda ob: note_told_free(ob, free))
         present = {pack.seq for pack, _, _ in found}
         self._packs.landed([(seq, seq) for seq in due if seq not in present])  # dropped to make room
         self._last_pack_seq = max([after, *present])
@@ -423,10 +426,7 @@ async def _within(seconds: float) -> AsyncIterator[None]:
         raise aiomqtt.MqttError(f"the broker did not answer within {seconds:g} s") from None
 
 
-R = TypeVar("R", EventRow, PackRow)
-
-
-def _with_time(outbox: Outbox, row: R, now: Stamp) -> tuple[R, Stamp, float]:
+def _with_time(outbox: Outbox, row: EventRow, now: Stamp) -> tuple[EventRow, Stamp, float]:
     """A record with its best-known time, and its age when that is worth nothing."""
     moment = outbox.true_time(row.stamp, now)
     return row, moment, 0.0 if moment.synced else outbox.age_s(row.stamp, now)
