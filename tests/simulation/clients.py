@@ -60,14 +60,14 @@ class GatewayClient(Wire):
         self,
         broker: Broker,
         process: Process,
-        watch: Callable[[str, str, bytes], None],
+        watch: Callable[[str, str, str, bytes], None],
         host: str,
         port: int,
         **options: Any,
     ) -> None:
         super().__init__(broker, process, options["identifier"])
         will = options["will"]
-        self._will = (will.topic, will.payload)
+        self._will = None if will is None else (will.topic, will.payload)
         self._watch = watch
         self._pending: dict[int, asyncio.Future[None]] = {}
         self._lost = ""
@@ -86,7 +86,7 @@ class GatewayClient(Wire):
         answer = self._ask(0)
         connection.up(self.broker.connect, connection, False, 65535, self._will)
         await answer
-        self._watch("new", "", b"")
+        self._watch(self.client_id, "new", "", b"")
         return self
 
     async def __aexit__(self, *error: object) -> None:
@@ -104,7 +104,7 @@ class GatewayClient(Wire):
     async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
         self._last_mid = mid = self._last_mid % 65535 + 1
         answer = self._ask(mid)
-        self._watch("up", topic, payload)
+        self._watch(self.client_id, "up", topic, payload)
         self.sends(topic, payload, qos, retain, mid)
         await answer
 
@@ -122,7 +122,7 @@ class GatewayClient(Wire):
             self._waiter = self.loop.create_future()
             await self._waiter
         message = self._came.popleft()
-        self._watch("down", str(message.topic), bytes(message.payload))  # type: ignore[arg-type]
+        self._watch(self.client_id, "down", str(message.topic), bytes(message.payload))
         return message
 
     def _ask(self, number: int) -> asyncio.Future[None]:
@@ -152,14 +152,12 @@ class GatewayClient(Wire):
             return
         if delivery.mid:
             self.answers(delivery.mid)
-        message = aiomqtt.Message(
-            delivery.topic, delivery.payload, delivery.qos, delivery.retained, delivery.mid, None
-        )
+        message = aiomqtt.Message(delivery.topic, delivery.payload, delivery.qos, delivery.retained, delivery.mid, None)
         self._came.append(message)
         self._wake()
 
-    def on_lost(self, reason: str) -> None:
-        if self.connection is None:
+    def on_lost(self, connection: Connection, reason: str) -> None:
+        if self.connection is not connection:
             return
         self.connection = None
         self._lost = reason
@@ -228,6 +226,9 @@ class LastingClient(Wire):
         if self.is_linked:
             self.sends(topic, payload, qos, retain, self._last_mid if qos else 0)
 
+    def on_publish(self, delivery: Delivery) -> None:
+        raise NotImplementedError
+
     def on_connack(self, session_present: bool) -> None:
         if self.connection is None:
             return
@@ -243,8 +244,8 @@ class LastingClient(Wire):
     def on_puback(self, mid: int) -> None:
         self._unsent.pop(mid, None)
 
-    def on_lost(self, reason: str) -> None:
-        if self.connection is None or not self.process.alive:
+    def on_lost(self, connection: Connection, reason: str) -> None:
+        if self.connection is not connection or not self.process.alive:
             return
         was_linked, self.connection, self.connected = self.is_linked, None, False
         self.generation += was_linked
@@ -320,8 +321,8 @@ class LocalClient(LastingClient):
             ticket = MqttTicket.of(delivery.mid, delivery.topic, delivery.payload, self._key, delivery.dup)
         self._on_message(MqttMessage(delivery.topic, delivery.payload, delivery.retained), ticket)
 
-    def on_lost(self, reason: str) -> None:
-        super().on_lost(reason)
+    def on_lost(self, connection: Connection, reason: str) -> None:
+        super().on_lost(connection, reason)
         self.fault = f"local broker: {reason}"
 
 
@@ -411,12 +412,10 @@ class IngestSession(LastingClient):
     def on_publish(self, delivery: Delivery) -> None:
         if self.connection is None:
             return
-        self._queue.append(
-            Message(delivery.topic, delivery.payload, delivery.retained, delivery.mid, self.generation)
-        )
+        self._queue.append(Message(delivery.topic, delivery.payload, delivery.retained, delivery.mid, self.generation))
         self._came.set()
 
-    def on_lost(self, reason: str) -> None:
-        super().on_lost(reason)
+    def on_lost(self, connection: Connection, reason: str) -> None:
+        super().on_lost(connection, reason)
         if self._forgets:
             self._queue = deque(message for message in self._queue if not message.mid)

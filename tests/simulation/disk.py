@@ -134,8 +134,9 @@ class LoopCustody(Custody):
         self._disk = disk
         self._process = process
         self._answered_at = 0.0
+        self._closed = False
         super().__init__(outbox)
-        process.on_kill(outbox.close)
+        process.on_kill(self._close)
 
     def _begin(self) -> None:
         self._came = asyncio.Event()
@@ -181,5 +182,9 @@ class LoopCustody(Custody):
         self._queue.put(None)
         self._came.set()
         await self._over.wait()
-        if self._process.alive:
+        self._close()
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._closed = True
             self.outbox.close()

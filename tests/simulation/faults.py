@@ -23,6 +23,7 @@ class Nemesis:
         self.rng = world.trace.rng("nemesis")
         self.loop = asyncio.get_running_loop()
         self.healed = False
+        self.storms = 0
         self._pending: list[asyncio.TimerHandle] = []
 
     def schedule(self, name: str, at: float) -> None:
@@ -185,9 +186,7 @@ def disk_full(nemesis: Nemesis) -> None:
 def _disk(nemesis: Nemesis, mode: str) -> None:
     gateway = nemesis.victim()
     gateway.disk.turn(mode, nemesis.world.trace.now())  # type: ignore[arg-type]
-    nemesis.later(
-        nemesis.rng.uniform(2, 20), lambda: gateway.disk.turn("whole", nemesis.world.trace.now())
-    )
+    nemesis.later(nemesis.rng.uniform(2, 20), lambda: gateway.disk.turn("whole", nemesis.world.trace.now()))
 
 
 def clock_lost(nemesis: Nemesis) -> None:
@@ -214,8 +213,9 @@ def local_broker_restarts(nemesis: Nemesis) -> None:
 def storm(nemesis: Nemesis) -> None:
     """Everybody in the corridor presses."""
     elder = nemesis.rng.choice(nemesis.world.elders)
+    nemesis.storms += 1
     for number in range(nemesis.rng.choice((1, 3, 8, 45))):
-        nemesis.later(nemesis.rng.uniform(0, 2), elder.press_sos, number)
+        nemesis.later(nemesis.rng.uniform(0, 2), elder.press_sos, 100 * nemesis.storms + number)
 
 
 # --- the network ---

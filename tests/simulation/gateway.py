@@ -26,6 +26,7 @@ from simulation.process import Process
 from simulation.trace import EPOCH_NS, Trace, Violation
 
 METER = "000012345678"
+METER_DEVICE = f"dlt645:{METER}"  # whose every reading has a value of its own
 SIREN = "zigbee2mqtt/siren"
 EVENT_BOUND, PACK_BOUND = 32, 8
 _SETTLED_S = 4.0
@@ -107,7 +108,7 @@ class Committed:
     """An event that the outbox has committed."""
 
     row: EventRow
-    outbox: str
+    pressed_at: float  # by the true clock, what its stamp means
     at: float
     left_at: float | None = None  # let go
     in_cloud_at: float | None = None
@@ -148,7 +149,7 @@ class Gateway(Book):
         self.incarnation = 0
         self.cards = 0
         self.events: dict[str, Committed] = {}
-        self.readings: list[tuple[Reading, int, str, str]] = []  # reading, true time, boot, outbox
+        self.readings: list[tuple[Reading, int, str, int]] = []  # reading, true time, boot, SD card
         self.dropped_values: set[float] = set()
         self.siren_on = False
         self.reset_at = -1.0
@@ -189,8 +190,8 @@ class Gateway(Book):
         outbox = WatchedOutbox(folder, self.disk, self, self.telemetry_kb * 1024)
         outside = Outside(
             custody=lambda outbox: LoopCustody(outbox, self.disk, process),
-            client=partial(GatewayClient, self.center, process, self._watch),
-            local_session=partial(LocalClient, self.local, process, self.rng),
+            client=partial(GatewayClient, self.center, process, self._watch),  # type: ignore[arg-type]
+            local_session=partial(LocalClient, self.local, process, self.rng),  # type: ignore[arg-type]
             serial_port=partial(LinePort, self.lines),
         )
         self.agent = Agent(self.config(), outbox, self.clock, self.rng, outside)
@@ -221,16 +222,17 @@ class Gateway(Book):
     # --- the book ---
 
     def committed(self, rows: list[EventRow], packs: list[tuple[Sequence[tuple[Reading, int]], Stamp]]) -> None:
-        assert self.agent is not None
-        outbox = self.agent._custody.outbox.id
         now = self.trace.now()
         for row in rows:
-            self.events[row.id] = Committed(row, outbox, now)
+            pressed_at = (self.clock.true_ns(row.stamp.boot, row.stamp.mono_ns) - EPOCH_NS) / NS
+            self.events[row.id] = Committed(row, pressed_at, now)
             self.trace.note(self.id, f"commits {self.trace.name(row.id, 'e')} {row.type} {row.device} seq {row.seq}")
         for pack, base in packs:
             for reading, offset_ns in pack:
+                if reading.device != METER_DEVICE:
+                    continue
                 true_ns = self.clock.true_ns(base.boot, base.mono_ns + offset_ns)
-                self.readings.append((reading, true_ns, base.boot, outbox))
+                self.readings.append((reading, true_ns, base.boot, self.cards))
             self.trace.note(self.id, f"commits a pack of {len(pack)}")
 
     def leaves(self, lane: Lane, rows: list[Any]) -> None:
@@ -281,10 +283,6 @@ class Gateway(Book):
         linked = session is not None and session.connection is not None and self.local.running
         return linked and self.trace.now() - session.connection.since > _SETTLED_S  # type: ignore[union-attr]
 
-    @property
-    def outbox_id(self) -> str:
-        return "" if self.agent is None else self.agent._custody.outbox.id
-
     def is_here(self, committed: Committed) -> bool:
         """Whether it lies in the outbox that the gateway has now."""
         return committed.left_at is None and not committed.on_lost_card
@@ -303,7 +301,9 @@ class Gateway(Book):
 
     # --- the uplink, as the broker's end of the line sees it ---
 
-    def _watch(self, way: str, topic: str, payload: bytes) -> None:
+    def _watch(self, client_id: str, way: str, topic: str, payload: bytes) -> None:
+        if client_id != self.id:
+            return  # the second line only repeats
         if topic.endswith(wire.UP_EVENT):
             self._fly(Lane.EVENT, wire.read_envelope(Lane.EVENT, payload), EVENT_BOUND)
         elif topic.endswith(wire.UP_TELEMETRY):

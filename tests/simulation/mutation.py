@@ -1,4 +1,4 @@
-"""A mistake planted into the product's objects, to see whether the simulation finds it. The product has no option for it."""
+"""A mistake planted into the product's objects, to see whether the simulation finds it. The product has no option."""
 
 from __future__ import annotations
 

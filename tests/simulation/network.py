@@ -39,7 +39,7 @@ class Client(Protocol):
     def on_suback(self) -> None: ...
     def on_puback(self, mid: int) -> None: ...
     def on_publish(self, delivery: Delivery) -> None: ...
-    def on_lost(self, reason: str) -> None: ...
+    def on_lost(self, connection: Connection, reason: str) -> None: ...
 
 
 @dataclass(slots=True)
@@ -213,7 +213,7 @@ class Broker:
             return
         connection = session.connection
         connection.is_open = False
-        self._loop.call_later(self._rng.uniform(0, 0.05), connection.client.on_lost, "cut")
+        self._loop.call_later(self._rng.uniform(0, 0.05), connection.client.on_lost, connection, "cut")
         self._loop.call_later(self._rng.uniform(0, 0.05), self.lost, connection)
 
     def go_dumb(self, client_id: str, up: bool, down: bool) -> None:
@@ -229,7 +229,7 @@ class Broker:
 
     def _give_up(self, connection: Connection) -> None:
         """The client's keepalive has passed; its end of the connection is closed, the broker's may not know."""
-        connection.client.on_lost("keepalive")
+        connection.client.on_lost(connection, "keepalive")
         if not connection.dumb_up:
             self.lost(connection)
 
@@ -260,7 +260,7 @@ class Broker:
 
     def _hang_up(self, connection: Connection, reason: str) -> None:
         connection.is_open = False
-        self._loop.call_later(self._rng.uniform(0, 0.02), connection.client.on_lost, reason)
+        self._loop.call_later(self._rng.uniform(0, 0.02), connection.client.on_lost, connection, reason)
 
     def _ended(self, session: ServerSession) -> None:
         session.connection = None

@@ -80,7 +80,7 @@ class World:
         self.plan = plan = Plan.drawn(self.rng)
         self.weather = Weather(plan.delay_s)
         self.broker = Broker(trace, "broker", self.weather, trace.rng("broker"))
-        self.center = Center(trace, site, self.broker)
+        self.center = Center(trace, site, self.broker, plan.gateways)
         self.center.store.away = plan.store_away
         self.center.on_ingester = mutation.on_ingester
         self.gateways = [self._gateway(name, site.folder, mutation) for name in plan.gateways]
@@ -127,16 +127,16 @@ class World:
         for at in times:
             self.nemesis.schedule(self.rng.choice(names), at)
         await asyncio.sleep(self.plan.chaos_s)
-        while self._absent_until > self.trace.now():
-            await asyncio.sleep(1.0)
+        await asyncio.sleep(max(self._absent_until - self.trace.now(), 0.0))
         self.nemesis.heal()
         healed = self.trace.now()
         while not self.monitor.is_drained():
             if self.trace.now() - healed > DRAIN_S:
                 raise Violation(f"not drained {DRAIN_S:g} s after the last fault: {self.monitor.owed()}")
             await asyncio.sleep(1.0)
+        drained = self.trace.now()
         await asyncio.sleep(LINGER_S)
-        self.monitor.check_at_the_end()
+        self.monitor.check_at_the_end(drained)
 
 
 def run_seed(seed: int, site: Site, mutation: Mutation = NONE, keep: bool = False) -> Result:
