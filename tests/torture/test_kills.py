@@ -24,12 +24,12 @@ KILLS = trials(20, 1000)
 PRESSES = trials(200, 10_000)
 KILLS_INFLUX = trials(6, 300)
 PRESSES_INFLUX = trials(60, 3000)
-PLAN = Plan(pendants=96, sos=24, patience_s=6.0, vitals_every_s=10.0)
+PLAN = Plan(pendants=144, sos=36, patience_s=10.0, vitals_every_s=10.0)
 
 
 def seconds(presses: int, kills: int) -> float:
-    """Five presses a second are what 120 buttons may press without chattering; two seconds a kill lets all come up."""
-    return max(presses * 0.2, kills * 2.0, 16.0)
+    """Six presses a second make none of 180 buttons chatter; in 1.6 s a kill, what was killed comes up again."""
+    return max(presses * 0.16, kills * 1.6, 16.0)
 
 
 def killed(report: dict[str, Any]) -> dict[str, int]:
