@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,8 @@ from fuzz.health import check_item
 from hearthline import wire
 from hearthline.config import load_config
 from hearthline.errors import ConfigError
+from hearthline_cloud.store.influx_text import decoded, line_head, select
+from hearthline_cloud.store.port import SeriesKey, SeriesQuery
 from hearthline_edge.config import EdgeConfig
 from hearthline_edge.devices import Item, MqttMessage, Press, Readings, Release, Vital
 from hearthline_edge.devices.dlt645_items import ITEMS
@@ -226,3 +229,36 @@ def test_any_file_is_a_configuration_or_a_configuration_error(content: bytes) ->
         file.write_bytes(content)
         with contextlib.suppress(ConfigError):
             load_config(file, EdgeConfig)
+
+
+# --- the time-series store's text --------------------------------------------------------------------------------
+
+
+def read_line_head(head: str) -> list[str]:
+    """Measurement and tag values of a line as InfluxDB reads them: a backslash escapes comma, space and `=` only."""
+    plain = re.sub(r"\\([, =])", lambda found: f"\0{ord(found[1]):02x}", head)
+    assert " " not in plain
+    name, *pairs = plain.split(",")
+    values = [name, *(pair.split("=", 1)[1] for pair in pairs)]
+    return [re.sub("\0(..)", lambda found: chr(int(found[1], 16)), value) for value in values]
+
+
+ANY = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+ODD = st.text(st.sampled_from("\\\"' ,=#%\n\r\0a客"), min_size=1, max_size=8)
+NAMES = st.tuples(*[ANY | ODD] * 6)
+SELECT = r"SELECT I(, I){5} FROM I WHERE I = S AND time >= 0 AND time < 1 ORDER BY time ASC LIMIT \d+"
+
+
+@given(NAMES)
+def test_every_name_comes_back_out_of_a_line(names: SeriesKey) -> None:
+    head = line_head(names)
+    assert "\n" not in head
+    assert not head.startswith("#")
+    assert [decoded(part) for part in read_line_head(head)] == list(names)
+
+
+@given(ANY | ODD, ANY | ODD)
+def test_no_name_breaks_out_of_a_query(quantity: str, home: str) -> None:
+    quoted = re.compile(r"""(?P<I>"(?:[^"\\]|\\.)*")|(?P<S>'(?:[^'\\]|\\.)*')""", re.DOTALL)
+    text = select(SeriesQuery(quantity, 0, 1, home=home))
+    assert re.fullmatch(SELECT, quoted.sub(lambda found: found.lastgroup or "", text))
