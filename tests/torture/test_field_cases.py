@@ -29,7 +29,6 @@ from trials import SEED, publish, rate_bound, trials
 pytestmark = pytest.mark.torture
 
 TEARS = trials(60, 2000)
-ALARM_S = 2.0
 
 
 @pytest.fixture
@@ -100,7 +99,7 @@ def test_kura_2169_and_telegraf_18528_a_torn_buffer_opens_with_every_row_before_
     source = tmp_path / "source"
     committed = killed_in_the_middle(source, rng.randint(60, 120))
     log = (source / "outbox.db-wal").read_bytes()
-    kept = 0
+    kept = torn_off = 0
     for number in range(TEARS):
         folder = tmp_path / f"tear-{number}"
         folder.mkdir()
@@ -116,9 +115,11 @@ def test_kura_2169_and_telegraf_18528_a_torn_buffer_opens_with_every_row_before_
         before = [event for event, size in committed if size <= tear]
         assert found[: len(before)] == before, f"torn at byte {tear}"
         kept += len(before)
+        torn_off += len(committed) - len(found)
         shutil.rmtree(folder)
     publish("torn write-ahead log", tears=TEARS, rows_before_the_tears=kept, lost=0, rate_below=rate_bound(TEARS))
-    assert kept > TEARS  # the tears were not all at the beginning
+    assert kept > TEARS  # the tears were not all at the beginning,
+    assert torn_off > TEARS  # nor at the end
 
 
 def killed_in_the_middle(folder: Path, commits: int) -> list[tuple[str, int]]:
@@ -165,9 +166,9 @@ def test_kura_2006_and_2008_a_full_store_takes_an_alarm(field: Field) -> None:
         field.read(watts)
     soon(lambda: field.gateway.outbox()["telemetry"]["dropped"] > before["dropped"] + 20)
     field.press(1)
-    soon(lambda: field.depth("event") == told.event_count + 1, ALARM_S)
+    soon(lambda: field.depth("event") == told.event_count + 1)
     field.link.up()
-    soon(lambda: pendant(1) in field.pressed(), 5)
+    soon(lambda: pendant(1) in field.pressed())
     assert field.depth("telemetry") > 0, "the alarm came after the readings"
     soon(lambda: len(field.watts()) == 40, 60)
 

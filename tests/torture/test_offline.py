@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,7 @@ def test_days_offline_then_drained(rig: Rig) -> None:
     drained_s = time.monotonic() - linked
     check_events(rig.center, told, LIVE_PRESSES)
     check_readings(rig.center, told)
+    check_that_the_checks_can_fail(rig.center, told)
     late = live_delays(rig.center, pressed)
     publish(
         "offline, then drained",
@@ -223,3 +224,21 @@ def check_readings(center: Center, told: Told) -> None:
         for (at_ns, value), (true_ns, sent_value) in zip(stored, sorted(sent), strict=True):
             assert value == pytest.approx(sent_value, abs=1e-6)
             assert is_right(told, at_ns, true_ns)
+
+
+def check_that_the_checks_can_fail(center: Center, told: Told) -> None:
+    """The same center against ledgers with a press or reading more, less, or at another time."""
+    press = told.presses[-1]
+    (key, sent), *_ = told.readings.items()
+    (at_ns, value), *_ = sent
+    for presses in ([*told.presses, ("enocean:0", 1, press[2])], told.presses[1:], [*told.presses[:-1], later(press)]):
+        with pytest.raises((AssertionError, KeyError)):
+            check_events(center, replace(told, presses=presses), LIVE_PRESSES)
+    for readings in ([*sent, (at_ns, value)], sent[1:], [(at_ns + 3 * NS, value), *sent[1:]]):
+        with pytest.raises(AssertionError):
+            check_readings(center, replace(told, readings={key: readings}))
+
+
+def later(press: tuple[str, int, int]) -> tuple[str, int, int]:
+    device, ordinal, at_ns = press
+    return device, ordinal, at_ns + 3 * NS
