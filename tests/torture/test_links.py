@@ -24,6 +24,7 @@ from hearthline_sim.demo.stack import Plan, Stack
 from hearthline_sim.ledger import Ledger
 from torture.nemeses import Nemesis, meddle_in_proxy
 from torture.network import CENTER_ADDRESS, Network
+from torture.proxy import Proxy
 from torture.stage import Stage, assert_nothing_lost_or_doubled, figures, play, stage
 from trials import LONG, SEED, publish, rate_bound, trials
 
@@ -34,6 +35,8 @@ IN_TIME_MS = 2000.0
 CUT_S = trials(6, 30)
 SILENCE_S = trials(8, 30)
 AFTER_LINK_S = 5.0
+MESSAGE = bytes.fromhex("3205000174 0001")  # PUBLISH, QoS 1, topic "t", packet 1
+PUBACK = bytes.fromhex("40020001")
 PROXY_SECONDS = trials(24, 300)
 PROXY_PRESSES = PROXY_SECONDS * 2
 
@@ -128,6 +131,45 @@ def test_the_line_loses_slows_cuts_and_tears() -> None:
     assert not any((Path("/run/netns") / name).exists() for name in names)
 
 
+def test_the_proxy_does_what_it_says() -> None:
+    """The control: each way of misbehaving, seen from both ends of a connection."""
+    with socket.create_server(("127.0.0.1", 0)) as broker, Proxy(broker.getsockname()[1], SEED) as proxy:
+        client, far = connect(proxy, broker)
+        with client, far:
+            for byte in MESSAGE:
+                client.send(bytes((byte,)))
+            assert far.recv(100) == MESSAGE  # whole, however it came
+            with proxy.misbehaving("double"):
+                client.send(MESSAGE)
+                assert take(far, 2 * len(MESSAGE)) == MESSAGE + bytes((MESSAGE[0] | 0x08,)) + MESSAGE[1:]
+            with proxy.misbehaving("delay"):
+                client.send(MESSAGE + PUBACK)
+                assert take(far, len(MESSAGE + PUBACK)) == MESSAGE + PUBACK
+            with proxy.misbehaving("hold", held=0):
+                client.send(MESSAGE)
+                far.send(PUBACK)
+                assert take(client, len(PUBACK)) == PUBACK  # the other direction goes on
+                far.settimeout(0.3)
+                with pytest.raises(TimeoutError):
+                    far.recv(100)
+            far.settimeout(5)
+            assert take(far, len(MESSAGE)) == MESSAGE
+            with proxy.misbehaving("swallow"):
+                far.send(PUBACK * 50 + MESSAGE)
+                got = take(client, len(MESSAGE), until=MESSAGE)
+                assert len(got) < len(PUBACK * 50 + MESSAGE)
+            assert ended(client)  # what lost an acknowledgement does not live on
+        client, far = connect(proxy, broker)
+        with client, far, proxy.misbehaving("cut"):
+            client.send(MESSAGE * 100)
+            torn = b""
+            with suppress(OSError):
+                while data := far.recv(4096):
+                    torn += data
+            assert len(torn) < len(MESSAGE * 100)
+        assert proxy.done.keys() >= {"messages doubled", "packets delayed", "packets held back", "packets cut"}
+
+
 # --- what they share --------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +250,30 @@ def link_lost_after(log: Path, moment: float) -> float:
         if record["message"] == "uplink lost" and at > moment:
             return at - moment
     raise AssertionError("the agent has not noticed that its line is silent")
+
+
+def connect(proxy: Proxy, broker: socket.socket) -> tuple[socket.socket, socket.socket]:
+    """Both ends of a connection through the proxy."""
+    client = socket.create_connection(("127.0.0.1", proxy.port), timeout=5)
+    broker.settimeout(5)
+    far, _ = broker.accept()
+    far.settimeout(5)
+    return client, far
+
+
+def take(sock: socket.socket, size: int, until: bytes = b"") -> bytes:
+    """So many bytes, and on to `until`."""
+    data = b""
+    while len(data) < size or not data.endswith(until):
+        data += sock.recv(4096)
+    return data
+
+
+def ended(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1) == b""
+    except ConnectionError:
+        return True
 
 
 def answers(line: Network, packets: int, size: int = 56) -> int:
