@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
+import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.enums import MQTTProtocolVersion as Version
 from paho.mqtt.packettypes import PacketTypes
@@ -64,7 +65,9 @@ def broker(name: str, folder: Path, extra: tuple[str, ...] = ()) -> Iterator[Bro
     """The named broker, until the block ends."""
     if name == "rumqttd":
         plan = plan_broker(folder, "tested")
-        assert "iotcore" in plan.command, "the demo's embedded broker is not installed"
+        if "iotcore" not in plan.command:
+            assert os.environ.get("CI") != "true", "CI needs the demo's embedded broker"
+            pytest.skip("the demo's embedded broker has no wheel for this machine")
         made = Broker(name, Server(name, plan.command, plan.port_v5, folder), {V311: plan.port_v311, V5: plan.port_v5})
     else:
         (port,) = free_ports(1)
@@ -119,7 +122,7 @@ class Client:
         self.session_present: bool | None = None
         self.ended = threading.Event()
         self.refused: str = ""
-        self._subscribed = threading.Event()
+        self.subscribed = threading.Event()
         options: dict[str, Any] = {"clean_session": not persistent} if version == V311 else {}
         self.paho = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -136,7 +139,7 @@ class Client:
         self.paho.max_inflight_messages_set(1000)
         self.paho.on_connect = self._connected
         self.paho.on_message = self._message
-        self.paho.on_subscribe = lambda *_: self._subscribed.set()
+        self.paho.on_subscribe = lambda *_: self.subscribed.set()
         self.paho.on_disconnect = self._disconnected
         start: dict[str, Any] = {}
         if version == V5:
@@ -151,7 +154,7 @@ class Client:
 
     def subscribe(self, topic: str, qos: int = 1) -> Client:
         self.paho.subscribe(topic, qos)
-        assert self._subscribed.wait(PATIENCE_S)
+        assert self.subscribed.wait(PATIENCE_S)
         return self
 
     def publish(self, topic: str, payload: bytes, qos: int = 1, retain: bool = False) -> None:
@@ -167,6 +170,12 @@ class Client:
         """The messages heard, as soon as there are this many."""
         until(lambda: len(self.heard) >= count, PATIENCE_S)
         return list(self.heard)
+
+    def settle(self) -> None:
+        """Two round trips to the broker: what it had to send to us before is here."""
+        for number in range(2):
+            self.subscribed.clear()
+            self.subscribe(f"settled/{self.name}/{number}")
 
     def ack(self, *messages: Heard) -> None:
         for message in messages:
