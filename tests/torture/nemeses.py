@@ -90,11 +90,12 @@ class Nemeses:
 
 
 def kill(*victims: str) -> Strike:
-    """`kill -9`, and started again after at most 0.6 s."""
+    """`kill -9`, and started again after at most 0.6 s. Each once, then each again, in an order drawn anew."""
+    next_ones: list[str] = []
 
     def strike(stage: Stage, rng: Random, over: threading.Event) -> str:
         dead_s = rng.uniform(0.0, 0.6)
-        with _one_of(stage, rng, victims) as victim:
+        with _one_of(stage, rng, victims, next_ones) as victim:
             stage.kill(victim)
             over.wait(dead_s)
             stage.restart(victim)
@@ -105,10 +106,11 @@ def kill(*victims: str) -> Strike:
 
 def freeze(*victims: str, at_most_s: float = 8.0) -> Strike:
     """`kill -STOP`, and -CONT after 0.5 s to `at_most_s`: it answers nobody and keeps all its connections."""
+    next_ones: list[str] = []
 
     def strike(stage: Stage, rng: Random, over: threading.Event) -> str:
         frozen_s = rng.uniform(0.5, at_most_s)
-        with _one_of(stage, rng, victims) as victim:
+        with _one_of(stage, rng, victims, next_ones) as victim:
             stage.send_signal(victim, signal.SIGSTOP)
             over.wait(frozen_s)
             stage.send_signal(victim, signal.SIGCONT)
@@ -185,12 +187,15 @@ def _losing(percent: int, shortest_s: float, longest_s: float, what: str) -> Str
 
 
 @contextmanager
-def _one_of(stage: Stage, rng: Random, victims: Sequence[str]) -> Iterator[str]:
-    """A process that no other nemesis holds; it is ours meanwhile."""
+def _one_of(stage: Stage, rng: Random, victims: Sequence[str], next_ones: list[str]) -> Iterator[str]:
+    """The next process that no other nemesis holds; it is ours meanwhile."""
     while True:
-        victim = rng.choice(victims)
+        if not next_ones:
+            next_ones.extend(rng.sample(victims, len(victims)))
+        victim = next_ones.pop(0)
         with stage.held(victim) as free:
             if free:
                 yield victim
                 return
+        next_ones.append(victim)
         time.sleep(0.05)

@@ -22,7 +22,7 @@ from trials import SEED, publish, rate_bound, trials
 
 KILLS = trials(20, 1000)
 PRESSES = trials(200, 10_000)
-KILLS_INFLUX = trials(6, 300)
+KILLS_INFLUX = trials(7, 300)
 PRESSES_INFLUX = trials(60, 3000)
 PLAN = Plan(pendants=144, sos=36, patience_s=10.0, vitals_every_s=10.0)
 
@@ -49,6 +49,7 @@ def test_no_kill_loses_or_doubles_a_press(tmp_path: Path) -> None:
     with stage(tmp_path, PLAN) as on:
         report = torture(on, PRESSES, KILLS, "kill -9 of every process")
         assert sum(killed(report).values()) == KILLS
+        assert killed(report).keys() == set(on.processes)
         assert_nothing_lost_or_doubled(on, report, PRESSES)
         assert [each for each in report["stored_too_often"] if not each.startswith("shelly:")] == []
 
@@ -60,5 +61,6 @@ def test_no_kill_loses_or_doubles_a_press_on_influxdb(tmp_path: Path) -> None:
     with stage(tmp_path, PLAN, influx=True) as on:
         report = torture(on, PRESSES_INFLUX, KILLS_INFLUX, "kill -9 of every process and InfluxDB")
         assert sum(killed(report).values()) == KILLS_INFLUX
+        assert killed(report).keys() == set(on.processes)
         assert_nothing_lost_or_doubled(on, report, PRESSES_INFLUX)
         assert [each for each in report["stored_too_often"] if not each.startswith("shelly:")] == []
