@@ -15,9 +15,9 @@ from urllib.parse import quote, urlencode
 
 import pytest
 import schemathesis
-from fastapi import FastAPI
+from fastapi import FastAPI, HTTPException
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from schemathesis import Case, GenerationMode
+from schemathesis import Case, CheckContext, GenerationMode, Response
 from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
 from schemathesis.specs.openapi.checks import (
@@ -37,8 +37,15 @@ from web.seeding import Center
 EXAMPLES = trials(12, 400)  # for each operation, once with right and once with wrong requests
 STREAM = "/api/v1/stream"
 LOGOUT = "/api/v1/logout"
+
+
+def no_bug(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
+    """A 503 is the answer of a center one of whose parts is away, and documented where it may come."""
+    assert response.status_code < 500 or response.status_code == 503, "the API failed"
+
+
 CHECKS = [
-    schemathesis.checks.not_a_server_error,
+    no_bug,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
@@ -130,7 +137,8 @@ def test_generated_requests(served: Center) -> None:
     began = time.monotonic()
     caller, wrong = attack_all(served, "mei")
     assert not wrong, "\n\n".join(wrong)
-    assert len(caller.statuses) > 3, "the requests reach too little"
+    assert {200, 204, 404, 422} <= set(caller.statuses), "the requests reach too little"
+    assert caller.statuses[503] <= caller.statuses.total() / 20
     publish(
         "generated requests to the API, as an operator",
         requests=caller.statuses.total(),
@@ -194,7 +202,7 @@ def test_odd_values_in_every_place(served: Center) -> None:
             answer = client.request(operation.method.upper(), path, body)
             statuses[answer.status] += 1
             routed = answer.status != 404 or answer.json()["error"]["message"] != "Not Found"
-            if routed and (answer.status == 500 or str(answer.status) not in documented):
+            if routed and (str(answer.status) not in documented):
                 wrong.append(f"{operation.method.upper()} {path[:200]} {(body or b'')[:80]!r}: {answer.status}")
     assert not wrong, "\n".join(wrong)
     assert {200, 404, 422} <= set(statuses)
@@ -235,7 +243,7 @@ def test_odd_values_in_pages_and_forms(served: Center) -> None:
     for odd_body in (*_BODIES, b"name=%ff&password=%00", b"name=" + b"x" * 60_000, b"name=a&name=b&password"):
         for headers in (form, {"content-type": "multipart/form-data; boundary=x"}, {"content-type": "x" * 1000}):
             statuses[client.request("POST", "/login", odd_body, headers=headers).status] += 1
-    assert max(statuses) < 500, statuses
+    assert max(statuses) in range(500) or max(statuses) == 503, statuses
     publish("odd values in pages and forms", requests=statuses.total(), failures=0)
 
 
@@ -243,13 +251,13 @@ def test_odd_values_in_pages_and_forms(served: Center) -> None:
 
 
 def test_a_planted_mistake_in_the_api_is_found(served: Center) -> None:
-    """Its answers say a number where the schema says text, and one of them breaks."""
+    """One number of many breaks it."""
     app = FastAPI()
 
     @app.get("/things/{number}")
     def thing(number: int) -> dict[str, str]:
         if number > 2**40:
-            raise OverflowError("too large for the database")
+            raise HTTPException(500, "too large for the database")
         return {"number": str(number)}
 
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
@@ -260,5 +268,5 @@ def test_a_planted_mistake_in_the_api_is_found(served: Center) -> None:
     def run(case: Case[Any]) -> None:
         case.call_and_validate(checks=CHECKS)
 
-    with pytest.raises((FailureGroup, OverflowError)):
+    with pytest.raises(FailureGroup, match="the API failed"):
         run()
