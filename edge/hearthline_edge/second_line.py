@@ -25,6 +25,7 @@ _LOOK_S = 0.25
 _AT_ONCE = 8  # alarms, the oldest; a crowd of them is the first session's to carry
 _PUBACK_TIMEOUT_S = 4.0
 _BACKOFF_S = (1.0, 30.0)
+_STEADY_S = 10.0  # a broker that gives both sessions one client id throws out the first for the second: not for ever
 _STORAGE_RETRY_S = 1.0
 log = Log(__name__)
 
@@ -48,17 +49,20 @@ class SecondLine:
 
     async def run(self) -> None:
         """Keep the session up until cancelled; that it is away is no fault while the first one lives."""
+        loop = asyncio.get_running_loop()
         shortest, longest = _BACKOFF_S
         backoff = shortest
         while True:
+            began = loop.time()
             try:
                 async with self._connect() as client:
-                    backoff = shortest
                     await self._session(client)
             except aiomqtt.MqttError as error:
                 log.debug("second line lost", reason=str(error))
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise asyncio.CancelledError from None  # it came while the session was being lost
+            if loop.time() - began > _STEADY_S:
+                backoff = shortest
             await asyncio.sleep(backoff * self._rng.uniform(0.7, 1.3))
             backoff = min(backoff * 2, longest)
 

@@ -23,6 +23,7 @@ class Center:
         self.waiting: dict[int, bytes] = {}
         self.said: list[tuple[float, bytes]] = []
         self.sessions = 0
+        self.began: list[float] = []
         self.ended = asyncio.Event()
         self.deaf = False
         self.pending_calls_threshold = 0
@@ -31,6 +32,7 @@ class Center:
     @asynccontextmanager
     async def connect(self) -> AsyncIterator[aiomqtt.Client]:
         self.sessions += 1
+        self.began.append(asyncio.get_running_loop().time())
         self.ended.clear()
         yield self  # type: ignore[misc]
 
@@ -131,5 +133,17 @@ def test_a_broker_that_swallows_is_left() -> None:
             await until(lambda: center.sessions == 2)
             times = [at for at, _ in center.said]
             assert all(after - before >= 0.9 for before, after in pairwise(times))
+
+    asyncio.run(check())
+
+
+def test_sessions_that_end_soon_are_made_ever_more_rarely() -> None:
+    async def check() -> None:
+        async with running() as center:
+            for sessions in (2, 3):
+                center.ended.set()
+                await until(lambda sessions=sessions: center.sessions == sessions)  # type: ignore[misc]
+            first, second, third = center.began
+            assert third - second > (second - first) * 1.05  # 1 and 2 s, each more or less 30 %
 
     asyncio.run(check())
