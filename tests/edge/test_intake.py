@@ -226,6 +226,26 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
+def test_readings_that_nobody_keeps_for_us_do_not_fill_the_memory_while_the_disk_hangs(tmp_path: Path) -> None:
+    async def test() -> None:
+        lanes = Lanes(Outbox(tmp_path))
+        one = Readings((Reading("m", "power", 1.0, "W"), Reading("m", "voltage", 230.0, "V")))
+        for _ in range(MAX_WAITING + 5):
+            lanes.reading_lane.offer(at(0, one))
+        lanes.reading_lane.offer(at(0, one, ticket=ticket(1)))
+        assert lanes.reading_lane.lost == 10
+        task = asyncio.create_task(lanes.reading_lane.run())
+        await until(lambda: lanes.taken_readings == [1])
+        assert lanes.reading_lane.lost == 10
+        lanes.reading_lane.offer(at(1, one, ticket=ticket(2)))
+        await until(lambda: lanes.taken_readings == [1, 2])
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await lanes.custody.stop()
+
+    asyncio.run(test())
+
+
 def test_tickets_come_back_in_order_after_the_commit_and_a_press_passes_unstorable_noise(tmp_path: Path) -> None:
     async def test() -> None:
         outbox = FailingDisk(tmp_path)
