@@ -99,6 +99,7 @@ class Uplink:
         self._last_pack_seq = 0
         self._outbox = custody.outbox.id
         self._clock_kept = False
+        self._met = asyncio.Event()
         self.connected = False
         self.fault = "uplink: not connected yet"
         self._tls = tls_context(config)
@@ -152,9 +153,12 @@ class Uplink:
         will = aiomqtt.Will(self._topic(wire.UP_STATUS), offline, qos=1, retain=True)
         return self._connection(self._client(self._gateway, will))
 
-    def _second_link(self) -> contextlib.AbstractAsyncContextManager[aiomqtt.Client]:
-        """Without a last will: that this session ends says nothing about the gateway."""
-        return self._connection(self._client(f"{self._gateway}-second", None))
+    @contextlib.asynccontextmanager
+    async def _second_link(self) -> AsyncIterator[aiomqtt.Client]:
+        """Once the first session has found out the protocol; without a last will, for its end says nothing."""
+        await self._met.wait()
+        async with self._connection(self._client(f"{self._gateway}-second", None)) as client:
+            yield client
 
     @contextlib.asynccontextmanager
     async def _connection(self, client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
@@ -187,6 +191,7 @@ class Uplink:
         async with _within(_ANSWER_S):
             granted = await client.subscribe([(self._topic(wire.DOWN_ACK), 1), (self._topic(wire.DOWN_COMMAND), 1)])
         self.connected = True
+        self._met.set()
         deaf = any(code.is_failure if isinstance(code, ReasonCode) else code >= 0x80 for code in granted)
         self.fault = "uplink: the broker lets this gateway hear nothing; allow it its down/ topics" if deaf else ""
         if deaf:
