@@ -159,13 +159,20 @@ def kill_between_telegrams(nemesis: Nemesis) -> None:
 def swap_card(nemesis: Nemesis) -> None:
     """A new SD card while the center cannot commit: what it says of the old one comes too late."""
     gateway, world = nemesis.victim(), nemesis.world
+    elder = world.elders[world.gateways.index(gateway)]
     world.center.database_away(True)
+    for number in range(3):
+        nemesis.later(1.0, elder.press_sos, 2000 + 10 * gateway.cards + number)
     nemesis.later(4.0, gateway.kill)
 
     def swap() -> None:
         if not gateway.alive:
             gateway.new_card()
             gateway.start()
+            for number in range(3):
+                nemesis.later(1.0, elder.press_sos, 1000 + 10 * gateway.cards + number)
+            if nemesis.rng.random() < 0.5:  # it hears and is not heard
+                nemesis.later(0.9, world.broker.go_dumb, gateway.id, True, False)
 
     nemesis.later(5.0, swap)
     nemesis.later(nemesis.rng.uniform(8, 15), world.center.database_away, False)
@@ -307,12 +314,12 @@ FAULTS: dict[str, int] = {  # by how often
     "reboot_gateway": 3,
     "die_at_commit": 4,
     "kill_between_telegrams": 4,
-    "swap_card": 1,
+    "swap_card": 2,
     "disk_stalls": 2,
     "disk_fails": 2,
     "disk_full": 2,
     "clock_lost": 2,
-    "long_absence": 1,
+    "long_absence": 2,
     "reset_at_home": 1,
     "local_broker_restarts": 2,
     "storm": 4,

@@ -23,7 +23,7 @@ from simulation.clients import GatewayClient, HomeEars, LocalClient
 from simulation.disk import Book, Disk, LoopCustody, WatchedOutbox
 from simulation.network import Broker, Delivery, Weather
 from simulation.process import Process
-from simulation.trace import EPOCH_NS, Trace, Violation
+from simulation.trace import EPOCH_NS, Trace
 
 METER = "000012345678"
 METER_DEVICE = f"dlt645:{METER}"  # whose every reading has a value of its own
@@ -151,6 +151,7 @@ class Gateway(Book):
         self.events: dict[str, Committed] = {}
         self.readings: list[tuple[Reading, int, str, int]] = []  # reading, true time, boot, SD card
         self.dropped_values: set[float] = set()
+        self._dropped: set[int] = set()
         self.siren_on = False
         self.reset_at = -1.0
         self.whole_since: float | None = None
@@ -215,6 +216,7 @@ class Gateway(Book):
         """Another SD card: what the old one holds is out of reach."""
         assert not self.alive
         self.cards += 1
+        self._dropped.clear()
         for committed in self.events.values():
             if committed.left_at is None:
                 committed.on_lost_card = True
@@ -241,15 +243,16 @@ class Gateway(Book):
             if isinstance(row, EventRow):
                 self.trace.note(self.id, f"lets go {self.trace.name(row.id, 'e')}")
                 if not self.truth.has_event(self.id, row.id):
-                    raise Violation(f"{self.id} gives up an event that the center's database does not have")
+                    self.trace.breaks(f"{self.id} gives up an event that the center's database does not have")
                 self.events[row.id].left_at = self.trace.now()
             elif isinstance(row, PackRow) and not self.truth.has_pack(self.id, row):
-                raise Violation(f"{self.id} gives up a pack that the time-series store does not have")
+                self.trace.breaks(f"{self.id} gives up a pack that the time-series store does not have")
 
     def dropped(self, pack: PackRow) -> None:
         """The bound of the telemetry lane: counted, and no longer owed."""
         self.trace.note(self.id, f"drops a pack of {len(pack.readings)}")
         self._in_flight[Lane.TELEMETRY].discard(pack.seq)
+        self._dropped.add(pack.seq)
         self.dropped_values |= {reading.value for reading, _ in pack.readings}
 
     # --- the home ---
@@ -268,9 +271,9 @@ class Gateway(Book):
 
     def _check_signal(self, signal: dict[str, Any]) -> None:
         if signal["signal"] == HomeSignal.RECEIVED and not self.truth.has_event(self.id, signal["event"]):
-            raise Violation(f"{self.id}: 'received' for an event that the center's database does not have")
+            self.trace.breaks(f"{self.id}: 'received' for an event that the center's database does not have")
         if signal["signal"] == HomeSignal.ACCEPTED and not self.truth.is_accepted(self.id, signal["event"]):
-            raise Violation(f"{self.id}: 'accepted' for an event that no person has taken")
+            self.trace.breaks(f"{self.id}: 'accepted' for an event that no person has taken")
 
     def reset_at_home(self) -> None:
         if self.local.running:
@@ -320,7 +323,8 @@ class Gateway(Book):
     def _fly(self, lane: Lane, envelope: tuple[str, int] | None, bound: int) -> None:
         assert envelope is not None
         flying = self._in_flight[lane]
-        flying.add(envelope[1])
+        if lane is Lane.EVENT or envelope[1] not in self._dropped:
+            flying.add(envelope[1])
         self.most_in_flight[lane] = max(self.most_in_flight[lane], len(flying))
         if len(flying) > bound:
-            raise Violation(f"{self.id}: {len(flying)} records of the lane {lane} in flight, not {bound}")
+            self.trace.breaks(f"{self.id}: {len(flying)} records of the lane {lane} in flight, not {bound}")

@@ -50,6 +50,8 @@ class Monitor:
     # --- every second ---
 
     def _look_at_processes(self) -> None:
+        if self._trace.broken:
+            raise Violation(self._trace.broken)
         processes = [gateway.process for gateway in self._gateways.values()]
         ingester = self._center.ingester
         for process in (*processes, ingester.process if ingester else None):
@@ -206,6 +208,7 @@ class Monitor:
 
     def check_at_the_end(self, drained: float) -> None:
         """`drained`: when everything had arrived; what was committed later may be under way."""
+        self._look_at_processes()
         self._look_at_events()
         for gateway in self._gateways.values():
             for committed in gateway.events.values():

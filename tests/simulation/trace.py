@@ -22,6 +22,7 @@ class Trace:
         self.seed = seed
         self.lines: list[str] | None = [] if keep else None
         self.faults = 0
+        self.broken = ""  # the first promise that was
         self._digest = hashlib.blake2b(digest_size=16)
         self._loop = asyncio.get_running_loop()
         self._names: dict[str, str] = {}
@@ -44,6 +45,11 @@ class Trace:
         self._digest.update(line.encode())
         if self.lines is not None:
             self.lines.append(line)
+
+    def breaks(self, promise: str) -> None:
+        """Told from within the product's own calls, where raising would be the product's to handle."""
+        self.note("BROKEN", promise)
+        self.broken = self.broken or promise
 
     def fault(self, what: str) -> None:
         self.faults += 1
