@@ -123,6 +123,8 @@ def _settle(stack: Stack, ledger: Ledger) -> tuple[Verdict, Values]:
     signs and a wake-up need is enough.
     """
     deadline = time.monotonic() + _SETTLE_S
+    while not stack.operator.is_ready() and time.monotonic() < deadline:
+        time.sleep(0.1)  # a part that was killed last is still coming up
     emptied_at: float | None = None
     while True:
         if emptied_at is None and stack.waiting_at_home() == 0:
