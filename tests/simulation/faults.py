@@ -136,8 +136,12 @@ def reboot_gateway(nemesis: Nemesis) -> None:
 
 
 def die_at_commit(nemesis: Nemesis) -> None:
-    gateway = nemesis.victim()
+    """At its next commit; that may be of a press which the home's broker has handed over."""
+    gateway, world = nemesis.victim(), nemesis.world
     gateway.disk.dies = nemesis.rng.choice(("before", "after"))
+    if nemesis.rng.random() < 0.5:
+        nemesis.storms += 1
+        world.elders[world.gateways.index(gateway)].press_sos(100 * nemesis.storms)
     nemesis.whenever_dead(gateway)
 
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-_RESOLUTION_S = 1e-9
+_RESOLUTION_S = 1e-6  # of the clock: more than a float loses over a year
 _MAX_TURNS = 100_000  # of the loop without a step of its clock: something chases its own tail
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,9 +24,13 @@ def _nothing(_: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Mutation:
-    """`on_agent`, `on_ingester`: called with each one made, before it runs."""
+    """`on_agent`, `on_ingester`: called with each one made, before it runs.
+
+    `focus`: the faults that a run with this mistake draws from, so that few seeds find it; none: all faults.
+    """
 
     name: str
+    focus: tuple[str, ...] = ()
     on_agent: Callable[[Any], None] = _nothing
     on_ingester: Callable[[Any], None] = _nothing
 
@@ -121,10 +124,10 @@ def local_output_forgets(agent: Agent) -> None:
     outbox, began = agent._custody.outbox, agent._clock.now()
     sounding = outbox.sounding_alarms
 
-    def mistaken(limit: int) -> list[tuple[int, Stamp]]:
+    def mistaken(limit: int) -> list[tuple[str, Stamp]]:
         return [
-            (seq, stamp)
-            for seq, stamp in sounding(limit)
+            (key, stamp)
+            for key, stamp in sounding(limit)
             if stamp.boot == began.boot and stamp.mono_ns >= began.mono_ns
         ]
 
@@ -210,11 +213,10 @@ def silence_not_raised(ingester: Ingester) -> None:
 def silence_not_cleared(ingester: Ingester) -> None:
     """A silence that is over stays open."""
     supervisor = ingester._center._supervisor
-    once, numbers = supervisor.round, itertools.count()
+    once = supervisor.round
 
     def mistaken(now_ns: int, mono_ns: int) -> list[Any]:
         if ingester._center.ask("SELECT 1 FROM alert WHERE kind = 'gateway-silent' AND state <> 'resolved'"):
-            next(numbers)
             return []
         return once(now_ns, mono_ns)
 
@@ -222,22 +224,28 @@ def silence_not_cleared(ingester: Ingester) -> None:
 
 
 NONE = Mutation("none")
-_OF_AGENT = (
-    removed_before_acknowledgement,
-    received_at_puback,
-    wake_up_missed,
-    suppression_not_committed,
-    another_id_when_repeated,
-    foreign_acknowledgement_honoured,
-    local_message_acknowledged_at_once,
-    local_output_forgets,
-    free_clock_called_right,
-    pack_told_with_two_times,
-    accepted_without_a_person,
-)
-_OF_INGESTER = (one_lane, acknowledged_before_commit, store_not_awaited, silence_not_raised, silence_not_cleared)
+_OF_AGENT: dict[Callable[[Agent], None], tuple[str, ...]] = {
+    removed_before_acknowledgement: (),
+    received_at_puback: (),
+    wake_up_missed: (),
+    suppression_not_committed: ("kill_between_telegrams",),
+    another_id_when_repeated: (),
+    foreign_acknowledgement_honoured: ("swap_card",),
+    local_message_acknowledged_at_once: ("die_at_commit",),
+    local_output_forgets: ("kill_agent", "kill_ingester", "database_away", "broker_refuses"),
+    free_clock_called_right: (),
+    pack_told_with_two_times: ("clock_lost", "clock_lost", "dumb", "store_unsure"),
+    accepted_without_a_person: (),
+}
+_OF_INGESTER: dict[Callable[[Ingester], None], tuple[str, ...]] = {
+    one_lane: ("store_away",),
+    acknowledged_before_commit: ("database_away", "ingester_dies_at_commit"),
+    store_not_awaited: ("store_away",),
+    silence_not_raised: ("long_absence",),
+    silence_not_cleared: ("reboot_gateway", "broker_refuses"),
+}
 MUTATIONS = {
     NONE.name: NONE,
-    **{each.__name__: Mutation(each.__name__, on_agent=each) for each in _OF_AGENT},
-    **{each.__name__: Mutation(each.__name__, on_ingester=each) for each in _OF_INGESTER},
+    **{each.__name__: Mutation(each.__name__, focus, on_agent=each) for each, focus in _OF_AGENT.items()},
+    **{each.__name__: Mutation(each.__name__, focus, on_ingester=each) for each, focus in _OF_INGESTER.items()},
 }

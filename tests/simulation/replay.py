@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from simulation.center import Site
+from simulation.many import in_memory
 from simulation.mutation import MUTATIONS
 from simulation.world import GATEWAYS, run_seed
 
@@ -23,7 +24,7 @@ def main() -> int:
     parser.add_argument("--log", action="store_true", help="show what agent and ingester log, too")
     arguments = parser.parse_args()
     logging.disable(logging.NOTSET if arguments.log else logging.CRITICAL)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=in_memory()) as folder:
         result = run_seed(arguments.seed, Site(Path(folder), GATEWAYS), MUTATIONS[arguments.mutation], keep=True)
     for line in result.lines[-arguments.lines :]:
         sys.stdout.write(f"{line}\n")

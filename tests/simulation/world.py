@@ -87,6 +87,7 @@ class World:
         self.elders = [Elder(trace, gateway) for gateway in self.gateways]
         self.monitor = Monitor(trace, self.center, self.gateways, self.elders)
         self.nemesis = Nemesis(self)
+        self.focus = mutation.focus
         self._absent_until = 0.0
 
     def _gateway(self, name: str, folder: Path, mutation: Mutation) -> Gateway:
@@ -122,7 +123,7 @@ class World:
                 task.result()
 
     async def _live(self) -> None:
-        names = [name for name, weight in FAULTS.items() for _ in range(weight)]
+        names = self.focus or tuple(name for name, weight in FAULTS.items() for _ in range(weight))
         times = sorted(self.rng.uniform(CALM_S, self.plan.chaos_s) for _ in range(self.plan.faults))
         for at in times:
             self.nemesis.schedule(self.rng.choice(names), at)
