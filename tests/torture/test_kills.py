@@ -20,8 +20,8 @@ from torture.nemeses import Nemesis, kill
 from torture.stage import Stage, assert_nothing_lost_or_doubled, figures, play, stage
 from trials import SEED, publish, rate_bound, trials
 
-KILLS = trials(20, 1000)
-PRESSES = trials(200, 10_000)
+KILLS = trials(16, 1000)
+PRESSES = trials(160, 10_000)
 KILLS_INFLUX = trials(7, 300)
 PRESSES_INFLUX = trials(60, 3000)
 PLAN = Plan(pendants=144, sos=36, patience_s=10.0, vitals_every_s=10.0)
