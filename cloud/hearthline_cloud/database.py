@@ -33,6 +33,8 @@ from hearthline.errors import ConfigError, StorageError
 
 _BUSY_TIMEOUT_MS = 10_000
 _WAL_RETRY_S = 0.02
+_LOCK_RETRY_S = 0.002
+_BEGIN_IMMEDIATE = "BEGIN IMMEDIATE"
 _READ = "hearthline_read_only"
 
 
@@ -48,7 +50,7 @@ class Database:
             raise ConfigError(f"database: this URL cannot be used: {error}") from None
         if self.engine.dialect.name == "sqlite":
             event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin_immediate)
+            event.listen(self.engine, "begin", _begin)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -132,11 +134,36 @@ def _turn_wal_on(cursor: DBAPICursor) -> None:
             cursor.execute("PRAGMA journal_mode=WAL")
             return
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if not _is_busy(error) or time.monotonic() > deadline:
                 raise
             time.sleep(_WAL_RETRY_S)
 
 
+def _begin(connection: Connection) -> None:
+    if connection.get_execution_options().get(_READ, False):
+        connection.exec_driver_sql("BEGIN")
+    else:
+        _begin_immediate(connection)
+
+
 def _begin_immediate(connection: Connection) -> None:
-    read_only = connection.get_execution_options().get(_READ, False)
-    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+    """SQLite's own wait for the lock sleeps in steps of up to 100 ms, and an alarm with it; ours looks every 2 ms."""
+    cursor = connection.connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=0")
+    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
+    try:
+        while True:
+            try:
+                cursor.execute(_BEGIN_IMMEDIATE)
+                return
+            except sqlite3.Error as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise OperationalError(_BEGIN_IMMEDIATE, None, error) from error
+            time.sleep(_LOCK_RETRY_S)
+    finally:
+        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
+        cursor.close()
+
+
+def _is_busy(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

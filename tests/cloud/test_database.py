@@ -6,6 +6,8 @@ import multiprocessing
 import socket
 import sqlite3
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -202,3 +204,21 @@ def test_roles() -> None:
     assert parse_roles(["web", "ingest"]) == ["ingest", "web"]
     with pytest.raises(ConfigError, match="--role cook: there is no such role"):
         parse_roles(["cook"])
+
+
+def test_a_writer_has_the_lock_soon_after_it_is_free(cloud: Cloud) -> None:
+    """Left to itself, SQLite would look at 228 and at 328 ms after the wait began, and let an alarm wait between."""
+    lags = []
+    with ThreadPoolExecutor(1) as pool:
+        for _ in range(5):
+            with cloud.database.transaction():
+                taken = pool.submit(take_lock, cloud.database)
+                time.sleep(0.24)
+            free = time.monotonic()
+            lags.append(taken.result(10) - free)
+    assert sorted(lags)[2] < 0.05
+
+
+def take_lock(database: Database) -> float:
+    with database.transaction():
+        return time.monotonic()
