@@ -371,7 +371,7 @@ def _nothing(*_: Any) -> None:
 
 async def run_agent(config: EdgeConfig) -> None:
     """Run one gateway until SIGTERM or SIGINT. Raises ConfigError when the outbox must not be touched."""
-    outbox = Outbox(Path(config.data_dir), config.telemetry_max_mb * 1024 * 1024)
+    outbox = Outbox(Path(config.data_dir), config.telemetry_max_mb * 1024 * 1024, patient=True)
     agent = Agent(config, outbox, SystemClock(config.clock.trust), random.Random())
     loop = asyncio.get_running_loop()
     running = loop.create_task(agent.run())

@@ -31,6 +31,7 @@ import uuid_utils
 
 from hearthline.clock import NS, Stamp
 from hearthline.errors import ConfigError, StorageError
+from hearthline.log import Log
 from hearthline.model import EventType, Lane, Reading
 from hearthline.wire import LaneStatus
 from hearthline_edge.ballast import Ballast
@@ -41,6 +42,8 @@ KEPT_ASIDE_ROWS = 1000
 RECENT_ALARMS = 1000
 WARN_EVENT_DEPTH = 10_000
 _CLOCK_STEP_NS = NS // 20  # a smaller change of what the monotonic clock means is not worth a write
+
+log = Log(__name__)
 
 StoredReadings = list[tuple[str, str, float, str, int]]  # device, quantity, value, unit, offset in ns
 _readings_decoder = msgspec.json.Decoder(StoredReadings)
@@ -82,7 +85,8 @@ class PackRow:
 class Outbox:
     """One outbox file, opened by its one owner. Raises ConfigError when it must not be touched, StorageError on I/O."""
 
-    def __init__(self, data_dir: Path, telemetry_max_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(self, data_dir: Path, telemetry_max_bytes: int = 64 * 1024 * 1024, *, patient: bool = False) -> None:
+        """`patient`: a disk that fails is tried again at each transaction; the home is not silent meanwhile."""
         self._lock = lock_out_others(data_dir / "outbox.lock")
         self.path = data_dir / "outbox.db"
         self._telemetry_max_bytes = telemetry_max_bytes
@@ -93,10 +97,19 @@ class Outbox:
         self._last_mono_ns: dict[str, int] = {}  # of earlier boots, whose records only become fewer
         try:
             self.ballast = Ballast(data_dir / "ballast")
-            self._open()
+            self._open_now_or(later=patient)
         except BaseException:  # whatever stopped us, the next agent may have the outbox
             os.close(self._lock)
             raise
+
+    def _open_now_or(self, later: bool) -> None:
+        self._telemetry_bytes = self._telemetry_depth = 0
+        try:
+            self._open()
+        except StorageError as error:
+            if not later:
+                raise
+            log.error("outbox not opened yet", error=str(error))
 
     def _open(self) -> None:
         """The file, if need be with the room that the ballast gives back, or a new one if it is damaged."""

@@ -136,7 +136,7 @@ def test_a_broker_without_its_retained_status_neither_raises_nor_hides_silence(t
             if "agent" in dead:
                 stack.processes.restart("agent")
             stack.wait_for_gateway()
-            steady(lambda: not alerts(stack), trials(6, 120), "an alert that only the broker's loss says")
+            steady(lambda: not alerts(stack), trials(3, 120), "an alert that only the broker's loss says")
         if LONG:  # no last will, no retained word: silence alone has to tell, within 75 s and the desk's graces
             for name in ("center-broker", "agent"):
                 stack.processes.kill(name)

@@ -27,7 +27,7 @@ from torture.disks import Household
 from trials import LONG, SEED, publish, trials
 
 STEPS = trials(7, 150)
-PAUSE_S = 2.2
+PAUSE_S = 1.6
 SECONDS = STEPS * PAUSE_S + 4
 MINUTE, HOUR, YEAR = 60, 3600, 365 * 86_400
 OFFSETS = (7 * MINUTE, -7 * MINUTE, 5 * HOUR, -5 * HOUR, 3 * YEAR, -YEAR, 0)

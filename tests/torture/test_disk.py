@@ -94,6 +94,22 @@ def test_failing_calls_under_load(tmp_path: Path, opened: ExitStack) -> None:
     assert seen >= STRIKES // 4, "the calls did not fail: is SQLite linked statically?"
 
 
+def test_an_agent_that_starts_on_a_disk_that_fails_is_heard_at_home(tmp_path: Path, opened: ExitStack) -> None:
+    calls = FailingCalls(tmp_path / "fiu")
+    home = Household(tmp_path, opened)
+    home.gateway.environment = {**calls.environment, "FIU_ENABLE": "enable name=posix/io/sync/*,failinfo=5"}
+    home.start()
+    assert home.gateway.told("outbox not opened yet"), "the disk did not fail"
+    home.press()
+    wait_for(lambda: home.ear.sounding, "the siren at once")
+    wait_for(lambda: home.center.fault("cannot be stored"), "the fault in the status")
+    assert not home.received()
+    with calls.fail(home.pid, "posix/io/sync/*"):
+        pass  # which ends with the failing
+    home.settle()
+    wait_for(lambda: not home.center.fault("outbox"), "the fault to go")
+
+
 def test_a_disk_that_hangs_under_load(tmp_path: Path, opened: ExitStack, root: None) -> None:
     disk = opened.enter_context(small_disk(tmp_path))
     home = Household(tmp_path, opened, disk.folder / "data")
