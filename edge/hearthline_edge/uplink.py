@@ -332,21 +332,19 @@ class Uplink:
             return []
         stamp = self._clock.now()
 
-        def read(ob: Outbox) -> tuple[list[tuple[EventRow, Stamp, float]], list[EventRow]]:
-            again = [_with_time(ob, row, stamp) for row in ob.events_in(to_ranges(due))]
-            return again, ob.events(2 * EVENT_WINDOW)
+        def read(ob: Outbox) -> tuple[list[tuple[EventRow, Stamp, float]], ...]:
+            rows = ob.events_in(to_ranges(due)), ob.events(2 * EVENT_WINDOW)
+            return tuple([_with_time(ob, row, stamp) for row in some] for some in rows)
 
-        chosen, rows = await self._custody.submit(read)
+        chosen, waiting = await self._custody.submit(read)
         self._events.landed([(seq, seq) for seq in due if seq not in {row.seq for row, _, _ in chosen}])
-        fresh = []
-        for row in rows:
-            if row.seq not in self._events and self._events.room(row.urgent) > 0:
-                self._events.sent(row.seq, row.urgent, now)
-                fresh.append(row)
         for row, _, _ in chosen:
             self._events.sent(row.seq, row.urgent, now)
-        if fresh:
-            chosen += await self._custody.submit(lambda ob: [_with_time(ob, row, stamp) for row in fresh])
+        for each in waiting:
+            row = each[0]
+            if row.seq not in self._events and self._events.room(row.urgent) > 0:
+                self._events.sent(row.seq, row.urgent, now)
+                chosen.append(each)
         return sorted(chosen, key=lambda each: not each[0].urgent)
 
     async def _alarms(self, limit: int) -> list[tuple[int, bytes]]:
