@@ -232,7 +232,7 @@ _OF_AGENT: dict[Callable[[Agent], None], tuple[str, ...]] = {
     another_id_when_repeated: (),
     foreign_acknowledgement_honoured: ("swap_card",),
     local_message_acknowledged_at_once: ("die_at_commit",),
-    local_output_forgets: ("kill_agent", "kill_ingester", "database_away", "broker_refuses"),
+    local_output_forgets: ("kill_agent", "kill_agent", "database_away", "database_away", "out_of_reach"),
     free_clock_called_right: (),
     pack_told_with_two_times: ("clock_lost", "clock_lost", "dumb", "store_unsure"),
     accepted_without_a_person: (),
