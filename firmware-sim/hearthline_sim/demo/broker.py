@@ -6,7 +6,9 @@ rumqttd's own defaults listen on every address, refuse MQTT 5 and payloads over 
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import random
 import shutil
 import socket
 import sys
@@ -41,6 +43,7 @@ set_tcp_nodelay true
 max_queued_messages 100000
 max_inflight_messages 200
 """
+_PORTS = (16_000, 32_000)  # Linux: outgoing from 32768; macOS from 49152
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,13 @@ def plan_broker(folder: Path, name: str) -> BrokerPlan:
 
 
 def free_port() -> int:
-    """A TCP port of loopback that nobody uses right now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+    """A TCP port of loopback that nobody uses right now.
+
+    Not of those that the kernel gives to outgoing connections: a client that knocks while a server is dead may get that
+    server's very port, be connected to itself, and keep the server from coming back.
+    """
+    while True:
+        port = random.SystemRandom().randrange(*_PORTS)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
