@@ -27,25 +27,28 @@ pytestmark = [pytest.mark.torture, pytest.mark.integration, pytest.mark.usefixtu
 
 
 def crew(on: Stage) -> list[Nemesis]:
-    """On average something is dead, frozen, silent, lossy, slow or meddled with at every moment."""
+    """At almost every moment something is dead, frozen, silent, lossy, slow or meddled with, yet not all of the time.
+
+    Twice as much of it on the line lost and doubled nothing either, but left presses waiting for a minute and more.
+    """
     return [
         Nemesis("killer", SECONDS // 5, kill(*on.processes)),
         Nemesis("freezer", SECONDS // 9, freeze(*on.processes, at_most_s=FROZEN_S)),
-        Nemesis("silencer", SECONDS // 18, half_open(2.0, 2.0 * FROZEN_S)),
-        Nemesis("cutter", SECONDS // 18, cut_line(0.5, 5.0)),
-        Nemesis("thief", SECONDS // 12, lossy(30, 3.0, 10.0)),
-        Nemesis("brake", SECONDS // 18, slow(64_000, 3.0, 10.0)),
-        Nemesis("tearer", SECONDS // 12, kill_sockets),
-        Nemesis("meddler", SECONDS // 6, meddle_in_proxy(0.5, 4.0)),
+        Nemesis("silencer", SECONDS // 36, half_open(2.0, 2.0 * FROZEN_S)),
+        Nemesis("cutter", SECONDS // 36, cut_line(0.5, 5.0)),
+        Nemesis("thief", SECONDS // 18, lossy(30, 3.0, 10.0)),
+        Nemesis("brake", SECONDS // 36, slow(64_000, 3.0, 10.0)),
+        Nemesis("tearer", SECONDS // 18, kill_sockets),
+        Nemesis("meddler", SECONDS // 9, meddle_in_proxy(0.5, 4.0)),
     ]
 
 
-@pytest.mark.timeout(SECONDS + 400)
+@pytest.mark.timeout(SECONDS + 600)
 def test_everything_at_once_neither_loses_nor_doubles_a_press(tmp_path: Path) -> None:
     with stage(tmp_path, PLAN, network=True, proxied=True, influx=True, seed=SEED) as on:
         report = play(on, SECONDS, PRESSES, SEED, crew(on))
         publish("everything at once", **figures(report), bound_per_press=rate_bound(report["presses_sent"]))
-        assert sum(report["deeds"].values()) >= SECONDS // 4
+        assert sum(report["deeds"].values()) >= SECONDS // 3
         assert_nothing_lost_or_doubled(on, report, PRESSES)
         assert [each for each in report["stored_too_often"] if not each.startswith("shelly:")] == []
         assert_the_judge_is_awake(on)

@@ -44,7 +44,7 @@ def torture(on: Stage, presses: int, kills: int, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.torture
-@pytest.mark.timeout(seconds(PRESSES, KILLS) + 300)
+@pytest.mark.timeout(seconds(PRESSES, KILLS) + 600)
 def test_no_kill_loses_or_doubles_a_press(tmp_path: Path) -> None:
     with stage(tmp_path, PLAN) as on:
         report = torture(on, PRESSES, KILLS, "kill -9 of every process")
@@ -56,7 +56,7 @@ def test_no_kill_loses_or_doubles_a_press(tmp_path: Path) -> None:
 
 @pytest.mark.torture
 @pytest.mark.integration
-@pytest.mark.timeout(seconds(PRESSES_INFLUX, KILLS_INFLUX) + 300)
+@pytest.mark.timeout(seconds(PRESSES_INFLUX, KILLS_INFLUX) + 600)
 def test_no_kill_loses_or_doubles_a_press_on_influxdb(tmp_path: Path) -> None:
     with stage(tmp_path, PLAN, influx=True) as on:
         report = torture(on, PRESSES_INFLUX, KILLS_INFLUX, "kill -9 of every process and InfluxDB")
