@@ -21,7 +21,7 @@ from hearthline_edge.intake import MqttTicket
 from simulation.network import Broker, Connection, Delivery
 from simulation.process import Crash, Process
 
-_FOR_EVER_S = 3600.0
+_DIAL_S = 5.0  # after which paho gives up an address that says nothing
 
 
 class Wire:
@@ -68,6 +68,7 @@ class GatewayClient(Wire):
         super().__init__(broker, process, options["identifier"])
         will = options["will"]
         self._will = None if will is None else (will.topic, will.payload)
+        self._answer_s = options["timeout"]
         self._watch = watch
         self._pending: dict[int, asyncio.Future[None]] = {}
         self._lost = ""
@@ -77,7 +78,8 @@ class GatewayClient(Wire):
 
     async def __aenter__(self) -> GatewayClient:
         if self.client_id in self.broker.weather.hanging:
-            await asyncio.sleep(_FOR_EVER_S)
+            await asyncio.sleep(_DIAL_S)
+            raise aiomqtt.MqttError("timed out")
         connection = self.broker.dial(self.client_id, self)
         if connection is None or not self.process.alive:
             await asyncio.sleep(0.002)
@@ -85,7 +87,11 @@ class GatewayClient(Wire):
         self.connection = connection
         answer = self._ask(0)
         connection.up(self.broker.connect, connection, False, 65535, self._will)
-        await answer
+        try:
+            async with asyncio.timeout(self._answer_s):
+                await answer
+        except TimeoutError:
+            raise aiomqtt.MqttError("Operation timed out") from None
         self._watch(self.client_id, "new", "", b"")
         return self
 
@@ -94,14 +100,14 @@ class GatewayClient(Wire):
             self.connection = None
             connection.up(self.broker.goodbye, connection)
 
-    async def subscribe(self, topics: list[tuple[str, int]]) -> list[int]:
+    async def subscribe(self, topics: list[tuple[str, int]], timeout: float) -> list[int]:
         answer = self._ask(-1)
         if self.connection is not None:
             self.connection.up(self.broker.subscribe, self.connection, [topic for topic, _ in topics])
         await answer
         return [1 for _ in topics]
 
-    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> None:
+    async def publish(self, topic: str, payload: bytes, qos: int, retain: bool, timeout: float) -> None:
         self._last_mid = mid = self._last_mid % 65535 + 1
         answer = self._ask(mid)
         self._watch(self.client_id, "up", topic, payload)

@@ -154,6 +154,7 @@ class Gateway(Book):
         self._dropped: set[int] = set()
         self.siren_on = False
         self.reset_at = -1.0
+        self._received: set[str] = set()  # as the home was told
         self.whole_since: float | None = None
         self.on_signal: Callable[[dict[str, Any]], None] = lambda signal: None
         self.on_agent: Callable[[Agent], None] = lambda agent: None  # where a mutation is planted
@@ -210,7 +211,7 @@ class Gateway(Book):
 
     @property
     def alive(self) -> bool:
-        return self.process is not None and self.process.alive
+        return self.process is not None and self.process.alive and not self.process.stopping
 
     def new_card(self) -> None:
         """Another SD card: what the old one holds is out of reach."""
@@ -267,6 +268,8 @@ class Gateway(Book):
             signal = msgspec.json.decode(delivery.payload)
             self.trace.note(self.id, f"home hears {signal['signal']} {self.trace.name(signal['event'], 'e')}")
             self._check_signal(signal)
+            if signal["signal"] == HomeSignal.RECEIVED:
+                self._received.add(signal["event"])
             self.on_signal(signal)
 
     def _check_signal(self, signal: dict[str, Any]) -> None:
@@ -292,12 +295,22 @@ class Gateway(Book):
 
     def is_pending(self, committed: Committed) -> bool:
         """Whether the home must hear of it, once it is old enough."""
-        return self.is_here(committed) and committed.at > self.reset_at
+        heard = committed.row.id in self._received
+        return self.is_here(committed) and not heard and committed.at > self.reset_at
 
     def packs_waiting(self) -> int:
         if self.agent is None or not self.alive:
             return 0
         return self.agent._custody.outbox._telemetry_depth
+
+    def check_taken(self, device: str, at: float, until: float) -> None:
+        """A press that was heard by an agent and a disk in order is an event."""
+        ailing = not self.alive or self.alive_since > at - 1 or self.disk.mode != "whole" or self.disk.since > at - 10
+        taken = any(
+            each.row.device == device and at - 1e-6 <= each.pressed_at <= until + 0.01 for each in self.emergencies()
+        )
+        if not ailing and not taken:
+            self.trace.breaks(f"{self.id}: {device} pressed at {at:.3f} s was heard and made no event")
 
     def emergencies(self) -> list[Committed]:
         return [each for each in self.events.values() if each.row.type == EventType.ALARM]

@@ -42,9 +42,9 @@ def run_some(seeds: Sequence[int], mutation: str = "none") -> list[Result]:
             if results[-1].violation:
                 break
     finally:
-        logging.disable(logging.NOTSET)
         gc.enable()
-        gc.collect()
+        gc.collect()  # tells of futures that nobody asked for any more
+        logging.disable(logging.NOTSET)
     return results
 
 

@@ -89,9 +89,9 @@ def another_id_when_repeated(agent: Agent) -> None:
     uplink, payload = agent._uplink, agent._uplink._event_payload
     sent: dict[str, int] = {}
 
-    def mistaken(row: EventRow, moment: Stamp, age_s: float) -> bytes:
+    def mistaken(outbox: str, row: EventRow, moment: Stamp, age_s: float) -> bytes:
         sent[row.id] = times = sent.get(row.id, -1) + 1
-        return payload(replace(row, id=f"{row.id}-{times}") if times else row, moment, age_s)
+        return payload(outbox, replace(row, id=f"{row.id}-{times}") if times else row, moment, age_s)
 
     uplink._event_payload = mistaken  # type: ignore[method-assign]
 

@@ -23,6 +23,7 @@ from simulation.trace import Trace
 PENDANT = "002EE196"
 SOS_SESSION = "hearthline-{gateway}-zigbee2mqtt-sos"
 _PRESSES_AGAIN = 3
+_TAKEN_S = 0.6  # within which a gateway that nothing ails has committed a press
 _APART_S = 13.0  # fewer than six in a minute: no chatter
 
 
@@ -71,7 +72,9 @@ class Elder:
         burst = self._pendant.press(Button.AI)
         now = self._trace.now()
         self._trace.note(self._gateway.id, f"PRESS of the pendant, {len(burst.pressed)} telegrams")
-        self.presses.append(Pressed(self._gateway.id, self._pendant.device, now, now + burst.pressed[-1].after_s))
+        press = Pressed(self._gateway.id, self._pendant.device, now, now + burst.pressed[-1].after_s)
+        self.presses.append(press)
+        self._loop.call_later(_TAKEN_S, self._gateway.check_taken, press.device, press.at, press.until)
         for each in burst.bursts:
             self._loop.call_later(each.after_s, self._gateway.lines["radio"].emit, each.data)
         self.on_press()

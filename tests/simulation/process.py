@@ -17,6 +17,7 @@ class Process:
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
+        self.stopping = False
         self.failure: BaseException | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._ends: list[Callable[[], None]] = []
@@ -41,6 +42,7 @@ class Process:
 
     def stop(self) -> None:
         """SIGTERM: it may finish."""
+        self.stopping = True
         for task in self._tasks[-1:]:
             task.cancel()
 
