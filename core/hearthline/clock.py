@@ -82,7 +82,7 @@ def kernel_clock_is_synced() -> bool:
 def rfc3339(wall_ns: int) -> str:
     """Unix nanoseconds as RFC 3339 in UTC with microseconds: `2026-11-21T08:00:00.000000Z`."""
     seconds, rest = divmod(wall_ns, NS)
-    head = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    head = datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
     return f"{head}.{rest // 1000:06d}Z"
 
 

@@ -25,9 +25,9 @@ from hearthline.config import read_secret
 from hearthline.errors import ConfigError
 from hearthline_edge.ballast import BALLAST_BYTES
 from hearthline_edge.config import EdgeConfig
+from hearthline_edge.link import tls_context
 from hearthline_edge.outbox_file import check_schema
 from hearthline_edge.salvage import kept_aside
-from hearthline_edge.uplink import tls_context
 
 _ANSWER_S = 5.0
 _MB = 1024 * 1024

@@ -57,6 +57,7 @@ class LocalSession:
         self._subscribe_again_s = subscribe_again_s
         self._receiver = threading.Thread(target=self._receive, name=f"local-{name}", daemon=True)
         self._failure: asyncio.Future[None] = self._loop.create_future()
+        self._stopping = False
         self._connection = ""  # set and read in paho's thread, where order is certain
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
@@ -106,6 +107,7 @@ class LocalSession:
         return True
 
     async def stop(self) -> None:
+        self._stopping = True
         self._client.disconnect()
         await asyncio.to_thread(self._receiver.join, _STOP_S)
 
@@ -114,6 +116,8 @@ class LocalSession:
     def _receive(self) -> None:
         try:
             self._client.loop_forever(retry_first_connection=True)
+            if not self._stopping:
+                raise RuntimeError("the MQTT client's loop has ended by itself")
         except BaseException as error:  # noqa: BLE001 - told to the event loop, where it ends the agent
             self._tell(self._died, error)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections.abc import Awaitable, Callable
 
@@ -17,6 +18,7 @@ import aiomqtt
 
 from hearthline.errors import StorageError
 from hearthline.log import Log
+from hearthline_edge.link import within
 
 PATIENCE_S = 0.3  # what an acknowledgement takes on a slow line that loses nothing
 _FIRST_REPEAT_S = 1.5
@@ -106,8 +108,5 @@ class SecondLine:
                 await asyncio.sleep(PATIENCE_S)
 
     async def _say(self, client: aiomqtt.Client, payload: bytes) -> None:
-        try:
-            async with asyncio.timeout(_PUBACK_TIMEOUT_S):
-                await client.publish(self._topic, payload, qos=1, retain=False)
-        except TimeoutError:
-            raise aiomqtt.MqttError(f"the broker did not answer within {_PUBACK_TIMEOUT_S:g} s") from None
+        async with within(_PUBACK_TIMEOUT_S):
+            await client.publish(self._topic, payload, qos=1, retain=False, timeout=math.inf)

@@ -11,9 +11,6 @@ import asyncio
 import contextlib
 import math
 import random
-import socket
-import ssl
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
@@ -24,14 +21,15 @@ from paho.mqtt.reasoncodes import ReasonCode
 from hearthline import wire
 from hearthline.clock import Clock, Stamp
 from hearthline.config import read_secret
-from hearthline.errors import ConfigError, ProtocolError, StorageError
+from hearthline.errors import ProtocolError, StorageError
 from hearthline.log import Log
 from hearthline.model import Lane
 from hearthline.ranges import to_ranges
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
+from hearthline_edge.link import ANSWER_S, connected, socket_options, tls_context, within
 from hearthline_edge.outbox import EventRow, Outbox, PackRow
-from hearthline_edge.pack_time import note_told_free, told_free, told_time
+from hearthline_edge.pack_time import Told, note_told_free, told_free, told_time
 from hearthline_edge.second_line import SecondLine
 from hearthline_edge.sending import EVENT_WINDOW, TELEMETRY_WINDOW, Flights
 
@@ -40,22 +38,15 @@ _RECONNECT_MAX_S = 30.0
 _RECONNECT_ALARM_MAX_S = 2.0  # with an alarm waiting, the door is tried every other second
 _RECONNECT_GAP_S = 0.3  # between the beginnings of two attempts, also for an alarm
 _STEADY_S = 10.0  # a session that lived so long was no failed attempt
-_TCP_THIN_LINEAR_TIMEOUTS = 16  # of linux/tcp.h
-SOCKET_OPTIONS: tuple[tuple[int, int, int | bytes], ...] = (
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # Nagle holds an alarm back by 40 ms
-)
-if sys.platform == "linux":  # on a line that loses a third, ask again every 0.2 s or so, not after 0.2, 0.4, 0.8, 1.6 s
-    SOCKET_OPTIONS += (
-        (socket.IPPROTO_TCP, _TCP_THIN_LINEAR_TIMEOUTS, 1),
-        (socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno"),  # every kernel has it; under BBR no timeout is linear
-    )
 _PUBACK_TIMEOUT_S = 15.0
 _ALARM_PUBACK_TIMEOUT_S = 4.0  # a link that swallows an alarm is given up soon; on the next one it goes first
-_ANSWER_S = 6.0  # for CONNACK and SUBACK
 _GOODBYE_S = 1.0
 _STORAGE_RETRY_S = 1.0
 _NO_SUCH_PROTOCOL = frozenset({1, 129, 130, 132})  # CONNACK of 3.1.1, and malformed, protocol error, version of 5
 log = Log(__name__)
+
+Timed = tuple[EventRow, Stamp, float]  # an event, its best-known time, its age when that is worth nothing
+Ranges = list[tuple[int, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +94,7 @@ class Uplink:
         self.connected = False
         self.fault = "uplink: not connected yet"
         self._tls = tls_context(config)
+        self._socket_options = socket_options()
         self._password = read_secret(config.password_file, "uplink.password_file")
         self.second = SecondLine(self._second_link, self._topic(wire.UP_EVENT), self._alarms, rng)
 
@@ -151,24 +143,14 @@ class Uplink:
     def _link(self) -> contextlib.AbstractAsyncContextManager[aiomqtt.Client]:
         offline = wire.encode(wire.Status(state="offline"))
         will = aiomqtt.Will(self._topic(wire.UP_STATUS), offline, qos=1, retain=True)
-        return self._connection(self._client(self._gateway, will))
+        return connected(self._client(self._gateway, will))
 
     @contextlib.asynccontextmanager
     async def _second_link(self) -> AsyncIterator[aiomqtt.Client]:
         """Once the first session has found out the protocol; without a last will, for its end says nothing."""
         await self._met.wait()
-        async with self._connection(self._client(f"{self._gateway}-second", None)) as client:
+        async with connected(self._client(f"{self._gateway}-second", None)) as client:
             yield client
-
-    @contextlib.asynccontextmanager
-    async def _connection(self, client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
-        async with _within(_ANSWER_S):
-            await client.__aenter__()
-        try:
-            yield client
-        finally:
-            async with _within(_ANSWER_S):
-                await client.__aexit__(None, None, None)
 
     def _client(self, identifier: str, will: aiomqtt.Will | None) -> aiomqtt.Client:
         return self._make_client(
@@ -181,22 +163,23 @@ class Uplink:
             will=will,
             clean_session=True if self._protocol is ProtocolVersion.V311 else None,
             keepalive=self._config.keepalive_s,
-            timeout=math.inf,
+            timeout=ANSWER_S,
             tls_context=self._tls,
-            socket_options=SOCKET_OPTIONS,
+            socket_options=self._socket_options,
         )
 
     async def _session(self, client: aiomqtt.Client, status_period_s: float) -> None:
         client.pending_calls_threshold = EVENT_WINDOW + TELEMETRY_WINDOW + 8
-        async with _within(_ANSWER_S):
-            granted = await client.subscribe([(self._topic(wire.DOWN_ACK), 1), (self._topic(wire.DOWN_COMMAND), 1)])
+        topics = [(self._topic(wire.DOWN_ACK), 1), (self._topic(wire.DOWN_COMMAND), 1)]
+        async with within(ANSWER_S):
+            granted = await client.subscribe(topics, timeout=math.inf)
         self.connected = True
         self._met.set()
         deaf = any(code.is_failure if isinstance(code, ReasonCode) else code >= 0x80 for code in granted)
         self.fault = "uplink: the broker lets this gateway hear nothing; allow it its down/ topics" if deaf else ""
         if deaf:
             log.warning("uplink is deaf", fault=self.fault)
-        self._ground()
+        self._ground(self._custody.outbox.id)
         self._wake.set()
         log.info("uplink connected", host=self._config.host, port=self._config.port, mqtt=self._protocol.name)
         try:
@@ -213,9 +196,9 @@ class Uplink:
             await self._say_goodbye(client)
             raise
 
-    def _ground(self) -> None:
+    def _ground(self, outbox: str) -> None:
         """Of what is in flight nothing is known any more: the link is new, or the outbox is."""
-        self._outbox = self._custody.outbox.id
+        self._outbox = outbox
         self._events.grounded()
         self._packs.grounded()
         self._last_pack_seq = 0
@@ -263,21 +246,23 @@ class Uplink:
             if taken is None:
                 continue
             try:
-                await self._let_go(lane, taken, ack.refused)
+                await self._let_go(ack.outbox, lane, taken, ack.refused)
             except StorageError as error:
                 log.error("acknowledged records not removed, they will be sent again", lane=lane, error=str(error))
                 continue
             flights.landed([*taken, *ack.refused])
         self._wake.set()
 
-    async def _let_go(self, lane: Lane, taken: list[tuple[int, int]], refused: list[tuple[int, int]]) -> None:
+    async def _let_go(self, outbox: str, lane: Lane, taken: Ranges, refused: Ranges) -> None:
         """Tell the home, then give up custody. What an alarm's end needs is worth the ballast on a full disk."""
         urgent = lane is Lane.EVENT
         if urgent:
-            rows, turned_away = await self._custody.submit(lambda ob: (ob.events_in(taken), ob.events_in(refused)))
+            rows, turned_away = await self._custody.submit(
+                lambda ob: (ob.events_in(taken), ob.events_in(refused)) if ob.id == outbox else ([], [])
+            )
             self._ears.received(rows)
             self._ears.refused(turned_away)
-        self._alarm_waiting = await self._custody.submit(lambda ob: _let_go(ob, lane, taken, refused), urgent)
+        self._alarm_waiting = await self._custody.submit(lambda ob: _let_go(ob, outbox, lane, taken, refused), urgent)
         if urgent:
             self._ears.let_go()
 
@@ -298,18 +283,16 @@ class Uplink:
         while True:
             self._wake.clear()
             await self._keep_clock()
-            if self._outbox != self._custody.outbox.id:
-                self._ground()
             now = asyncio.get_running_loop().time()
             try:
-                for row in await self._next_events(now):
-                    timeout_s = _ALARM_PUBACK_TIMEOUT_S if row[0].urgent else _PUBACK_TIMEOUT_S
-                    group.create_task(self._publish(client, wire.UP_EVENT, self._event_payload(*row), timeout_s))
+                for event in await self._next_events(now):
+                    payload = self._event_payload(self._outbox, *event)
+                    timeout_s = _ALARM_PUBACK_TIMEOUT_S if event[0].urgent else _PUBACK_TIMEOUT_S
+                    group.create_task(self._publish(client, wire.UP_EVENT, payload, timeout_s))
                 if not self._wake.is_set():  # an alarm that came meanwhile goes first
                     for pack in await self._next_packs(now):
-                        group.create_task(
-                            self._publish(client, wire.UP_TELEMETRY, self._pack_payload(*pack), _PUBACK_TIMEOUT_S)
-                        )
+                        payload = self._pack_payload(self._outbox, *pack)
+                        group.create_task(self._publish(client, wire.UP_TELEMETRY, payload, _PUBACK_TIMEOUT_S))
             except StorageError as error:
                 log.error("outbox not read, nothing is sent", error=str(error))
                 await asyncio.sleep(_STORAGE_RETRY_S)
@@ -325,18 +308,28 @@ class Uplink:
             await self._custody.submit(lambda ob: ob.remember_synced_clock(stamp))
             self._clock_kept = True
 
-    async def _next_events(self, now: float) -> list[tuple[EventRow, Stamp, float]]:
+    def _is_new(self, outbox: str) -> bool:
+        """Whether the outbox was begun anew; then nothing of it is in flight, and it is read once more."""
+        if outbox == self._outbox:
+            return False
+        self._ground(outbox)
+        self._wake.set()
+        return True
+
+    async def _next_events(self, now: float) -> list[Timed]:
         """Events to send now, each with its best-known time and its age: what is due again, then what is new."""
         due = self._events.due(now)
         if not due and self._events.room(urgent=True) <= 0:
             return []
         stamp = self._clock.now()
 
-        def read(ob: Outbox) -> tuple[list[tuple[EventRow, Stamp, float]], ...]:
-            rows = ob.events_in(to_ranges(due)), ob.events(2 * EVENT_WINDOW)
-            return tuple([_with_time(ob, row, stamp) for row in some] for some in rows)
+        def read(ob: Outbox) -> tuple[str, list[Timed], list[Timed]]:
+            again = [_with_time(ob, row, stamp) for row in ob.events_in(to_ranges(due))]
+            return ob.id, again, [_with_time(ob, row, stamp) for row in ob.events(2 * EVENT_WINDOW)]
 
-        chosen, waiting = await self._custody.submit(read)
+        outbox, chosen, waiting = await self._custody.submit(read)
+        if self._is_new(outbox):
+            return []
         self._events.landed([(seq, seq) for seq in due if seq not in {row.seq for row, _, _ in chosen}])
         for row, _, _ in chosen:
             self._events.sent(row.seq, row.urgent, now)
@@ -351,27 +344,30 @@ class Uplink:
         """The oldest alarms in the outbox, as they are published."""
         stamp = self._clock.now()
 
-        def read(ob: Outbox) -> list[tuple[EventRow, Stamp, float]]:
-            return [_with_time(ob, row, stamp) for row in ob.events(limit, urgent_only=True)]
+        def read(ob: Outbox) -> tuple[str, list[Timed]]:
+            return ob.id, [_with_time(ob, row, stamp) for row in ob.events(limit, urgent_only=True)]
 
-        return [(each[0].seq, self._event_payload(*each)) for each in await self._custody.submit(read)]
+        outbox, alarms = await self._custody.submit(read)
+        return [(row.seq, self._event_payload(outbox, row, moment, age_s)) for row, moment, age_s in alarms]
 
-    async def _next_packs(self, now: float) -> list[tuple[PackRow, Stamp, float]]:
+    async def _next_packs(self, now: float) -> list[Told]:
         due = self._packs.due(now)
         room = self._packs.room()
         if not due and room <= 0:
             return []
         stamp, after = self._clock.now(), self._last_pack_seq
 
-        def read(ob: Outbox) -> list[tuple[PackRow, Stamp, float]]:
+        def read(ob: Outbox) -> tuple[str, list[Told]]:
             packs = [pack for seq in due for pack in ob.packs(1, after=seq - 1) if pack.seq == seq]
             packs += ob.packs(max(room, 0), after=after) if room > 0 else []
-            return [told_time(ob, pack, stamp) for pack in packs]
+            return ob.id, [told_time(ob, pack, stamp) for pack in packs]
 
-        found = await self._custody.submit(read)
+        outbox, found = await self._custody.submit(read)
+        if self._is_new(outbox):
+            return []
         if free := told_free(found):
             with contextlib.suppress(StorageError):  # a disk that takes no more: better doubled than not told
-                await self._custody.submit(lambda ob: note_told_free(ob, free))
+                await self._custody.submit(lambda ob: note_told_free(ob, free) if ob.id == outbox else None)
         present = {pack.seq for pack, _, _ in found}
         self._packs.landed([(seq, seq) for seq in due if seq not in present])  # dropped to make room
         self._last_pack_seq = max([after, *present])
@@ -388,60 +384,37 @@ class Uplink:
             pass
 
     async def _publish(self, client: aiomqtt.Client, leaf: str, payload: bytes, timeout_s: float) -> None:
-        async with _within(timeout_s):
-            await client.publish(self._topic(leaf), payload, qos=1, retain=leaf == wire.UP_STATUS)
+        retain = leaf == wire.UP_STATUS
+        async with within(timeout_s):
+            await client.publish(self._topic(leaf), payload, qos=1, retain=retain, timeout=math.inf)
 
-    def _event_payload(self, row: EventRow, moment: Stamp, age_s: float) -> bytes:
-        envelope = self._envelope(row.seq, moment, age_s)
+    def _event_payload(self, outbox: str, row: EventRow, moment: Stamp, age_s: float) -> bytes:
         source = f"hearthline/{self._gateway}"
+        envelope = _envelope(outbox, row.seq, moment, age_s)
         event = wire.Event(row.id, source, row.type, row.device, moment.wall_ns, row.data, envelope)
         return wire.encode_event(event)
 
-    def _pack_payload(self, row: PackRow, moment: Stamp, age_s: float) -> bytes:
-        return wire.encode_pack(wire.Pack(moment.wall_ns, row.readings, self._envelope(row.seq, moment, age_s)))
-
-    def _envelope(self, seq: int, moment: Stamp, age_s: float) -> wire.Envelope:
-        age = None if moment.synced else age_s
-        return wire.Envelope(self._custody.outbox.id, seq, moment.boot, moment.synced, moment.mono_ns, age)
+    def _pack_payload(self, outbox: str, row: PackRow, moment: Stamp, age_s: float) -> bytes:
+        return wire.encode_pack(wire.Pack(moment.wall_ns, row.readings, _envelope(outbox, row.seq, moment, age_s)))
 
     def _topic(self, leaf: str) -> str:
         return wire.topic(self._gateway, leaf)
 
 
-def _let_go(outbox: Outbox, lane: Lane, taken: list[tuple[int, int]], refused: list[tuple[int, int]]) -> bool:
-    """Whether alarms are still waiting for the center."""
-    outbox.delete(lane, taken)
-    outbox.refuse(lane, refused)
-    return bool(outbox.events(1, urgent_only=True))
+def _let_go(ob: Outbox, outbox: str, lane: Lane, taken: Ranges, refused: Ranges) -> bool:
+    """Whether alarms are still waiting for the center. The file may have been found damaged since, and begun anew."""
+    if ob.id == outbox:
+        ob.delete(lane, taken)
+        ob.refuse(lane, refused)
+    return bool(ob.events(1, urgent_only=True))
 
 
-@contextlib.asynccontextmanager
-async def _within(seconds: float) -> AsyncIterator[None]:
-    """The bound of one exchange with the broker.
-
-    aiomqtt's own timeouts rest on `asyncio.wait_for`, which on Python 3.11 swallows a cancellation that comes together
-    with the answer: a lost session would then wait for its own tasks, and an alarm with it. They are switched off.
-    """
-    try:
-        async with asyncio.timeout(seconds):
-            yield
-    except TimeoutError:
-        raise aiomqtt.MqttError(f"the broker did not answer within {seconds:g} s") from None
+def _envelope(outbox: str, seq: int, moment: Stamp, age_s: float) -> wire.Envelope:
+    age = None if moment.synced else age_s
+    return wire.Envelope(outbox, seq, moment.boot, moment.synced, moment.mono_ns, age)
 
 
-def _with_time(outbox: Outbox, row: EventRow, now: Stamp) -> tuple[EventRow, Stamp, float]:
+def _with_time(outbox: Outbox, row: EventRow, now: Stamp) -> Timed:
     """A record with its best-known time, and its age when that is worth nothing."""
     moment = outbox.true_time(row.stamp, now)
     return row, moment, 0.0 if moment.synced else outbox.age_s(row.stamp, now)
-
-
-def tls_context(config: UplinkConfig) -> ssl.SSLContext | None:
-    if config.ca_file is None:
-        return None
-    try:
-        context = ssl.create_default_context(cafile=config.ca_file)
-        if config.cert_file is not None:
-            context.load_cert_chain(config.cert_file, config.key_file)
-    except OSError as error:
-        raise ConfigError(f"uplink.ca_file, cert_file or key_file cannot be used: {error}") from None
-    return context

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import threading
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import aiomqtt
 import pytest
 
 from hearthline import wire
 from hearthline.clock import NS, Stamp
-from hearthline.model import EventType
+from hearthline.model import EventType, Lane
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
+from hearthline_edge.link import socket_options
 from hearthline_edge.outbox import Outbox
+from hearthline_edge.outbox_file import DamagedError
 from hearthline_edge.uplink import Ears, Uplink
 
 HOST = "127.0.0.1"
@@ -107,9 +114,28 @@ async def turned(broker: BadBroker, turns: int) -> None:
         await asyncio.sleep(0)
 
 
+class SlowToConnect(aiomqtt.Client):
+    """The name takes its time, or an address that says nothing comes first; in a thread that cannot be stopped."""
+
+    connecting = most = 0
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **{**options, "timeout": 0.3})
+
+    def _client_connect(self) -> None:
+        SlowToConnect.connecting += 1
+        SlowToConnect.most = max(SlowToConnect.most, SlowToConnect.connecting)
+        time.sleep(0.8)
+        super()._client_connect()
+        SlowToConnect.connecting -= 1
+
+
 @asynccontextmanager
 async def uplink_at(
-    folder: Path, serve: Serve, tell: Callable[[], Awaitable[wire.Status]] = status
+    folder: Path,
+    serve: Serve,
+    tell: Callable[[], Awaitable[wire.Status]] = status,
+    make_client: Callable[..., aiomqtt.Client] = aiomqtt.Client,
 ) -> AsyncIterator[tuple[Uplink, Custody]]:
     """An uplink that is not running yet, at a broker that answers each connection with `serve`."""
     server = await asyncio.start_server(serve, HOST, 0)
@@ -117,7 +143,7 @@ async def uplink_at(
     config = UplinkConfig(host=HOST, port=server.sockets[0].getsockname()[1], protocol="3.1.1")
     ears = Ears(lambda _: None, lambda _: None, lambda: None, obey, tell)
     try:
-        yield Uplink("gw", config, custody, StandingClock(), ears, random.Random(1)), custody
+        yield Uplink("gw", config, custody, StandingClock(), ears, random.Random(1), make_client), custody
     finally:
         server.close()
         await custody.stop()
@@ -214,6 +240,55 @@ def test_a_stop_while_the_session_is_being_lost_is_a_stop(tmp_path: Path) -> Non
             running.cancel()
             await asyncio.wait([running], timeout=2)
             assert running.cancelled()
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_a_connection_that_takes_longer_than_an_answer_is_made_and_only_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        broker = BadBroker()
+        async with uplink_at(tmp_path, broker.serve, make_client=SlowToConnect) as (uplink, _):
+            running = asyncio.create_task(uplink.run(60))
+            uplink.woken(alarm=True)
+            await until(lambda: uplink.connected)
+            assert (broker.sessions, SlowToConnect.most) == (1, 1)
+            running.cancel()
+            await asyncio.wait([running], timeout=3)
+            assert running.cancelled()
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_a_socket_option_that_is_refused_is_done_without() -> None:
+    unheard_of = (socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"unheard-of")
+    no_delay = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    assert socket_options([unheard_of, no_delay]) == [no_delay]
+
+
+def test_an_acknowledgement_does_not_reach_into_an_outbox_that_was_begun_anew(tmp_path: Path) -> None:
+    """A damaged file is begun anew with other numbers, at the very moment when an acknowledgement is in hand."""
+
+    def fill(ob: Outbox) -> None:
+        for number in range(1, 13):
+            data = {"button": "AO", "ordinal": 1, "role": "emergency"}
+            ob.append_event(EventType.ALARM, f"pendant-{number}", data, START, urgent=True)
+        ob.delete(Lane.EVENT, [(1, 4)])
+
+    def find_damage(ob: Outbox) -> None:
+        raise DamagedError("a page of something else")
+
+    async def test() -> None:
+        async with uplink_at(tmp_path, BadBroker().serve) as (uplink, custody):
+            await custody.submit(fill)
+            before, gate = custody.outbox.id, threading.Event()
+            jobs: list[Awaitable[Any]] = [custody.submit(lambda _: gate.wait(5)), custody.submit(find_damage)]
+            jobs.append(asyncio.create_task(uplink._acknowledged(wire.Ack(outbox=before, event=[(5, 6)]))))
+            await asyncio.sleep(0)
+            gate.set()
+            await asyncio.gather(*jobs, return_exceptions=True)
+            left = [row.device for row in await custody.submit(lambda ob: ob.events(100))]
+            assert custody.outbox.id != before
+            assert left == [f"pendant-{number}" for number in range(5, 13)]
 
     asyncio.run(asyncio.wait_for(test(), 20))
 

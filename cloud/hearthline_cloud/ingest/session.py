@@ -78,6 +78,7 @@ class Session:
         self._connection = 0
         self.connected = False  # and subscribed: an ingester that hears nothing is not at work
         self._client_connected = False
+        self._stopping = False
         self._subscribed_at = 0.0
         self._failure: BaseException | None = None
         self._worker = threading.Thread(target=self._work, name=f"ingest-{name}", daemon=True)
@@ -139,6 +140,7 @@ class Session:
 
     def stop(self, deadline: float) -> None:
         """Finish the batch at work, until `deadline` (monotonic); what is not acknowledged comes again."""
+        self._stopping = True
         self._queue.put(None)
         self._worker.join(timeout=max(deadline - time.monotonic(), 0))
         self._client.disconnect()
@@ -182,6 +184,8 @@ class Session:
     def _receive(self) -> None:
         try:
             self._client.loop_forever(retry_first_connection=True)
+            if not self._stopping:
+                raise RuntimeError("the MQTT client's loop has ended by itself")
         except BaseException as error:  # told to the main thread, which ends the process
             self._failure = error
             log.exception("ingest receiver died", session=self._name)
