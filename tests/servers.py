@@ -22,6 +22,8 @@ from typing import TypeVar
 
 import pytest
 
+from hearthline_sim.demo.broker import free_port
+
 HOST = "127.0.0.1"
 _READY_S = 20.0
 _STOP_S = 20.0
@@ -185,13 +187,11 @@ def find_binary(name: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on, all different."""
-    sockets = [socket.create_server((HOST, 0)) for _ in range(count)]
-    try:
-        return [int(each.getsockname()[1]) for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Ports that nobody listens on, all different; none that an outgoing connection gets while a server is dead."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        ports.add(free_port())
+    return list(ports)
 
 
 def port_answers(port: int) -> bool:
