@@ -305,7 +305,11 @@ def database_unsure(nemesis: Nemesis) -> None:
 def store_away(nemesis: Nemesis) -> None:
     store, plan = nemesis.world.center.store, nemesis.world.plan
     store.away = True
-    nemesis.later(nemesis.rng.uniform(2, 30), setattr, store, "away", plan.store_away)
+
+    def back() -> None:
+        store.away = plan.store_away and not nemesis.healed
+
+    nemesis.later(nemesis.rng.uniform(2, 30), back)
 
 
 def store_unsure(nemesis: Nemesis) -> None:

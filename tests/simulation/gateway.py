@@ -151,7 +151,7 @@ class Gateway(Book):
         self.events: dict[str, Committed] = {}
         self.readings: list[tuple[Reading, int, str, int]] = []  # reading, true time, boot, SD card
         self.dropped_values: set[float] = set()
-        self._dropped: set[int] = set()
+        self._gone: dict[Lane, set[int]] = {lane: set() for lane in Lane}  # of this SD card
         self.siren_on = False
         self.reset_at = -1.0
         self._received: set[str] = set()  # as the home was told
@@ -217,7 +217,7 @@ class Gateway(Book):
         """Another SD card: what the old one holds is out of reach."""
         assert not self.alive
         self.cards += 1
-        self._dropped.clear()
+        self._gone = {lane: set() for lane in Lane}
         for committed in self.events.values():
             if committed.left_at is None:
                 committed.on_lost_card = True
@@ -241,6 +241,7 @@ class Gateway(Book):
     def leaves(self, lane: Lane, rows: list[Any]) -> None:
         """Custody is given up: the cloud must have it."""
         for row in rows:
+            self._gone[lane].add(row.seq)
             if isinstance(row, EventRow):
                 self.trace.note(self.id, f"lets go {self.trace.name(row.id, 'e')}")
                 if not self.truth.has_event(self.id, row.id):
@@ -253,7 +254,7 @@ class Gateway(Book):
         """The bound of the telemetry lane: counted, and no longer owed."""
         self.trace.note(self.id, f"drops a pack of {len(pack.readings)}")
         self._in_flight[Lane.TELEMETRY].discard(pack.seq)
-        self._dropped.add(pack.seq)
+        self._gone[Lane.TELEMETRY].add(pack.seq)
         self.dropped_values |= {reading.value for reading, _ in pack.readings}
 
     # --- the home ---
@@ -336,7 +337,7 @@ class Gateway(Book):
     def _fly(self, lane: Lane, envelope: tuple[str, int] | None, bound: int) -> None:
         assert envelope is not None
         flying = self._in_flight[lane]
-        if lane is Lane.EVENT or envelope[1] not in self._dropped:
+        if envelope[1] not in self._gone[lane]:  # else a repeat that its acknowledgement has crossed
             flying.add(envelope[1])
         self.most_in_flight[lane] = max(self.most_in_flight[lane], len(flying))
         if len(flying) > bound:
