@@ -83,13 +83,13 @@ class Home:
         for row in rows:
             self._received.add(row.id)
             if row.urgent:
-                data = row.data
-                alarm = RecentAlarm(row.id, row.device, data["button"], data["ordinal"], row.stamp.wall_ns)
+                button, ordinal = row.data.get("button", ""), row.data.get("ordinal", 0)  # perhaps garbled on the card
+                alarm = RecentAlarm(row.id, row.device, button, ordinal, row.stamp.wall_ns)
                 self._signal(HomeSignal.RECEIVED, alarm)
 
     def refused(self, rows: list[EventRow]) -> None:
         """The center will never take these: nobody there sees them, so the home must hear them."""
-        self._refused += [row.stamp for row in rows if row.data.get("role") == ButtonRole.EMERGENCY]
+        self._refused += [row.stamp for row in rows if row.urgent and row.data.get("role") != ButtonRole.SERVICE]
         self.look()
 
     async def accepted(self, event_id: str) -> bool:

@@ -110,8 +110,9 @@ def _take_item(outbox: Outbox, source: Source, item: Item, now: Stamp, role_of: 
             return _take_press(outbox, source, item, now, role_of)
         case Release():
             for device, button, body in outbox.press_states(item.device):
-                state = release(msgspec.json.decode(body, type=PressState), now)
-                outbox.set_press_state(device, button, msgspec.json.encode(state))
+                state = _known(outbox, device, button, body)
+                if state is not None:
+                    outbox.set_press_state(device, button, msgspec.json.encode(release(state, now)))
         case Vital():
             values = (("systolic", item.systolic), ("diastolic", item.diastolic), ("heart_rate", item.heart_rate))
             data: dict[str, Any] = {
@@ -140,7 +141,7 @@ def _take_press(outbox: Outbox, source: Source, press: Press, now: Stamp, role_o
     kept = outbox.press_state(press.device, press.button)
     if press.certainty == "possible" and kept is not None and kept[1] == telegram:
         return None  # the retained copy of a press that was taken live
-    before = msgspec.json.decode(kept[0], type=PressState) if kept else None
+    before = _known(outbox, press.device, press.button, kept[0]) if kept else None
     verdict, after = judge(before, press, source.grouping, now)
     outbox.set_press_state(press.device, press.button, msgspec.json.encode(after), telegram)
     if verdict is not Verdict.NEW:
@@ -159,11 +160,22 @@ def _take_press(outbox: Outbox, source: Source, press: Press, now: Stamp, role_o
     return row
 
 
+def _known(outbox: Outbox, device: str, button: str, body: bytes) -> PressState | None:
+    """A press's state, or None when it was garbled on the card or written by another version: then it is dropped."""
+    try:
+        return msgspec.json.decode(body, type=PressState)
+    except (ValueError, TypeError, RecursionError) as error:
+        log.error("press state not understood, the next telegram is a new press", device=device, error=str(error))
+        outbox.drop_press_state(device, button)
+        return None
+
+
 def take_chatter(outbox: Outbox, now: Stamp) -> list[EventRow]:
     """An event with the committed count for each button whose minute of chattering is over."""
     made = []
     for device, button, body in outbox.press_states():
-        report = chatter_report(msgspec.json.decode(body, type=PressState), now)
+        state = _known(outbox, device, button, body)
+        report = chatter_report(state, now) if state is not None else None
         if report is None:
             continue
         count, after = report

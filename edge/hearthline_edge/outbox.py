@@ -22,7 +22,6 @@ import secrets
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,55 +33,38 @@ from hearthline.errors import ConfigError, StorageError
 from hearthline.log import Log
 from hearthline.model import EventType, Lane, Reading
 from hearthline.wire import LaneStatus
+from hearthline_edge import boots
 from hearthline_edge.ballast import Ballast
-from hearthline_edge.outbox_file import is_damage, lock_out_others, open_to_write
-from hearthline_edge.salvage import kept_aside, salvage, set_aside
+from hearthline_edge.outbox_file import is_damage, is_damage_at_opening, lock_out_others, open_to_write
+from hearthline_edge.outbox_rows import (
+    Count,
+    EventRow,
+    PackRow,
+    RecentAlarm,
+    StoredAlarm,
+    StoredEvent,
+    StoredPack,
+    StoredSound,
+    StoredStamp,
+    T,
+    counters_of,
+    event_row,
+    pack_row,
+    readings_of,
+    shaped,
+)
+from hearthline_edge.repeats import Repeats
+from hearthline_edge.salvage import kept_aside, salvage, set_aside, tidy
 
+__all__ = ["EventRow", "Outbox", "PackRow", "RecentAlarm"]
 KEPT_ASIDE_ROWS = 1000
 RECENT_ALARMS = 1000
 WARN_EVENT_DEPTH = 10_000
-_CLOCK_STEP_NS = NS // 20  # a smaller change of what the monotonic clock means is not worth a write
 
 log = Log(__name__)
 
-StoredReadings = list[tuple[str, str, float, str, int]]  # device, quantity, value, unit, offset in ns
-_readings_decoder = msgspec.json.Decoder(StoredReadings)
 
-
-@dataclass(frozen=True, slots=True)
-class EventRow:
-    """One event in custody. `data` is the CloudEvents data; `urgent` goes first."""
-
-    seq: int
-    id: str
-    type: str
-    device: str
-    urgent: bool
-    stamp: Stamp
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class RecentAlarm:
-    """Whose press an alarm event was; `wall_ns` as the gateway stamped it."""
-
-    id: str
-    device: str
-    button: str
-    ordinal: int
-    wall_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class PackRow:
-    """One telemetry pack in custody."""
-
-    seq: int
-    stamp: Stamp
-    readings: tuple[tuple[Reading, int], ...]
-
-
-class Outbox:
+class Outbox(Repeats):
     """One outbox file, opened by its one owner. Raises ConfigError when it must not be touched, StorageError on I/O."""
 
     def __init__(self, data_dir: Path, telemetry_max_bytes: int = 64 * 1024 * 1024, *, patient: bool = False) -> None:
@@ -121,28 +103,35 @@ class Outbox:
                     self._drop_connection()
                     set_aside(self.path)
                     self._is_damaged = False
+                tidy(self.path)
                 self._opened = open_to_write(self.path)
                 salvage(self.path, self._opened)
                 self._take_stock()
                 return
-            except (ConfigError, OSError, sqlite3.Error) as error:
+            except (ConfigError, OSError, sqlite3.Error, UnicodeDecodeError) as error:
                 self._drop_connection()
-                if is_damage(error) and not renewed:
+                damage = is_damage_at_opening(error)
+                if damage and not renewed:
                     self._is_damaged = True
-                elif isinstance(error, ConfigError) and not is_damage(error):
+                elif isinstance(error, ConfigError) and not damage:
                     raise
                 elif not self.ballast.release():
                     raise self._storage_error(error) from error
 
     def _take_stock(self) -> None:
-        self.id = f"{self._scalar(_SELECT_ID)}.{secrets.token_hex(8)}"
-        self._telemetry_bytes = int(self._scalar("SELECT coalesce(sum(length(readings)), 0) FROM telemetry"))
-        self._telemetry_depth = int(self._scalar("SELECT count(*) FROM telemetry"))
+        ((own_id,),) = self._read(tuple[str], "SELECT value FROM meta WHERE key = 'outbox'")
+        self.id = f"{own_id}.{secrets.token_hex(8)}"
+        ((self._telemetry_depth, self._telemetry_bytes),) = self._read(
+            tuple[Count, Count], "SELECT count(*), coalesce(sum(length(readings)), 0) FROM telemetry"
+        )
         self.look_for_damaged()
 
     def look_for_damaged(self) -> None:
         """`damaged`: the files that were set aside, until somebody has taken them away."""
-        self.damaged = kept_aside(self.path)
+        try:
+            self.damaged = kept_aside(self.path)
+        except OSError as error:  # what is known of them has to do; whether the disk lives, a commit tells
+            log.error("folder of the outbox not read", error=str(error))
 
     def _drop_connection(self) -> None:
         if self._opened is not None:
@@ -174,7 +163,7 @@ class Outbox:
             self._telemetry_bytes, self._telemetry_depth = before
             self._is_damaged = is_damage(error)
             self._roll_back()
-            if isinstance(error, sqlite3.Error) or self._is_damaged:
+            if isinstance(error, sqlite3.Error | OSError) or self._is_damaged:
                 raise self._storage_error(error) from error
             raise
 
@@ -229,63 +218,20 @@ class Outbox:
             self._drop_oldest_pack()
 
     def _drop_oldest_pack(self) -> None:
-        seq, body = self._connection.execute("SELECT seq, readings FROM telemetry ORDER BY seq LIMIT 1").fetchone()
+        ((seq, body),) = self._read(tuple[int, bytes], "SELECT seq, readings FROM telemetry ORDER BY seq LIMIT 1")
         self._connection.execute("DELETE FROM telemetry WHERE seq = ?", (seq,))
         self._telemetry_bytes -= len(body)
         self._telemetry_depth -= 1
-        self.count("telemetry-readings-dropped", len(_readings_decoder.decode(body)))
+        self.count("telemetry-readings-dropped", len(readings_of(body)))
 
     def next_ordinal(self, device: str) -> int:
         """The number of this press event among all that the device ever gave here: 1, 2, 3, … without a hole."""
-        row = self._connection.execute(
+        ((ordinal,),) = self._read(
+            tuple[Count],
             "INSERT INTO ordinal VALUES (?, 1) ON CONFLICT (device) DO UPDATE SET last = last + 1 RETURNING last",
-            (device,),
-        ).fetchone()
-        return int(row[0])
-
-    def press_state(self, device: str, button: str) -> tuple[bytes, bytes] | None:
-        """(the state, the digest of the last telegram that made or repeated a press)"""
-        row: tuple[bytes, bytes] | None = self._connection.execute(
-            "SELECT state, telegram FROM press WHERE device = ? AND button = ?", (device, button)
-        ).fetchone()
-        return row
-
-    def press_states(self, device: str | None = None) -> list[tuple[str, str, bytes]]:
-        where, arguments = ("WHERE device = ?", (device,)) if device else ("", ())
-        return self._connection.execute(f"SELECT device, button, state FROM press {where}", arguments).fetchall()
-
-    def set_press_state(self, device: str, button: str, state: bytes, telegram: bytes | None = None) -> None:
-        self._connection.execute(
-            "INSERT INTO press VALUES (?1, ?2, ?3, coalesce(?4, x'')) ON CONFLICT (device, button)"
-            " DO UPDATE SET state = ?3, telegram = coalesce(?4, telegram)",
-            (device, button, state, telegram),
+            device,
         )
-
-    def take_mqtt(self, source: str, mid: int, digest: bytes, connection: str, again: bool) -> bool:
-        """Note a message that makes an event as taken; False when an earlier connection gave it and it is told again.
-
-        MQTT tells again what was not acknowledged, under the same packet identifier and marked as told again
-        (`again`); a kill of either side between the commit and the PUBACK would else make a second press of it. A
-        broker that does not mark it is believed while the acknowledgement was not handed over.
-        """
-        row = self._connection.execute(
-            "SELECT digest, connection, acknowledged FROM mqtt_taken WHERE source = ? AND mid = ?", (source, mid)
-        ).fetchone()
-        self._connection.execute(
-            "INSERT OR REPLACE INTO mqtt_taken VALUES (?, ?, ?, ?, 0)", (source, mid, digest, connection)
-        )
-        return row is None or row[0] != digest or row[1] == connection or (bool(row[2]) and not again)
-
-    def acknowledged_mqtt(self, source: str, mids: Sequence[int]) -> None:
-        """The acknowledgement of these was handed over to the local broker."""
-        for mid in mids:
-            self._connection.execute(
-                "UPDATE mqtt_taken SET acknowledged = 1 WHERE source = ? AND mid = ?", (source, mid)
-            )
-
-    def forget_mqtt(self, source: str) -> None:
-        """The local broker has lost the session: nothing comes again."""
-        self._connection.execute("DELETE FROM mqtt_taken WHERE source = ?", (source,))
+        return ordinal
 
     def keep_aside(self, source: str, reason: str, raw: bytes, now: Stamp) -> None:
         """Keep what could not be understood: the newest thousand, and a count of all."""
@@ -304,17 +250,11 @@ class Outbox:
 
     def remember_synced_clock(self, now: Stamp) -> None:
         """Note what the monotonic clock means while the wall clock is right, for records of this boot made before."""
-        offset_ns = now.wall_ns - now.mono_ns
-        row = self._connection.execute("SELECT offset_ns FROM boot WHERE id = ?", (now.boot,)).fetchone()
-        if row is not None and abs(row[0] - offset_ns) < _CLOCK_STEP_NS:
-            return
-        self._connection.execute("INSERT OR REPLACE INTO boot VALUES (?, ?)", (now.boot, offset_ns))
-        if row is None:
-            self._connection.execute(
-                "DELETE FROM boot WHERE id <> ?"
-                " AND id NOT IN (SELECT boot FROM event UNION SELECT boot FROM telemetry)",
-                (now.boot,),
-            )
+        boots.remember_synced_clock(self._connection, now)
+
+    def forget_boots(self, present: str) -> None:
+        """What is kept of boots that have left no record."""
+        boots.forget_boots(self._connection, present)
 
     def remember_alarm(self, row: EventRow) -> None:
         """Keep who pressed for the time after the record has left; the last thousand."""
@@ -327,8 +267,8 @@ class Outbox:
         )
 
     def recent_alarm(self, event_id: str) -> RecentAlarm | None:
-        row = self._connection.execute("SELECT * FROM recent_alarm WHERE id = ?", (event_id,)).fetchone()
-        return RecentAlarm(*row) if row else None
+        rows = self._read(StoredAlarm, "SELECT * FROM recent_alarm WHERE id = ?", event_id)
+        return RecentAlarm(*rows[0]) if rows else None
 
     # --- giving up custody (inside a transaction) ---
 
@@ -376,34 +316,29 @@ class Outbox:
     def events(self, limit: int, urgent_only: bool = False) -> list[EventRow]:
         """The next events to send: alarms first, then in the order they were taken."""
         where = "WHERE urgent = 1" if urgent_only else ""
-        rows = self._connection.execute(f"{_SELECT_EVENT} {where} ORDER BY urgent DESC, seq LIMIT ?", (limit,))
-        return [_event_row(row) for row in rows]
+        rows = self._read(StoredEvent, f"{_SELECT_EVENT} {where} ORDER BY urgent DESC, seq LIMIT ?", limit)
+        return [event_row(row) for row in rows]
 
     def events_in(self, ranges: Sequence[tuple[int, int]]) -> list[EventRow]:
         found: list[EventRow] = []
         for low, high in ranges:
-            rows = self._connection.execute(f"{_SELECT_EVENT} WHERE seq BETWEEN ? AND ? ORDER BY seq", (low, high))
-            found.extend(_event_row(row) for row in rows)
+            rows = self._read(StoredEvent, f"{_SELECT_EVENT} WHERE seq BETWEEN ? AND ? ORDER BY seq", low, high)
+            found.extend(event_row(row) for row in rows)
         return found
 
     def sounding_alarms(self, limit: int) -> list[tuple[str, Stamp]]:
         """(event id, stamp) of the oldest alarms that the center has not received and nobody has reset."""
-        rows = self._connection.execute(
-            "SELECT id, wall_ns, mono_ns, boot, synced FROM event WHERE sounds = 1 ORDER BY seq LIMIT ?", (limit,)
+        rows = self._read(
+            StoredSound,
+            "SELECT id, wall_ns, mono_ns, boot, synced FROM event WHERE sounds = 1 ORDER BY seq LIMIT ?",
+            limit,
         )
         return [(event_id, Stamp(wall, mono, boot, bool(synced))) for event_id, wall, mono, boot, synced in rows]
 
     def packs(self, limit: int, after: int = 0) -> list[PackRow]:
         """The oldest packs beyond `after`."""
-        rows = self._connection.execute("SELECT * FROM telemetry WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
-        return [
-            PackRow(
-                seq,
-                Stamp(wall, mono, boot, bool(synced)),
-                tuple((Reading(d, q, v, u), offset) for d, q, v, u, offset in _readings_decoder.decode(body)),
-            )
-            for seq, wall, mono, boot, synced, body in rows
-        ]
+        rows = self._read(StoredPack, "SELECT * FROM telemetry WHERE seq > ? ORDER BY seq LIMIT ?", after, limit)
+        return [pack_row(row) for row in rows]
 
     def true_time(self, stamp: Stamp, now: Stamp) -> Stamp:
         """The stamp with a right wall clock, if its boot has had a synchronised one; else as it is.
@@ -411,16 +346,7 @@ class Outbox:
         What `remember_synced_clock` has committed goes before `now`, so that a record has one time however often it
         is sent.
         """
-        if stamp.synced:
-            return stamp
-        row = self._connection.execute("SELECT offset_ns FROM boot WHERE id = ?", (stamp.boot,)).fetchone()
-        if row is not None:
-            offset_ns = row[0]
-        elif now.synced and now.boot == stamp.boot:
-            offset_ns = now.wall_ns - now.mono_ns
-        else:
-            return stamp
-        return Stamp(stamp.mono_ns + offset_ns, stamp.mono_ns, stamp.boot, True)
+        return boots.true_time(self._connection, stamp, now)
 
     def age_s(self, stamp: Stamp, now: Stamp) -> float:
         """How old a record is by the monotonic clock. From an earlier boot: at least this boot's uptime, plus how
@@ -429,25 +355,18 @@ class Outbox:
         if elapsed is not None:
             return max(elapsed, 0.0)
         if stamp.boot not in self._last_mono_ns:
-            self._last_mono_ns[stamp.boot] = int(
-                self._scalar(
-                    "SELECT max(coalesce((SELECT max(mono_ns) FROM event WHERE boot = ?1), 0),"
-                    " coalesce((SELECT max(mono_ns) FROM telemetry WHERE boot = ?1), 0))",
-                    stamp.boot,
-                )
-            )
+            self._last_mono_ns[stamp.boot] = boots.last_mono_ns(self._connection, stamp.boot)
         return (now.mono_ns + max(self._last_mono_ns[stamp.boot] - stamp.mono_ns, 0)) / NS
 
     def lane_status(self, lane: Lane, now: Stamp, packs_per_hour: float = 0.0) -> LaneStatus:
         """Depth, age of the oldest, hours of room left at the present rate of packs (telemetry only)."""
         counters = self.counters()
         refused = counters.get(f"refused-{lane}", 0)
-        oldest = self._connection.execute(
-            f"SELECT wall_ns, mono_ns, boot, synced FROM {lane} ORDER BY seq LIMIT 1"
-        ).fetchone()
-        oldest_s = 0.0 if oldest is None else self.age_s(Stamp(oldest[0], oldest[1], oldest[2], bool(oldest[3])), now)
+        oldest = self._read(StoredStamp, f"SELECT wall_ns, mono_ns, boot, synced FROM {lane} ORDER BY seq LIMIT 1")
+        oldest_s = self.age_s(oldest[0].stamp(), now) if oldest else 0.0
         if lane is Lane.EVENT:
-            return LaneStatus(depth=int(self._scalar("SELECT count(*) FROM event")), oldest_s=oldest_s, refused=refused)
+            ((depth,),) = self._read(tuple[Count], "SELECT count(*) FROM event")
+            return LaneStatus(depth=depth, oldest_s=oldest_s, refused=refused)
         room_h = None
         if packs_per_hour > 0:
             mean_bytes = self._telemetry_bytes / self._telemetry_depth if self._telemetry_depth else 300.0
@@ -458,21 +377,15 @@ class Outbox:
         )
 
     def counters(self) -> dict[str, int]:
-        return dict(self._connection.execute("SELECT name, value FROM counter").fetchall())
+        return counters_of(self._connection)
 
     def close(self) -> None:
         self._drop_connection()
         os.close(self._lock)
 
-    def _scalar(self, sql: str, *arguments: Any) -> Any:
-        return self._connection.execute(sql, arguments).fetchone()[0]
+    def _read(self, shape: type[T], sql: str, *arguments: Any) -> list[T]:
+        """Raises DamagedError for a row of another shape."""
+        return shaped(self._connection.execute(sql, arguments), shape)
 
 
-_SELECT_ID = "SELECT value FROM meta WHERE key = 'outbox'"
 _SELECT_EVENT = "SELECT seq, id, type, device, urgent, wall_ns, mono_ns, boot, synced, data FROM event"
-
-
-def _event_row(row: tuple[Any, ...]) -> EventRow:
-    seq, event_id, type_, device, urgent, wall, mono, boot, synced, data = row
-    stamp = Stamp(wall, mono, boot, bool(synced))
-    return EventRow(seq, event_id, type_, device, bool(urgent), stamp, msgspec.json.decode(data))

@@ -8,11 +8,12 @@ even to look: a copy that is only read (`immutable`) tells what it is. What is d
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import uuid_utils
 
 from hearthline.disk import write_again
@@ -22,6 +23,23 @@ APPLICATION_ID = 0x48454C4E  # "HELN" in the file's header
 SCHEMA_VERSION = 1
 _DAMAGE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 _NO_TEXT = "Could not decode to UTF-8"
+_OF_THE_DISK = frozenset(
+    {
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+_MAGIC, _FORMATS = b"SQLite format 3\0", slice(18, 20)  # of the header; 1 a journal, 2 a log
+_NEWEST_FORMAT = 2  # a higher one would be "read-only" for ever
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -62,7 +80,15 @@ def is_damage(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
         code = getattr(error, "sqlite_errorcode", None)  # None: Python itself could not read a text
         return _NO_TEXT in str(error) if code is None else code & 0xFF in _DAMAGE
-    return isinstance(error, DamagedError | msgspec.DecodeError)
+    return isinstance(error, DamagedError)
+
+
+def is_damage_at_opening(error: BaseException) -> bool:
+    """The same before any job has run: every statement is our own, so that what the disk did not do, the file did."""
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", None)
+        return is_damage(error) if code is None else code & 0xFF not in _OF_THE_DISK
+    return isinstance(error, DamagedError | UnicodeDecodeError)  # of SQLite's message about a garbled schema
 
 
 def open_to_write(path: Path) -> sqlite3.Connection:
@@ -96,33 +122,63 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 def check_schema(path: Path) -> bool:
     """True for an outbox of this schema, False for an empty database.
 
-    Raises ConfigError for anything else, and sqlite3.Error when it cannot be told, say on a full disk.
+    Raises ConfigError for anything else, and sqlite3.Error or OSError when it cannot be told, say on a full disk.
     """
     try:
-        connection = open_to_read(path)
-        try:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        if not is_damage(error):
+        return _is_ours(path)
+    except (DamagedError, sqlite3.Error, UnicodeDecodeError) as error:
+        if not is_damage_at_opening(error):
             raise
         raise DamagedError(
             f"{path}: not a readable outbox ({error}). The agent sets it aside when it starts and goes on with a new "
             "one; keep what it sets aside, it may hold alarms, and replace the SD card."
         ) from None
-    if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
-        return True
-    if (application, version, tables) == (0, 0, 0):
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(_FORMATS.stop)
+    if head.startswith(_MAGIC) and max(head[_FORMATS]) > _NEWEST_FORMAT:
+        raise DamagedError("a header that no SQLite has written")
+    with closing(open_to_read(path)) as connection:
+        application = connection.execute("PRAGMA application_id").fetchone()[0]
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        texts = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
+        if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
+            _probe(connection)
+            return True
+    if (application, version, texts) == (0, 0, {}):
         return False
+    if texts == _own_schema()[0]:
+        raise DamagedError("a garbled header over an outbox of ours")
     if application != APPLICATION_ID:
         raise ConfigError(f"{path}: not an outbox but some other database. It was not touched: move it aside.")
     raise ConfigError(
         f"{path}: an outbox of schema {version}, this agent knows {SCHEMA_VERSION}. It was not touched: start the "
         "version that wrote it so that it can empty it, or move the file aside."
     )
+
+
+@functools.cache
+def _own_schema() -> tuple[dict[str, str], dict[str, str]]:
+    """(the text of each table and index, the columns of each table)"""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript(_SCHEMA)
+        texts = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
+        tables = [name for name, sql in texts.items() if (sql or "").startswith("CREATE TABLE")]
+        columns = {table: connection.execute(f"PRAGMA table_info({table})").fetchall() for table in tables}
+    return texts, {table: ", ".join(column[1] for column in found) for table, found in columns.items()}
+
+
+def _probe(connection: sqlite3.Connection) -> None:
+    """Whether everything is there that a job will ask for. Raises DamagedError, sqlite3.Error."""
+    for table, columns in _own_schema()[1].items():
+        connection.execute(f"SELECT {columns} FROM {table} LIMIT 1").fetchone()
+    if connection.execute("SELECT value FROM meta WHERE key = 'outbox'").fetchone() is None:
+        raise DamagedError("the outbox has lost its id")
+    found = connection.execute("PRAGMA integrity_check(event)").fetchone()[0]  # an event that no index knows is unsent
+    if found != "ok":
+        raise DamagedError(found)
 
 
 def lock_out_others(path: Path) -> int:

@@ -13,6 +13,7 @@ from hearthline.model import Lane
 from hearthline.wire import LaneStatus
 from hearthline_edge.config import EdgeConfig
 from hearthline_edge.outbox_file import check_schema, open_to_read
+from hearthline_edge.outbox_rows import StoredStamp, counters_of, shaped
 
 _RATE_PACKS = 500  # the newest packs, from which the present rate is told
 
@@ -40,12 +41,12 @@ def look_into(config: EdgeConfig, now: Stamp) -> OutboxView:
         with closing(open_to_read(path)) as connection:
             connection.execute("BEGIN")
             return _view(connection, path, config.telemetry_max_mb * 1024 * 1024, now)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         raise StorageError(f"{path}: cannot be read: {error}") from None
 
 
 def _view(connection: sqlite3.Connection, path: Path, telemetry_max_bytes: int, now: Stamp) -> OutboxView:
-    counters: dict[str, int] = dict(connection.execute("SELECT name, value FROM counter").fetchall())
+    counters = counters_of(connection)
     lanes = {}
     for lane in Lane:
         (depth,) = connection.execute(f"SELECT count(*) FROM {lane}").fetchone()
@@ -66,10 +67,12 @@ def _view(connection: sqlite3.Connection, path: Path, telemetry_max_bytes: int, 
 
 def _oldest_s(connection: sqlite3.Connection, lane: Lane, now: Stamp) -> float:
     """By the monotonic clock, or from an earlier boot by the wall clock."""
-    row = connection.execute(f"SELECT wall_ns, mono_ns, boot FROM {lane} ORDER BY seq LIMIT 1").fetchone()
-    if row is None:
+    rows = shaped(
+        connection.execute(f"SELECT wall_ns, mono_ns, boot, synced FROM {lane} ORDER BY seq LIMIT 1"), StoredStamp
+    )
+    if not rows:
         return 0.0
-    wall_ns, mono_ns, boot = row
+    wall_ns, mono_ns, boot, _ = rows[0]
     elapsed_ns = now.mono_ns - mono_ns if boot == now.boot else now.wall_ns - wall_ns
     return float(max(elapsed_ns / NS, 0.0))
 

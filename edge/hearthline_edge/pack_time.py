@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hearthline.clock import Stamp
+from hearthline_edge.boots import TOLD_FREE
 from hearthline_edge.outbox import Outbox, PackRow
 
 Told = tuple[PackRow, Stamp, float]  # the pack, its time as it is told, its age when that is worth nothing
@@ -36,10 +37,12 @@ def note_told_free(outbox: Outbox, last: dict[str, int]) -> None:
     """Inside a transaction, and before these packs are told."""
     counters = outbox.counters()
     for boot, seq in last.items():
+        if _counter(boot) not in counters:
+            outbox.forget_boots(boot)  # of a clock that is never right, too, the counters do not pile up
         further = seq - counters.get(_counter(boot), 0)
         if further > 0:
             outbox.count(_counter(boot), further)
 
 
 def _counter(boot: str) -> str:
-    return f"told-free:{boot}"
+    return f"{TOLD_FREE}{boot}"

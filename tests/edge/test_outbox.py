@@ -157,8 +157,8 @@ def overwrite(path: Path, at: int, data: bytes) -> None:
 def test_of_a_damaged_page_the_alarms_around_it_are_taken_over(tmp_path: Path, filled: list[str]) -> None:
     path = tmp_path / "outbox.db"
     pages = path.stat().st_size // 4096
-    overwrite(path, (pages // 2) * 4096, os.urandom(4096))
     outbox = Outbox(tmp_path)
+    overwrite(path, (pages // 2) * 4096, os.urandom(4096))
     with pytest.raises(StorageError), outbox.transaction():
         outbox.events(10_000)
     old = outbox.id
@@ -189,7 +189,7 @@ def test_a_file_cut_short_gives_what_is_left_of_it(tmp_path: Path, filled: list[
 
 
 def test_an_alarm_whose_words_are_garbled_is_still_an_alarm(tmp_path: Path, filled: list[str]) -> None:
-    with contextlib.closing(sqlite3.connect(tmp_path / "outbox.db")) as connection:
+    with contextlib.closing(sqlite3.connect(tmp_path / "outbox.db")) as connection:  # SQLite has no checksum there
         connection.execute("UPDATE event SET data = x'ff00', wall_ns = -5 WHERE id = ?", (filled[5],))
         connection.commit()
     outbox = Outbox(tmp_path)
