@@ -53,15 +53,16 @@ def set_aside(path: Path) -> None:
 def tidy(path: Path) -> None:
     """Before the file is opened: end what a kill has cut in two, forget logs whose file was taken away.
 
-    Raises OSError.
+    Raises OSError, but not for a folder that cannot be listed: the outbox may be whole all the same.
     """
     aside = _aside(path)
     if aside.exists() and not path.exists():
         _rename(path, aside)  # its log
-    names = kept_aside(path)
-    for each in path.parent.glob(f"{path.name}.damaged*"):
-        if each.name.endswith(_PARTS[1:]) and each.name[:-4] not in names:
-            each.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        names = kept_aside(path)
+        for each in path.parent.glob(f"{path.name}.damaged*"):
+            if each.name.endswith(_PARTS[1:]) and each.name[:-4] not in names:
+                each.unlink(missing_ok=True)
 
 
 def salvage(path: Path, fresh: sqlite3.Connection) -> None:
@@ -122,9 +123,12 @@ def _by_number(connection: sqlite3.Connection, table: str, step: int) -> Iterato
     """From one end to the other, over what cannot be read number by number; each row with its number."""
     order, beyond = ("ASC", ">") if step > 0 else ("DESC", "<")
     select = f"SELECT rowid, * FROM {table} NOT INDEXED WHERE rowid {beyond} ? ORDER BY rowid {order}"
-    at = 0 if step > 0 else _last_number(connection, table) + 1
+    last = _last_number(connection, table)
+    at = 0 if step > 0 else last + 1
     until = time.monotonic() + _PATIENCE_S
     for _ in range(_PROBES):
+        if not 0 <= at <= last + 1:
+            return
         try:
             for row in connection.execute(select, (at,)):
                 yield row
@@ -141,14 +145,14 @@ def _by_number(connection: sqlite3.Connection, table: str, step: int) -> Iterato
 
 def _last_number(connection: sqlite3.Connection, table: str) -> int:
     """The highest that the table has, or may have given."""
-    last = [_PROBES]
+    last = []
     for select in (
         f"SELECT max(rowid) FROM {table} NOT INDEXED",
         f"SELECT seq FROM sqlite_sequence WHERE name = '{table}'",
     ):
         with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
             last += [value for (value,) in connection.execute(select) if type(value) is int and value < 2**62]
-    return max(last[1:] or last)
+    return max(last, default=_PROBES)
 
 
 def _mended(values: tuple[Any, ...]) -> tuple[Any, ...]:
