@@ -7,6 +7,7 @@ a deferred transaction that reads first and then writes fails at once with SQLIT
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ _WAL_RETRY_S = 0.02
 _LOCK_RETRY_S = 0.002
 _BEGIN_IMMEDIATE = "BEGIN IMMEDIATE"
 _READ = "hearthline_read_only"
+_pause = threading.Event()  # never set; time.sleep() fails under the library with which the trials step our clock
 
 
 class Database:
@@ -136,7 +138,7 @@ def _turn_wal_on(cursor: DBAPICursor) -> None:
         except sqlite3.OperationalError as error:
             if not _is_busy(error) or time.monotonic() > deadline:
                 raise
-            time.sleep(_WAL_RETRY_S)
+            _pause.wait(_WAL_RETRY_S)
 
 
 def _begin(connection: Connection) -> None:
@@ -159,7 +161,7 @@ def _begin_immediate(connection: Connection) -> None:
             except sqlite3.Error as error:
                 if not _is_busy(error) or time.monotonic() > deadline:
                     raise OperationalError(_BEGIN_IMMEDIATE, None, error) from error
-            time.sleep(_LOCK_RETRY_S)
+            _pause.wait(_LOCK_RETRY_S)
     finally:
         cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
         cursor.close()
