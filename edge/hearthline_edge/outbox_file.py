@@ -39,6 +39,7 @@ _OF_THE_DISK = frozenset(
     }
 )
 _MAGIC, _FORMATS = b"SQLite format 3\0", slice(18, 20)  # of the header; 1 a journal, 2 a log
+_PAGES, _PAGE_BYTES = slice(28, 32), 4096
 _NEWEST_FORMAT = 2  # a higher one would be "read-only" for ever
 
 _SCHEMA = """
@@ -117,6 +118,22 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     has_log = log.exists() and log.stat().st_size > 0
     mode = "mode=ro" if has_log else "immutable=1"  # without a log, mode=ro would lay one beside the file
     return sqlite3.connect(f"file:{path}?{mode}", uri=True, timeout=5)
+
+
+def open_under_own_schema(path: Path) -> sqlite3.Connection:
+    """A copy in memory whose first page is one of ours: where that is lost, nobody knows where a table begins.
+
+    Every outbox of this schema has its tables at the same places. Raises sqlite3.Error, OSError.
+    """
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(_SCHEMA)
+        first = bytearray(model.serialize()[:_PAGE_BYTES])
+    rest = path.read_bytes()[_PAGE_BYTES:]
+    pages = len(rest) // _PAGE_BYTES
+    first[_PAGES] = (1 + pages).to_bytes(4, "big")
+    connection = sqlite3.connect(":memory:")
+    connection.deserialize(bytes(first) + rest[: pages * _PAGE_BYTES])
+    return connection
 
 
 def check_schema(path: Path) -> bool:

@@ -22,12 +22,12 @@ import msgspec
 from hearthline.log import Log
 from hearthline.model import ButtonRole, EventType
 from hearthline.wire import MAX_MONO_NS
-from hearthline_edge.outbox_file import DamagedError, open_to_read
+from hearthline_edge.outbox_file import DamagedError, open_to_read, open_under_own_schema
 from hearthline_edge.outbox_rows import Count, Flag, Mono, Offset, StoredAlarm, shaped
 
 KEPT_FILES = 3  # of those set aside, the newest: a dying SD card must not fill itself with them
 _PROBES = 50_000  # from either end of a table, single steps over what cannot be read
-_PATIENCE_S = 20.0  # for these: a card that answers each with an error after a second must not keep the home waiting
+_PATIENCE_S = 3.0  # for these: a card that answers each with an error after a second must not keep the home waiting
 _SHAPES: dict[str, Any] = {
     "event": tuple[str, str, str, Flag, Flag, int, Mono, str, Flag, bytes],
     "recent_alarm": StoredAlarm,
@@ -35,7 +35,7 @@ _SHAPES: dict[str, Any] = {
     "boot": tuple[str, Offset],
     "mqtt_taken": tuple[str, int, bytes, str, Flag],
 }
-_KEYS = {"ordinal": "device", "boot": "id", "mqtt_taken": "source"}  # of tables without a rowid
+_WITHOUT_ROWID = frozenset({"ordinal", "boot", "mqtt_taken"})
 _PARTS = ("", "-wal", "-shm")
 _ROLES = frozenset(ButtonRole)
 log = Log(__name__)
@@ -103,20 +103,34 @@ def _take_over(table: str, aside: Path, fresh: sqlite3.Connection) -> int:
 
 def _readable(aside: Path, table: str) -> list[tuple[Any, ...]]:
     """What can be read of a table, by place and not by name, in order, some rows perhaps twice."""
-    with contextlib.suppress(sqlite3.Error, UnicodeDecodeError), contextlib.closing(open_to_read(aside)) as connection:
+    with (
+        contextlib.suppress(sqlite3.Error, UnicodeDecodeError),
+        contextlib.closing(_opened(aside, table)) as connection,
+    ):
         connection.text_factory = lambda text: text.decode("utf-8", "replace")
-        connection.execute("PRAGMA writable_schema=ON")  # a garbled table is passed over, not the whole file
-        if table in _KEYS:
+        if table in _WITHOUT_ROWID:
             return [*_by_key(connection, table, "ASC"), *reversed([*_by_key(connection, table, "DESC")])]
         found = dict.fromkeys([*_by_number(connection, table, 1), *_by_number(connection, table, -1)])
         return [row for _, *row in sorted(found, key=lambda row: row[0])]  # type: ignore[misc]
     return []
 
 
+def _opened(aside: Path, table: str) -> sqlite3.Connection:
+    """The file with its log, or if its schema no longer knows the table, its pages under ours."""
+    connection = open_to_read(aside)
+    try:
+        connection.execute("PRAGMA writable_schema=ON")  # a garbled table is passed over, not the whole file
+        connection.execute(f"EXPLAIN SELECT * FROM {table}")
+    except (sqlite3.Error, UnicodeDecodeError):
+        connection.close()
+        return open_under_own_schema(aside)
+    return connection
+
+
 def _by_key(connection: sqlite3.Connection, table: str, order: str) -> Iterator[tuple[Any, ...]]:
     """From one end up to the damage."""
     with contextlib.suppress(sqlite3.Error, UnicodeDecodeError):
-        yield from connection.execute(f"SELECT * FROM {table} ORDER BY {_KEYS[table]} {order}")
+        yield from connection.execute(f"SELECT * FROM {table} ORDER BY 1 {order}")
 
 
 def _by_number(connection: sqlite3.Connection, table: str, step: int) -> Iterator[tuple[Any, ...]]:

@@ -65,3 +65,18 @@ def test_the_home_sounds_while_the_outbox_stalls_and_knows_the_stored_alarm_afte
         await custody.stop()
 
     asyncio.run(test())
+
+
+def test_an_alarm_whose_keys_are_garbled_is_received_and_refused_as_one(tmp_path: Path) -> None:
+    async def test() -> None:
+        custody = Custody(Outbox(tmp_path))
+        told: list[bytes] = []
+        home = Home("gw", custody, StandingClock(), [Horn()], lambda _, message: told.append(message), 10.0)
+        row = EventRow(1, "e1", EventType.ALARM, "d", True, START, {"rome": "emergency", "butt": "AO"})
+        home.received([row])
+        home.refused([row])
+        assert b'"event":"e1"' in told[0]
+        assert "refused 1 alarms" in home.faults[0]
+        await custody.stop()
+
+    asyncio.run(test())

@@ -84,6 +84,23 @@ def test_chatter_is_five_events_and_a_count(outbox: Outbox) -> None:
     assert take(outbox, at(70, press())) == 1
 
 
+@pytest.mark.parametrize("state", [b"{}", b"\xff", b'{"content":"\xc3"}', b"[" * 9000, b'{"content":1,"last":null}'])
+def test_a_press_state_that_is_not_understood_is_dropped_and_the_press_is_new(outbox: Outbox, state: bytes) -> None:
+    """Of another version, or garbled on the card: no reason to set a whole outbox aside."""
+    for job in ("press", "release", "chatter"):
+        with outbox.transaction():
+            outbox.set_press_state("enocean:1", "AI", state)
+        if job == "press":
+            assert take(outbox, at(0, press())) == 1
+        elif job == "release":
+            assert take(outbox, at(1, Release("enocean:1"))) == 0
+        else:
+            with outbox.transaction():
+                assert take_chatter(outbox, START) == []
+    assert outbox.counters() == {"press-states-dropped": 3}
+    assert outbox.damaged == []
+
+
 def test_roles(outbox: Outbox) -> None:
     roles = {"AI": "emergency", "AO": "service", "BI": "ignore"}
     assert take(outbox, at(0, press("AI"), press("AO"), press("BI")), role=lambda _, button: roles[button]) == 2
