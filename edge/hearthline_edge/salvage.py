@@ -26,8 +26,8 @@ from hearthline_edge.outbox_file import DamagedError, open_to_read, open_under_o
 from hearthline_edge.outbox_rows import Count, Flag, Mono, Offset, StoredAlarm, shaped
 
 KEPT_FILES = 3  # of those set aside, the newest: a dying SD card must not fill itself with them
-_PROBES = 50_000  # from either end of a table, single steps over what cannot be read
-_PATIENCE_S = 3.0  # for these: a card that answers each with an error after a second must not keep the home waiting
+_PROBES = 10_000  # from either end of a table, single steps over what cannot be read; one lost page hides some 5,000
+_PATIENCE_S = 1.0  # for these: a card that answers each with an error after a second must not keep the home waiting
 _SHAPES: dict[str, Any] = {
     "event": tuple[str, str, str, Flag, Flag, int, Mono, str, Flag, bytes],
     "recent_alarm": StoredAlarm,

@@ -101,7 +101,7 @@ def test_the_last_of_a_pair_behind_noise(driver: str) -> None:
 def test_the_next_frame_after_a_silence_always(driver: str) -> None:
     rng = random.Random(f"{SEED} silence {driver}")
     noise, frames, shape = LineNoise(driver, rng), good_frames(driver), FAMILIES[driver].shape
-    decoder, at_s = FrameDecoder(shape), 0.0
+    decoder, at_s, lost = FrameDecoder(shape), 0.0, 0
     for _ in range(TRIALS):
         for _ in range(1 + int(rng.random() * 3)):
             decoder.feed(noise.piece(), START.later(at_s))
@@ -111,9 +111,10 @@ def test_the_next_frame_after_a_silence_always(driver: str) -> None:
             decoder.feed(b"", START.later(at_s))
         chunks = [frame] if rng.random() < 0.5 else chunks_of(frame, rng)
         found = [item for chunk in chunks for item in decoder.feed(chunk, START.later(at_s))]
-        assert found[-1:] == [frame], f"not decoded after a silence: {frame.hex()}"
+        lost += found[-1:] != [frame]
+        assert not lost, f"not decoded after a silence: {frame.hex()}"
         at_s += SILENCE_S
-    publish(f"a frame after noise and silence: {driver}", frames=TRIALS, lost=0, rate_below=rate_bound(TRIALS))
+    publish(f"a frame after noise and silence: {driver}", frames=TRIALS, lost=lost, rate_below=rate_bound(TRIALS))
 
 
 # --- controls ----------------------------------------------------------------------------------------------------

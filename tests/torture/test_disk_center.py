@@ -95,9 +95,10 @@ def test_a_full_disk_of_the_center(tmp_path: Path, broker: Server, root: None) -
         until(lambda: len(presses.acknowledged) == len(presses.ids), 60)
         until(lambda: not gateway.kept, 60)
         until(lambda: _get(port, "/readyz") == 200, 30)
+        lost = len(set(presses.ids) - set(stored(disk.folder)))
         assert sorted(stored(disk.folder)) == sorted(presses.ids)
         assert "died" not in role.log
-        publish("full disk at the center", presses=len(presses.ids), before=full_since, waited=waiting, lost=0)
+        publish("full disk at the center", presses=len(presses.ids), before=full_since, waited=waiting, lost=lost)
 
 
 def _press_until(found: object, presses: Presses) -> None:
@@ -156,10 +157,10 @@ def test_failing_calls_under_the_ingester(tmp_path: Path, broker: Server, monkey
             until(lambda: len(presses.acknowledged) == len(presses.ids), 60)
             until(lambda: not gateway.kept, 60)
             felt = role.log.count("database away")
+            lost = len(set(presses.ids) - set(stored(folder)))
             assert sorted(stored(folder)) == sorted(presses.ids)
-            publish(
-                "failing calls at the center", strikes=STRIKES, kills=kills, presses=len(presses.ids), felt=felt, lost=0
-            )
             assert felt, "the calls did not fail: is SQLite linked statically?"
+            figures = {"strikes": STRIKES, "kills": kills, "presses": len(presses.ids), "felt": felt, "lost": lost}
+            publish("failing calls at the center", **figures)
     finally:
         role.kill()
