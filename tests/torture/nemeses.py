@@ -65,8 +65,11 @@ class Nemeses:
         ]
         for thread in threads:
             thread.start()
+        deadline = self._began + self._seconds + HEAL_S
         for thread in threads:
-            thread.join(self._seconds + HEAL_S)
+            thread.join(max(deadline - time.monotonic(), 0.0))
+            if thread.is_alive():
+                self._errors.append(TimeoutError(f"{thread.name} has not ended"))
 
     def reraise(self) -> None:
         """A nemesis that failed proves nothing: raise what ended it."""
