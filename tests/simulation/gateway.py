@@ -337,8 +337,8 @@ class Gateway(Book):
     def _fly(self, lane: Lane, envelope: tuple[str, int] | None, bound: int) -> None:
         assert envelope is not None
         flying = self._in_flight[lane]
-        if envelope[1] not in self._gone[lane]:  # else a repeat that its acknowledgement has crossed
-            flying.add(envelope[1])
+        flying.add(envelope[1])
+        flying -= self._gone[lane]  # dropped meanwhile to make room, or a repeat that its acknowledgement has crossed
         self.most_in_flight[lane] = max(self.most_in_flight[lane], len(flying))
         if len(flying) > bound:
             self.trace.breaks(f"{self.id}: {len(flying)} records of the lane {lane} in flight, not {bound}")
