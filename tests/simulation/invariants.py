@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hearthline.clock import NS
 from hearthline.model import EventType
 from simulation.center import Center
-from simulation.gateway import METER_DEVICE, Committed, Gateway
+from simulation.gateway import EVENT_BOUND, METER_DEVICE, Committed, Gateway
 from simulation.people import Elder, Pressed
 from simulation.trace import EPOCH_NS, Trace, Violation
 
@@ -33,6 +33,7 @@ class Monitor:
         self._gateways = {gateway.id: gateway for gateway in gateways}
         self._elders = elders
         self._last_event = 0
+        self._slow: list[tuple[float, float]] = []  # when, and how long a message took at most
         self._seeing_since: float | None = None
         self._quiet_since: dict[str, float] = {}
         self._silences = 0
@@ -90,6 +91,7 @@ class Monitor:
             raise Violation(f"{gateway.id}: an estimate {error_ns / NS:.3f} s off")
 
     def _look_for_late_alarms(self, gateway: Gateway) -> None:
+        slowness = self._slowness()
         whole, linked = self._whole_since(gateway)
         if whole is None:
             return
@@ -99,13 +101,21 @@ class Monitor:
                 continue
             swallowed = linked < whole and committed.at < whole
             waited = now - max(whole, committed.at)
-            if waited > (LATE_S if swallowed else PROMPT_S) + 20 * self._slowness:
+            turns = 1 + self._crowd(gateway, committed) // EVENT_BOUND
+            if waited > turns * ((LATE_S if swallowed else PROMPT_S) + 20 * slowness):
                 name = self._trace.name(committed.row.id, "e")
                 raise Violation(f"{gateway.id}: alarm {name} has not arrived after {waited:.1f} s of a whole link")
 
-    @property
+    def _crowd(self, gateway: Gateway, committed: Committed) -> int:
+        """How many alarms of the last ten seconds go before this one: so many turns of the window."""
+        return sum(0 <= committed.at - each.at <= 10 for each in gateway.emergencies())
+
     def _slowness(self) -> float:
-        return self._center.broker.weather.delay_s[1]
+        """What is under way left when the line was as slow as it has lately been."""
+        now = self._trace.now()
+        self._slow.append((now, self._center.broker.weather.delay_s[1]))
+        self._slow = [(at, delay_s) for at, delay_s in self._slow if now - at <= 10]
+        return max(delay_s for _, delay_s in self._slow)
 
     def _whole_since(self, gateway: Gateway) -> tuple[float | None, float]:
         """Since when nothing is in the way of an alarm, and since when the gateway is linked."""
