@@ -24,6 +24,7 @@ class Nemesis:
         self.loop = asyncio.get_running_loop()
         self.healed = False
         self.storms = 0
+        self.swaps = 0
         self._pending: list[asyncio.TimerHandle] = []
 
     def schedule(self, name: str, at: float) -> None:
@@ -164,9 +165,11 @@ def swap_card(nemesis: Nemesis) -> None:
     """A new SD card while the center cannot commit: what it says of the old one comes too late."""
     gateway, world = nemesis.victim(), nemesis.world
     elder = world.elders[world.gateways.index(gateway)]
+    first = 10_000 + 10 * nemesis.swaps  # of buttons that nobody else presses: two presses within 1 s are one by rule
+    nemesis.swaps += 1
     world.center.database_away(True)
     for number in range(3):
-        nemesis.later(1.0, elder.press_sos, 2000 + 10 * gateway.cards + number)
+        nemesis.later(1.0, elder.press_sos, first + number)
     nemesis.later(4.0, gateway.kill)
 
     def swap() -> None:
@@ -174,7 +177,7 @@ def swap_card(nemesis: Nemesis) -> None:
             gateway.new_card()
             gateway.start()
             for number in range(3):
-                nemesis.later(1.0, elder.press_sos, 1000 + 10 * gateway.cards + number)
+                nemesis.later(1.0, elder.press_sos, first + 5 + number)
             if nemesis.rng.random() < 0.5:  # it hears and is not heard
                 nemesis.later(0.9, world.broker.go_dumb, gateway.id, True, False)
 

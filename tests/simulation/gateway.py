@@ -30,6 +30,7 @@ METER_DEVICE = f"dlt645:{METER}"  # whose every reading has a value of its own
 SIREN = "zigbee2mqtt/siren"
 EVENT_BOUND, PACK_BOUND = 32, 8
 _SETTLED_S = 4.0
+_LOCAL_S = 0.02  # within which the home has heard all that a killed agent had told
 
 
 class GatewayClock:
@@ -149,12 +150,12 @@ class Gateway(Book):
         self.incarnation = 0
         self.cards = 0
         self.events: dict[str, Committed] = {}
-        self.readings: list[tuple[Reading, int, str, int]] = []  # reading, true time, boot, SD card
+        self.readings: list[tuple[Reading, int, float, str, int]] = []  # reading, true time, commit, boot, SD card
         self.dropped_values: set[float] = set()
         self._gone: dict[Lane, set[int]] = {lane: set() for lane in Lane}  # of this SD card
         self.siren_on = False
         self.reset_at = -1.0
-        self._received: set[str] = set()  # as the home was told
+        self._received: dict[str, float] = {}  # when the home was told so last
         self.whole_since: float | None = None
         self.on_signal: Callable[[dict[str, Any]], None] = lambda signal: None
         self.on_agent: Callable[[Agent], None] = lambda agent: None  # where a mutation is planted
@@ -235,7 +236,7 @@ class Gateway(Book):
                 if reading.device != METER_DEVICE:
                     continue
                 true_ns = self.clock.true_ns(base.boot, base.mono_ns + offset_ns)
-                self.readings.append((reading, true_ns, base.boot, self.cards))
+                self.readings.append((reading, true_ns, now, base.boot, self.cards))
             self.trace.note(self.id, f"commits a pack of {len(pack)}")
 
     def leaves(self, lane: Lane, rows: list[Any]) -> None:
@@ -270,7 +271,7 @@ class Gateway(Book):
             self.trace.note(self.id, f"home hears {signal['signal']} {self.trace.name(signal['event'], 'e')}")
             self._check_signal(signal)
             if signal["signal"] == HomeSignal.RECEIVED:
-                self._received.add(signal["event"])
+                self._received[signal["event"]] = self.trace.now()
             self.on_signal(signal)
 
     def _check_signal(self, signal: dict[str, Any]) -> None:
@@ -298,6 +299,14 @@ class Gateway(Book):
         """Whether the home must hear of it, once it is old enough."""
         heard = committed.row.id in self._received
         return self.is_here(committed) and not heard and committed.at > self.reset_at
+
+    def may_sound(self, committed: Committed) -> bool:
+        """Pending; or an agent that was killed before the removal was committed had told "received". The next one
+        cannot know, and trusts its outbox: a sound too many until the center has told it again, never one too few.
+        """
+        told_at = self._received.get(committed.row.id, self.alive_since)
+        by_another = told_at < self.alive_since + _LOCAL_S
+        return self.is_here(committed) and by_another and committed.at > self.reset_at
 
     def packs_waiting(self) -> int:
         if self.agent is None or not self.alive:

@@ -160,7 +160,8 @@ class Monitor:
         pending = [now - each.pressed_at for each in gateway.emergencies() if gateway.is_pending(each)]
         if any(age > OUTPUT_AFTER_S + OUTPUT_SLACK_S for age in pending) and not gateway.siren_on:
             raise Violation(f"{gateway.id}: an alarm without 'received' for {max(pending):.1f} s, and no local output")
-        if any(age > OUTPUT_AFTER_S - 1 for age in pending):
+        may_sound = [now - each.pressed_at for each in gateway.emergencies() if gateway.may_sound(each)]
+        if any(age > OUTPUT_AFTER_S - 1 for age in may_sound):
             self._quiet_since.pop(gateway.id, None)
             return
         quiet = self._quiet_since.setdefault(gateway.id, now)
@@ -237,11 +238,11 @@ class Monitor:
         for samples in (s for key, s in self._center.store.samples.items() if key[:2] == (gateway.id, METER_DEVICE)):
             for time_ns, value in samples.items():
                 times.setdefault(value, []).append(time_ns)
-        for reading, true_ns, boot, card in gateway.readings:
+        for reading, true_ns, committed_at, boot, card in gateway.readings:
             stored = times.get(reading.value, [])
             if reading.value in gateway.dropped_values or card != gateway.cards:
                 continue
-            late = true_ns > EPOCH_NS + drained * NS - NS and not stored
+            late = committed_at > drained and not stored
             if len(stored) != 1 and not late:
                 raise Violation(f"{gateway.id}: reading {reading.value} is stored {len(stored)} times")
             if stored and abs(stored[0] - true_ns) > CLOCK_ERROR_NS and boot not in estimated:
