@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import math
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import aiomqtt
@@ -89,6 +89,7 @@ class Uplink:
         self._alarm_came = asyncio.Event()
         self._last_pack_seq = 0
         self._outbox = custody.outbox.id
+        self._unnoted: Mapping[str, int] = {}  # packs told as free, of which the disk took no note yet
         self._clock_kept = False
         self._met = asyncio.Event()
         self.connected = False
@@ -198,6 +199,8 @@ class Uplink:
 
     def _ground(self, outbox: str) -> None:
         """Of what is in flight nothing is known any more: the link is new, or the outbox is."""
+        if outbox != self._outbox:
+            self._unnoted = {}
         self._outbox = outbox
         self._events.grounded()
         self._packs.grounded()
@@ -355,19 +358,21 @@ class Uplink:
         room = self._packs.room()
         if not due and room <= 0:
             return []
-        stamp, after = self._clock.now(), self._last_pack_seq
+        stamp, after, unnoted = self._clock.now(), self._last_pack_seq, self._unnoted
 
         def read(ob: Outbox) -> tuple[str, list[Told]]:
             packs = [pack for seq in due for pack in ob.packs(1, after=seq - 1) if pack.seq == seq]
             packs += ob.packs(max(room, 0), after=after) if room > 0 else []
-            return ob.id, [told_time(ob, pack, stamp) for pack in packs]
+            return ob.id, [told_time(ob, pack, stamp, unnoted) for pack in packs]
 
         outbox, found = await self._custody.submit(read)
         if self._is_new(outbox):
             return []
-        if free := told_free(found):
+        if free := told_free(found, self._unnoted):
+            self._unnoted = free
             with contextlib.suppress(StorageError):  # a disk that takes no more: better doubled than not told
                 await self._custody.submit(lambda ob: note_told_free(ob, free) if ob.id == outbox else None)
+                self._unnoted = {}
         present = {pack.seq for pack, _, _ in found}
         self._packs.landed([(seq, seq) for seq in due if seq not in present])  # dropped to make room
         self._last_pack_seq = max([after, *present])

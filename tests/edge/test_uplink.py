@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -19,7 +20,7 @@ import pytest
 
 from hearthline import wire
 from hearthline.clock import NS, Stamp
-from hearthline.model import EventType, Lane
+from hearthline.model import EventType, Lane, Reading
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.link import socket_options
@@ -33,9 +34,16 @@ START = Stamp(1_790_000_000 * NS, 100 * NS, "boot-1", True)
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
+@dataclass
 class StandingClock:
+    stamp: Stamp = START
+
     def now(self) -> Stamp:
-        return START
+        return self.stamp
+
+
+def disk_error(name: str, by: int = 1) -> None:
+    raise sqlite3.OperationalError("disk I/O error")
 
 
 async def status() -> wire.Status:
@@ -306,5 +314,26 @@ def test_what_the_clock_means_is_committed_before_a_record_is_sent_with_it(tmp_p
             assert (right.wall_ns, right.synced) == (START.wall_ns - 60 * NS, True)
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_a_pack_keeps_the_time_it_was_told_with_though_the_disk_took_no_note_of_it(tmp_path: Path) -> None:
+    async def test() -> None:
+        free = Stamp(1_000 * NS, 40 * NS, START.boot, False)
+        async with uplink_at(tmp_path, BadBroker().serve) as (uplink, custody):
+            readings = [(Reading("meter:1", "power", 1.0, "W"), 0)]
+            await custody.submit(lambda ob: ob.append_pack(readings, free))
+            uplink._clock, right = StandingClock(free), uplink._clock
+            custody.outbox.count = disk_error  # type: ignore[method-assign]
+            told = await uplink._next_packs(0.0)
+            uplink._ground(custody.outbox.id)  # a new link, on which it is told again
+            uplink._clock = right
+            again = await uplink._next_packs(0.0)
+            assert [moment for _, moment, _ in told + again] == [free, free]
+            del custody.outbox.count  # the disk is whole again
+            uplink._ground(custody.outbox.id)
+            await uplink._next_packs(0.0)
+            assert await custody.submit(lambda ob: ob.counters()) == {f"told-free:{START.boot}": 1}
 
     asyncio.run(asyncio.wait_for(test(), 20))
