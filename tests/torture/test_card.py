@@ -32,7 +32,7 @@ from servers import mosquitto
 from trials import SEED, publish, trials
 
 SIREN = '[[siren]]\nkind = "zigbee"\ntarget = "zigbee2mqtt/siren"'
-SWAPS = trials(3, 60)
+SWAPS = trials(2, 60)
 SECONDS = SWAPS * 3.5
 START = 1_800_000_000 * NS
 PARTS = ("outbox.db", "outbox.db-wal", "outbox.db-shm")

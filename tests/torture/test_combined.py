@@ -18,7 +18,7 @@ from torture.nemeses import Nemesis, cut_line, freeze, half_open, kill, kill_soc
 from torture.stage import Stage, assert_nothing_lost_or_doubled, figures, play, stage
 from trials import LONG, SEED, publish, rate_bound, trials
 
-SECONDS = trials(36, 600)
+SECONDS = trials(28, 600)
 PRESSES = SECONDS * 2
 FROZEN_S = 8.0 if LONG else 3.0
 PLAN = Plan(pendants=48, sos=12, patience_s=20.0 if LONG else 9.0, vitals_every_s=10.0, local_alarm_after_s=60.0)

@@ -37,7 +37,7 @@ SILENCE_S = trials(8, 30)
 AFTER_LINK_S = 5.0
 MESSAGE = bytes.fromhex("3205000174 0001")  # PUBLISH, QoS 1, topic "t", packet 1
 PUBACK = bytes.fromhex("40020001")
-PROXY_SECONDS = trials(24, 300)
+PROXY_SECONDS = trials(16, 300)
 PROXY_PRESSES = PROXY_SECONDS * 2
 
 pytestmark = [pytest.mark.torture, pytest.mark.usefixtures("root")]
