@@ -72,7 +72,15 @@ def test_unattended_demo_on_influxdb(tmp_path: Path) -> None:
 def test_a_person_presses_and_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     terminal, inside = pty.openpty()
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    demo = subprocess.Popen(DEMO, stdin=inside, stdout=inside, stderr=inside, env=environment, start_new_session=True)
+    demo = subprocess.Popen(
+        DEMO,
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        env=environment,
+        start_new_session=True,
+        preexec_fn=heed_ctrl_c,
+    )
     os.close(inside)
     try:
         shown = read_until(terminal, "q quit")
@@ -112,6 +120,11 @@ def read_until(terminal: int, words: str, timeout_s: float = 60.0) -> str:
         except OSError:
             pytest.fail(f"the demo ended before it said {words!r}: {shown}")
     return shown
+
+
+def heed_ctrl_c() -> None:
+    """A shell's background jobs ignore it, and what they start does too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def drain(terminal: int, demo: subprocess.Popen[bytes]) -> None:
