@@ -77,6 +77,9 @@ CASES: dict[str, Case] = {
         {"kind": "chatter", "detail": "A0: 6 further presses in a minute", "count": 6},
         envelope(15),
     ),
+    "event-activity": _event_of(
+        EventType.ACTIVITY, "z2m:front door", {"kind": "open", "raw": '{"contact":false}'}, envelope(18)
+    ),
     "event-answer": _event_of(
         EventType.ANSWER,
         "gw-east-1",

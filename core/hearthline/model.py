@@ -23,6 +23,7 @@ class EventType(StrEnum):
     ALARM = "hearthline.alarm.v1"
     VITAL = "hearthline.vital.v1"
     DEVICE = "hearthline.device.v1"
+    ACTIVITY = "hearthline.activity.v1"
     ANSWER = "hearthline.answer.v1"
 
 
@@ -53,21 +54,68 @@ class Reading:
     unit: str
 
 
-# Quantity -> unit: a quantity has one unit for ever, so that a field of the store never changes its meaning.
+# Quantity -> unit of RFC 8428 or RFC 8798: a quantity has one unit for ever, so that a field of the store never changes
+# its meaning. A tariff or a phase is no quantity of its own unless its register is: devices tell phases by place.
 TELEMETRY_UNITS: dict[str, str] = {
+    # electricity
     "energy_import": "kWh",
+    "energy_import_t1": "kWh",
+    "energy_import_t2": "kWh",
+    "energy_import_t3": "kWh",
+    "energy_import_t4": "kWh",
     "energy_export": "kWh",
+    "energy_export_t1": "kWh",
+    "energy_export_t2": "kWh",
+    "energy_total": "kWh",  # import and export added up by the meter
+    "reactive_energy_import": "kvarh",
+    "reactive_energy_export": "kvarh",
+    "apparent_energy": "kVAh",
     "power": "W",
+    "power_export": "W",
+    "power_demand": "W",  # mean over the meter's own period
+    "power_demand_max": "W",
+    "power_limit": "W",
     "reactive_power": "var",
+    "reactive_power_export": "var",
     "apparent_power": "VA",
     "power_factor": "/",
+    "phase_angle": "deg",
     "voltage": "V",
     "current": "A",
+    "current_limit": "A",
     "frequency": "Hz",
+    "power_failures": "count",
+    "long_power_failures": "count",
+    "voltage_sags": "count",
+    "voltage_swells": "count",
+    # heat, gas and water
+    "heat_energy": "kWh",
+    "cooling_energy": "kWh",
+    "heat_power": "W",
+    "gas_volume": "m3",
+    "water_volume": "m3",
+    "volume": "m3",  # of a medium that the meter does not name
+    "volume_flow": "m3/s",
+    "mass": "kg",
+    "flow_temperature": "Cel",
+    "return_temperature": "Cel",
+    "temperature_difference": "K",
+    "operating_time": "h",
+    # rooms
     "temperature": "Cel",
+    "humidity": "%RH",
+    "pressure": "hPa",
+    "illuminance": "lx",
+    "co2": "ppm",
+    "uv_index": "/",
+    "rain": "mm",
+    "wind_speed": "m/s",
+    "wind_direction": "deg",
+    # the device itself
     "battery": "%EL",
     "battery_voltage": "V",
     "radio_level": "dBm",
+    "link_quality": "/",
 }
 
 # Vital signs in UCUM units.
@@ -75,4 +123,5 @@ VITAL_UNITS: dict[str, str] = {
     "systolic": "mm[Hg]",
     "diastolic": "mm[Hg]",
     "heart_rate": "/min",
+    "mean_arterial_pressure": "mm[Hg]",
 }

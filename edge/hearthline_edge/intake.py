@@ -24,7 +24,18 @@ from hearthline.log import Log
 from hearthline.model import VITAL_UNITS, ButtonRole, EventType, Reading
 from hearthline.wire import MAX_PACK_BYTES, senml_device
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import DeviceNote, GroupingRule, Item, Press, Readings, Refused, Release, Seen, Vital
+from hearthline_edge.devices import (
+    Change,
+    DeviceNote,
+    GroupingRule,
+    Item,
+    Press,
+    Readings,
+    Refused,
+    Release,
+    Seen,
+    Vital,
+)
 from hearthline_edge.grouping import PressState, Verdict, chatter_report, judge, release
 from hearthline_edge.outbox import EventRow, Outbox
 
@@ -90,7 +101,7 @@ def take_events(outbox: Outbox, source: Source, arrivals: Sequence[Arrival], rol
     made: list[EventRow] = []
     for arrival in arrivals:
         ticket = arrival.ticket
-        makes_event = any(isinstance(item, Press | Vital | DeviceNote) for item in arrival.items)
+        makes_event = any(isinstance(item, Press | Vital | Change | DeviceNote) for item in arrival.items)
         if ticket is not None and makes_event and not _is_new(outbox, source, ticket):
             continue
         for item in arrival.items:
@@ -111,18 +122,20 @@ def _take_item(outbox: Outbox, source: Source, item: Item, now: Stamp, role_of: 
         case Release():
             for device, button, body in outbox.press_states(item.device):
                 state = _known(outbox, device, button, body)
-                if state is not None:
+                if state is not None and item.button in ("", button):
                     outbox.set_press_state(device, button, msgspec.json.encode(release(state, now)))
         case Vital():
-            values = (("systolic", item.systolic), ("diastolic", item.diastolic), ("heart_rate", item.heart_rate))
             data: dict[str, Any] = {
-                "values": [{"quantity": q, "value": v, "unit": VITAL_UNITS[q]} for q, v in values],
+                "values": [{"quantity": q, "value": v, "unit": VITAL_UNITS[q]} for q, v in item.values],
                 "user": item.user,
                 "device_time": item.device_time,
                 "raw": item.raw,
                 **_origin(source, item.facts),
             }
             return outbox.append_event(EventType.VITAL, item.device, data, now, urgent=False)
+        case Change():
+            data = {"kind": item.kind, "raw": item.raw, **_origin(source, ())}
+            return outbox.append_event(EventType.ACTIVITY, item.device, data, now, urgent=False)
         case DeviceNote():
             data = {"kind": item.kind, "detail": item.detail, **_origin(source, ())}
             return outbox.append_event(EventType.DEVICE, item.device, data, now, urgent=False)

@@ -12,6 +12,7 @@ from hearthline.clock import Stamp, rfc3339
 from hearthline.errors import ProtocolError
 from hearthline.model import VITAL_UNITS
 from hearthline_edge.devices import (
+    Change,
     DeviceNote,
     Driver,
     GroupingRule,
@@ -110,12 +111,13 @@ class _Grouping:
                     yield Found(item.device, "event", at, event="press", button=item.button)
             case Release():
                 for key, state in self._states.items():
-                    if key[0] == item.device:
+                    if key[0] == item.device and item.button in ("", key[1]):
                         self._states[key] = release(state, now)
             case Vital():
-                values = (item.systolic, item.diastolic, item.heart_rate)
-                for (quantity, unit), value in zip(VITAL_UNITS.items(), values, strict=True):
-                    yield Found(item.device, "reading", at, quantity=quantity, value=value, unit=unit)
+                for quantity, value in item.values:
+                    yield Found(item.device, "reading", at, quantity=quantity, value=value, unit=VITAL_UNITS[quantity])
+            case Change():
+                yield Found(item.device, "event", at, event=item.kind)
             case Readings():
                 for each in item.readings:
                     yield Found(each.device, "reading", at, quantity=each.quantity, value=each.value, unit=each.unit)

@@ -27,6 +27,7 @@ from hearthline_edge.devices import (
 )
 
 FOLDER = Path(__file__).parent.parent / "captures"
+UNWRITTEN = {"source_ns": None, "lasting": False, "button": ""}  # what a vector does not write, and means
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
 DRIVERS = find_drivers()
 MARKS = bytes((0x55, 0x68, 0xFE, 0xAA, 0x80, 0xCC, 0x16, 0x00, 0xFF, 0x01, 0x02, 0x07, 0x7A, 0x91))
@@ -52,6 +53,9 @@ def as_json(items: list[Item], *, noise: bool = True) -> list[dict[str, Any]]:
             continue
         fields: dict[str, Any] = json.loads(msgspec.json.encode(item))
         fields.pop("raw", None)
+        for name, usual in UNWRITTEN.items():
+            if fields.get(name, usual) == usual:
+                fields.pop(name, None)
         found.append({"type": type(item).__name__, **fields})
     return found
 

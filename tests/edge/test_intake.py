@@ -118,7 +118,7 @@ def test_a_retained_copy_of_a_live_press_is_no_second_one(outbox: Outbox) -> Non
 
 
 def test_a_message_told_again_makes_no_second_event_of_any_kind(outbox: Outbox) -> None:
-    vital = Vital("cuff", 120, 80, 60, 1, "", "raw")
+    vital = Vital("cuff", (("systolic", 120), ("diastolic", 80), ("heart_rate", 60)), 1, "", "raw")
     first = MqttTicket.of(3, "t", b"p", "c1")
     again = MqttTicket.of(3, "t", b"p", "c2", again=True)
     assert take(outbox, at(0, vital, ticket=first), source=ZIGBEE) == 1

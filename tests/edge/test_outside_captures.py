@@ -12,6 +12,7 @@ import pytest
 
 from hearthline.clock import NS, Stamp
 from hearthline_edge.devices import (
+    Change,
     DeviceNote,
     Item,
     MqttDriver,
@@ -85,14 +86,14 @@ def summary(item: Item) -> tuple[Any, ...]:
             return ("press", item.device, item.button, item.content, dict(item.facts))
         case Vital():
             clock = item.device_time.replace("T", " ")
-            return ("vital", item.systolic, item.diastolic, item.heart_rate, item.user, clock)
+            return ("vital", *(value for _, value in item.values), item.user, clock)
         case Readings():
             return ("readings", *((r.device, r.quantity, r.value, r.unit) for r in item.readings))
         case Refused():
             return ("refused", item.reason)
         case Release() | Seen():
             return (type(item).__name__.lower(), item.device)
-        case DeviceNote():
+        case DeviceNote() | Change():
             return ("note", item.kind)
 
 

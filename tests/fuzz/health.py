@@ -8,8 +8,8 @@ from typing import Any, get_args
 
 import msgspec
 
-from hearthline.model import TELEMETRY_UNITS
-from hearthline_edge.devices import DeviceNote, Item, Press, Readings, RefusalReason, Refused, Vital
+from hearthline.model import TELEMETRY_UNITS, VITAL_UNITS
+from hearthline_edge.devices import CHANGES, Change, DeviceNote, Item, Press, Readings, RefusalReason, Refused, Vital
 from hearthline_edge.payload import RAW_LIMIT
 
 _ITEMS = get_args(Item)
@@ -37,7 +37,12 @@ def check_item(item: Any) -> None:
             assert len(content) <= 64
             assert len(raw) <= RAW_LIMIT
         case Vital():
-            assert 0 < item.diastolic < item.systolic <= 300
+            assert set(dict(item.values)) <= set(VITAL_UNITS)
+            values = dict(item.values)
+            assert 0 < values["diastolic"] < values["systolic"] <= 300
+        case Change():
+            assert item.device
+            assert item.kind in CHANGES
         case DeviceNote():
             assert item.kind
         case _:

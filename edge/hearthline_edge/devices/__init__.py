@@ -1,8 +1,8 @@
 """What a device driver is: sans-IO, one file a family, found by itself.
 
-A driver turns bytes or MQTT messages into items: presses, vital signs, readings, notes and refusals. It does no I/O
-and reads no clock; `now` is an argument. A new family is one file in this folder with `DRIVER = SerialDriver(…)` or
-`DRIVER = MqttDriver(…)` and one folder of captures in `tests/captures/<driver name>/`.
+A driver turns bytes or MQTT messages into items: presses, changes, vital signs, readings, notes and refusals. It does
+no I/O and reads no clock; `now` is an argument. A new family is one file in this folder with
+`DRIVER = SerialDriver(…)` or `DRIVER = MqttDriver(…)` and one folder of captures in `tests/captures/<driver name>/`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, Protocol
 
 from hearthline.clock import Stamp
 from hearthline.errors import ConfigError
 from hearthline.log import Log
 from hearthline.model import Reading
+
+HAZARDS: Final = ("smoke", "heat", "gas", "carbon-monoxide", "leak", "fall", "alarm")
+CHANGES: Final = ("open", "closed", "motion", "no-motion", "present", "absent", "vibration", "on", "off")
+LASTING_S: Final = 600.0
 
 log = Log(__name__)
 
@@ -38,17 +42,24 @@ class GroupingRule:
     """When a telegram repeats the press before it. `quiet_gap_s`: silence that ends a press's repeats.
 
     `release_ends`: a release telegram ends the press, so that what follows is a new one even within the gap.
+    `remember`: of how many presses the content is compared. Over 1 for families that number their presses (a packet
+    counter, a deduplication id in `Press.content`), whose late copies may come after the next press.
     """
 
     quiet_gap_s: float
     release_ends: bool = False
+    remember: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Press:
-    """One telegram of a pressed button. `content` is what repeats have in common; `raw` goes to the operator.
+    """One telegram of a pressed button, or of a hazard that a sensor tells. Raises an alert by itself.
 
-    `certainty` possible: a press that may be an old one told again (a retained message with a newer timestamp).
+    `button`: as the device names it, or a word of `HAZARDS`. `content`: what repeats have in common; `raw` goes to the
+    operator. `certainty` possible: it may be an old one told again (a retained message with a newer timestamp).
+    `source_ns`: when it was sent by the clock of whoever received the radio (Zigbee2MQTT's last_seen), in ns since any
+    fixed moment: telegrams that waited at a broker are told apart by it. `lasting`: a state that is told again and
+    again while it lasts (smoke): its repeats are one press for `LASTING_S` from the first, unless a `Release` ends it.
     """
 
     device: str
@@ -57,24 +68,40 @@ class Press:
     raw: str
     certainty: Literal["certain", "possible"] = "certain"
     facts: tuple[tuple[str, Any], ...] = ()  # rssi_dbm, hops, battery, device_time …
+    source_ns: int | None = None
+    lasting: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A button let go. RPS names no button on release."""
+    """A button let go, or a hazard over. `button` "": every button of the device (RPS names none on release)."""
 
     device: str
+    button: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A sensor's state has changed: `kind` of `CHANGES`. Told once a change, not once a report.
+
+    No alert by itself: it is evidence of activity in the home (`hearthline.activity.v1`).
+    """
+
+    device: str
+    kind: str
+    raw: str
 
 
 @dataclass(frozen=True, slots=True)
 class Vital:
-    """One blood-pressure result: mm[Hg] and /min. `user` as the device numbers it; `device_time` is data."""
+    """One result of a cuff. `values`: quantity of `VITAL_UNITS` and value, in its unit; what is absent is left out.
+
+    `user` as the device numbers it, None when it does not; `device_time` is data, "" when it has none.
+    """
 
     device: str
-    systolic: int
-    diastolic: int
-    heart_rate: int
-    user: int
+    values: tuple[tuple[str, float], ...]
+    user: int | None
     device_time: str
     raw: str
     facts: tuple[tuple[str, Any], ...] = ()
@@ -89,7 +116,7 @@ class Readings:
 
 @dataclass(frozen=True, slots=True)
 class DeviceNote:
-    """Something about a device that staff should see: `kind` low-battery, tamper, error, offline …"""
+    """Something about a device that staff should see: `kind` low-battery, tamper, test, error, offline, no-reply …"""
 
     device: str
     kind: str
@@ -111,7 +138,7 @@ class Refused:
     raw: str
 
 
-Item = Press | Release | Vital | Readings | DeviceNote | Seen | Refused
+Item = Press | Release | Change | Vital | Readings | DeviceNote | Seen | Refused
 
 
 class SerialSession(Protocol):
@@ -134,13 +161,16 @@ class SerialSession(Protocol):
 class SerialDriver:
     """`open_session(options, name)`: `options` is the port's own TOML table, `name` the port's configured name.
 
-    Raises ConfigError for wrong options.
+    Raises ConfigError for wrong options. `decode_options`: options with which a recording is decoded when nobody gives
+    any. `recordings_only`: why it may not serve a port yet; it only decodes recordings then.
     """
 
     name: str
     line: LineSettings
     open_session: Callable[[dict[str, Any], str], SerialSession]
     grouping: GroupingRule
+    decode_options: dict[str, Any] = field(default_factory=dict)
+    recordings_only: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +192,10 @@ class MqttDriver:
 
     `configure(options)`: this driver with the subscriptions and claims that options ask for; None when options change
     neither. Use `configured(options)`. Raises ConfigError for wrong options.
+
+    For recordings: `aliases` are further names that it is found by; `example_topic` stands for the topic of a line
+    that is a bare payload; `wrap` makes a message of a radio payload that was recorded without what carried it. A
+    recording's topics are fed whether claimed or not.
     """
 
     name: str
@@ -170,6 +204,9 @@ class MqttDriver:
     open_session: Callable[[dict[str, Any]], MqttSession]
     grouping: GroupingRule
     configure: Callable[[dict[str, Any]], MqttDriver] | None = None
+    aliases: tuple[str, ...] = ()
+    example_topic: str = ""
+    wrap: Callable[[bytes], MqttMessage] | None = None
 
     def configured(self, options: dict[str, Any]) -> MqttDriver:
         """The driver to subscribe and claim with under these options."""

@@ -156,7 +156,8 @@ class RaycomeSession:
         if systolic not in PLAUSIBLE_MMHG or diastolic not in PLAUSIBLE_MMHG or diastolic >= systolic:
             note = DeviceNote(self._device, "measurement-error", "implausible result, measure again")
             return [note, Refused("sanity", frame.hex())]
-        return [Vital(self._device, systolic, diastolic, pulse, data[0], _device_time(data[1:7]), frame.hex())]
+        values = (("systolic", systolic), ("diastolic", diastolic), ("heart_rate", pulse))
+        return [Vital(self._device, values, data[0], _device_time(data[1:7]), frame.hex())]
 
     def _error(self, frame: bytes, data: bytes) -> list[Item]:
         if not data:
