@@ -3,10 +3,13 @@
     first telegram ............................ NEW at once; nothing ever waits for a repeat
     same content within the quiet gap ......... REPEAT, and the gap begins anew
       but released since, over 0.1 s ago ...... NEW (a repeater's copy may overtake the release by less)
+      but sent over the gap after it .......... NEW (two presses that waited at a broker arrive together)
+    a state that lasts, told again ............ REPEAT for 600 s from its first telegram, unless it was over meanwhile
     6th new press of one button within 60 s ... CHATTER: counted, and told once when the 60 s are over
 
-Pure: state and `now` in, verdict and state out; the state is written to disk with the press. Elapsed time is of the
-monotonic clock, whatever the wall clock does. Across a reboot the wall clock decides if it was synchronised both
+A family that numbers its presses compares the last few contents, for a second gateway's copy may come after the next
+press. Pure: state and `now` in, verdict and state out; the state is written to disk with the press. Elapsed time is of
+the monotonic clock, whatever the wall clock does. Across a reboot the wall clock decides if it was synchronised both
 times and did not run backwards; in doubt a telegram is NEW: an alarm too many, never one too few.
 """
 
@@ -18,7 +21,7 @@ from typing import Final
 import msgspec
 
 from hearthline.clock import NS, Stamp
-from hearthline_edge.devices import GroupingRule, Press
+from hearthline_edge.devices import LASTING_S, GroupingRule, Press
 
 RELEASE_SETTLES_S: Final = 0.1
 CHATTER_WINDOW_S: Final = 60.0
@@ -40,29 +43,42 @@ class Moment(msgspec.Struct, frozen=True):
     synced: bool
 
 
-class PressState(msgspec.Struct, frozen=True):
-    """What is kept of one button of one device."""
+class Told(msgspec.Struct, frozen=True):
+    """A press, as its telegrams told it."""
 
     content: str
+    first: Moment
     last: Moment  # the last telegram
+    source_ns: int | None = None  # when the last telegram was sent, by the clock of whoever received it
+    released: bool = False
+
+
+class PressState(msgspec.Struct, frozen=True):
+    """What is kept of one button of one device. `told`: its last presses, newest first."""
+
+    told: tuple[Told, ...]
     window: Moment  # the new press that opened the chatter window
     events: int = 1  # new presses within the window
     suppressed: int = 0  # presses within the window that became no event
     unreported: int = 0  # the same of windows that are over, not yet told
-    released: bool = False
 
 
 def judge(state: PressState | None, press: Press, rule: GroupingRule, now: Stamp) -> tuple[Verdict, PressState]:
     """What this telegram is, and the state to keep with it."""
     moment = _moment(now)
+    new = Told(press.content, moment, moment, press.source_ns)
     if state is None:
-        return Verdict.NEW, PressState(press.content, moment, moment)
-    if _repeats(state, press, rule, now):
-        return Verdict.REPEAT, msgspec.structs.replace(state, last=moment)
-    state = msgspec.structs.replace(state, content=press.content, last=moment, released=False)
+        return Verdict.NEW, PressState((new,), moment)
+    for index, told in enumerate(state.told):
+        if _repeats(told, press, rule, now):
+            again = msgspec.structs.replace(
+                told, last=moment, source_ns=told.source_ns if press.source_ns is None else press.source_ns
+            )
+            told_again = (*state.told[:index], again, *state.told[index + 1 :])
+            return Verdict.REPEAT, msgspec.structs.replace(state, told=told_again)
+    state = msgspec.structs.replace(state, told=(new, *state.told)[: rule.remember])
     if _is_over(state.window, now):
-        unreported = state.unreported + state.suppressed
-        return Verdict.NEW, PressState(press.content, moment, moment, unreported=unreported)
+        return Verdict.NEW, PressState(state.told, moment, unreported=state.unreported + state.suppressed)
     if state.events < CHATTER_EVENTS:
         return Verdict.NEW, msgspec.structs.replace(state, events=state.events + 1)
     return Verdict.CHATTER, msgspec.structs.replace(state, suppressed=state.suppressed + 1)
@@ -70,7 +86,9 @@ def judge(state: PressState | None, press: Press, rule: GroupingRule, now: Stamp
 
 def release(state: PressState, now: Stamp) -> PressState:
     """The button was let go: what comes over 0.1 s after its last telegram is a new press."""
-    return msgspec.structs.replace(state, released=True)
+    return msgspec.structs.replace(
+        state, told=tuple(msgspec.structs.replace(told, released=True) for told in state.told)
+    )
 
 
 def chatter_report(state: PressState, now: Stamp) -> tuple[int, PressState] | None:
@@ -82,11 +100,20 @@ def chatter_report(state: PressState, now: Stamp) -> tuple[int, PressState] | No
     return count, msgspec.structs.replace(state, unreported=0, suppressed=0 if over else state.suppressed)
 
 
-def _repeats(state: PressState, press: Press, rule: GroupingRule, now: Stamp) -> bool:
-    elapsed_s = _elapsed_s(state.last, now)
-    if press.content != state.content or elapsed_s is None or not 0 <= elapsed_s <= rule.quiet_gap_s:
+def _repeats(told: Told, press: Press, rule: GroupingRule, now: Stamp) -> bool:
+    if press.content != told.content:
         return False
-    return not (rule.release_ends and state.released and elapsed_s > RELEASE_SETTLES_S)
+    if press.lasting:
+        elapsed_s = _elapsed_s(told.first, now)
+        return not told.released and elapsed_s is not None and 0 <= elapsed_s <= LASTING_S
+    elapsed_s = _elapsed_s(told.last, now)
+    if elapsed_s is None or not 0 <= elapsed_s <= rule.quiet_gap_s:
+        return False
+    if press.source_ns is not None and told.source_ns is not None:
+        apart_s = abs(press.source_ns - told.source_ns) / NS
+        if apart_s > rule.quiet_gap_s:
+            return False
+    return not (rule.release_ends and told.released and elapsed_s > RELEASE_SETTLES_S)
 
 
 def _is_over(window: Moment, now: Stamp) -> bool:

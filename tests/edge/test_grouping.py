@@ -60,6 +60,34 @@ def test_a_family_whose_release_says_nothing() -> None:
     assert play(story, GroupingRule(quiet_gap_s=0.5)) == [N, R]
 
 
+def test_two_presses_that_waited_together_are_told_apart_by_when_they_were_sent() -> None:
+    _, state = judge(None, replace(press(), source_ns=10 * NS), RULE, START)
+    assert judge(state, replace(press(), source_ns=10 * NS), RULE, START.later(0.01))[0] is R
+    assert judge(state, press(), RULE, START.later(0.01))[0] is R
+    assert judge(state, replace(press(), source_ns=14 * NS), RULE, START.later(0.01))[0] is N
+    late = replace(press(), source_ns=10 * NS)
+    assert judge(state, late, RULE, START.later(3))[0] is N  # a clock that stands still hides no press
+
+
+def test_a_state_that_lasts_is_one_press_until_it_is_over_or_ten_minutes_have_passed() -> None:
+    smoke = replace(press("smoke"), lasting=True)
+    verdict, state = judge(None, smoke, RULE, START)
+    assert verdict is N
+    for second in (1, 60, 300, 599):
+        verdict, state = judge(state, smoke, RULE, START.later(second))
+        assert verdict is R
+    assert judge(state, smoke, RULE, START.later(601))[0] is N
+    assert judge(release(state, START.later(300)), smoke, RULE, START.later(301))[0] is N
+
+
+def test_numbered_presses_are_known_again_behind_later_ones() -> None:
+    rule = GroupingRule(quiet_gap_s=60, remember=3)
+    story = [(0.0, "29"), (0.1, "29"), (2.0, "30"), (2.5, "29"), (2.6, "30"), (3.0, "31"), (4.0, "32"), (4.1, "30")]
+    assert play(story, rule) == [N, R, N, R, R, N, N, R]
+    assert play([*story, (4.2, "29")], rule)[-1] is not R  # forgotten: in doubt a press
+    assert play([(0.0, "29"), (61.0, "29")], rule) == [N, N]  # the counter has come round
+
+
 def test_a_wall_clock_that_jumps_does_not_matter() -> None:
     _, state = judge(None, press(), RULE, START)
     for jump in (-86_400, 86_400):
