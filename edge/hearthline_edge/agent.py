@@ -29,12 +29,12 @@ from hearthline.model import EventType, HomeSignal, Lane
 from hearthline.service import notify, watchdog_interval_s
 from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import Item, MqttDriver, MqttMessage, SerialDriver, find_drivers, run_driver
+from hearthline_edge.devices import Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
 from hearthline_edge.home import Home, reset_topic
 from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingIntake, Source, take_chatter
+from hearthline_edge.local_devices import LANE, LocalDevices, OnMessage
 from hearthline_edge.local_mqtt import LocalSession
 from hearthline_edge.outbox import WARN_EVENT_DEPTH, EventRow, Outbox
-from hearthline_edge.payload import raw_text
 from hearthline_edge.serial_port import SerialPort
 from hearthline_edge.siren import open_sirens
 from hearthline_edge.uplink import Ears, Uplink
@@ -132,64 +132,24 @@ class Agent:
         self._ports.append(made)
 
     def _add_local_sessions(self) -> None:
-        gateway = self._config.gateway
-        assert self._config.local_mqtt is not None
-        home = self._outside.local_session(
-            "home",
-            f"hearthline-{gateway}-home",
-            self._config.local_mqtt,
-            (reset_topic(gateway),),
-            self._reset,
-            _nothing,
-        )
-        self._sessions.append(home)
-        for driver in self._drivers.values():
-            if isinstance(driver, MqttDriver):
-                self._add_mqtt_driver(driver)
-
-    def _add_mqtt_driver(self, driver: MqttDriver) -> None:
-        """Two sessions: one for its events, and one whose messages may wait for a full disk, for its readings."""
-        assert self._config.local_mqtt is not None
-        options = self._config.local_mqtt.options.get(driver.name, {})
-        driver = driver.configured(options)
-        name = driver.name
-        source = Source(name, name, driver.grouping)
-
-        def acknowledge(tickets: list[MqttTicket]) -> None:
-            mids = [ticket.mid for ticket in event_session.acknowledge(tickets)]
-            self._custody.post(lambda ob: ob.acknowledged_mqtt(name, mids))
-
-        def acknowledge_readings(tickets: list[MqttTicket]) -> None:
-            reading_session.acknowledge(tickets)
-
-        def forget() -> None:
-            self._custody.post(lambda ob: ob.forget_mqtt(name))
-
-        events = self._event_intake(source, acknowledge)
-        readings = self._reading_intake(source, acknowledge_readings)
-        event_session = self._local_session(name, driver, lambda arrival: events.offer(arrival.events()), forget)
-        reading_session = self._local_session(
-            f"{name}-readings", driver, lambda arrival: readings.offer(arrival.readings()), _nothing
-        )
-
-    def _local_session(
-        self, name: str, driver: MqttDriver, offer: Callable[[Arrival], None], forget: Callable[[], None]
-    ) -> LocalSession:
-        config = self._config.local_mqtt
+        gateway, config = self._config.gateway, self._config.local_mqtt
         assert config is not None
-        decoder = driver.open_session(config.options.get(driver.name, {}))
 
-        def receive(message: MqttMessage, ticket: MqttTicket | None) -> None:
-            now = self._clock.now()
-            items: tuple[Item, ...] = ()
-            if driver.claims(message.topic):
-                items = run_driver(driver.name, lambda: decoder.receive(message, now), raw_text(message.payload))
-            offer(Arrival(items, now, ticket))
+        def open_session(
+            name: str, topics: tuple[str, ...], on_message: OnMessage, on_lost: Callable[[], None]
+        ) -> LocalSession:
+            client_id = f"hearthline-{gateway}-{name}"
+            session = self._outside.local_session(name, client_id, config, topics, on_message, on_lost)
+            self._sessions.append(session)
+            return session
 
-        client_id = f"hearthline-{self._config.gateway}-{name}"
-        session = self._outside.local_session(name, client_id, config, driver.subscriptions, receive, forget)
-        self._sessions.append(session)
-        return session
+        open_session("home", (reset_topic(gateway),), self._reset, _nothing)
+        events = self._event_intake(LANE, lambda tickets: devices.taken(tickets))
+        readings = self._reading_intake(LANE, lambda tickets: devices.taken_readings(tickets))
+        drivers = [driver for driver in self._drivers.values() if isinstance(driver, MqttDriver)]
+        devices = LocalDevices(
+            drivers, config.options, self._clock, self._custody, open_session, events.offer, readings.offer
+        )
 
     def _event_intake(self, source: Source, on_taken: Callable[[list[MqttTicket]], None]) -> EventIntake:
         intake = EventIntake(source, self._custody, self._config.role, self._committed, self._unstored, on_taken)

@@ -3,8 +3,9 @@
     arrival --+--> EventIntake   presses, vital signs, notes, refusals; tried for ever, a press at once and by ballast
               +--> ReadingIntake readings; on a full disk lost and counted, or left with the local broker
 
-Two lanes a source (a serial port, an MQTT driver), so that neither a source nor a reading that cannot be stored ever
-holds up a press. The functions run inside the outbox's transaction; grouping and roles decide, this module writes down.
+Two lanes for each serial port and two for the local broker, so that neither a port nor a reading that cannot be stored
+ever holds up a press. The functions run inside the outbox's transaction; grouping and roles decide, this module
+writes down.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import asyncio
 import hashlib
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -51,37 +52,18 @@ log = Log(__name__)
 class MqttTicket:
     """A message of the local broker that waits for its PUBACK. `digest` over topic and payload.
 
-    `again`: marked as told again (DUP).
+    `again`: marked as told again (DUP). `source`: of the arrival that the ticket goes with.
     """
 
     mid: int
     digest: bytes
     connection: str
     again: bool
+    source: str = ""
 
     @classmethod
     def of(cls, mid: int, topic: str, payload: bytes, connection: str, again: bool = False) -> MqttTicket:
         return cls(mid, hashlib.sha256(topic.encode() + b"\0" + payload).digest(), connection, again)
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Items that one read or one message gave, with the moment they came.
-
-    `ticket` None: nobody keeps them for us (a serial line, a message of QoS 0).
-    """
-
-    items: tuple[Item, ...]
-    now: Stamp
-    ticket: MqttTicket | None = None
-
-    def events(self) -> Arrival:
-        """Without what is for the other lane or leaves nothing to keep."""
-        items = tuple(item for item in self.items if not isinstance(item, Readings | Seen))
-        return Arrival(items, self.now, self.ticket)
-
-    def readings(self) -> Arrival:
-        return Arrival(tuple(item for item in self.items if isinstance(item, Readings)), self.now, self.ticket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +75,26 @@ class Source:
     grouping: GroupingRule
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Items that one read or one message gave, with the moment they came.
+
+    `ticket` None: nobody keeps them for us (a serial line, a message of QoS 0). `source` None: the intake's own.
+    """
+
+    items: tuple[Item, ...]
+    now: Stamp
+    ticket: MqttTicket | None = None
+    source: Source | None = None
+
+    def events(self) -> Arrival:
+        """Without what is for the other lane or leaves nothing to keep."""
+        return replace(self, items=tuple(item for item in self.items if not isinstance(item, Readings | Seen)))
+
+    def readings(self) -> Arrival:
+        return replace(self, items=tuple(item for item in self.items if isinstance(item, Readings)))
+
+
 RoleOf = Callable[[str, str], str]  # (device, button) -> emergency | service | ignore
 
 
@@ -100,12 +102,12 @@ def take_events(outbox: Outbox, source: Source, arrivals: Sequence[Arrival], rol
     """Write the presses, vital signs, notes and refusals of the arrivals; the events made, in order."""
     made: list[EventRow] = []
     for arrival in arrivals:
-        ticket = arrival.ticket
+        ticket, of = arrival.ticket, arrival.source or source
         makes_event = any(isinstance(item, Press | Vital | Change | DeviceNote) for item in arrival.items)
-        if ticket is not None and makes_event and not _is_new(outbox, source, ticket):
+        if ticket is not None and makes_event and not _is_new(outbox, of, ticket):
             continue
         for item in arrival.items:
-            event = _take_item(outbox, source, item, arrival.now, role_of)
+            event = _take_item(outbox, of, item, arrival.now, role_of)
             if event is not None:
                 made.append(event)
     return made
@@ -208,10 +210,10 @@ def take_readings(outbox: Outbox, source: Source, arrivals: Sequence[Arrival]) -
     base: Stamp | None = None
     pack: list[tuple[Reading, int]] = []
     room = 0
-    for reading, now in _readings_of(arrivals):
+    for reading, now, of in _readings_of(arrivals):
         size = _RECORD_BYTES + len(senml_device(reading.device)) + len(reading.quantity)
         if size > _PACK_ROOM or not math.isfinite(reading.value):
-            outbox.keep_aside(source.name, "sanity", repr(reading).encode("utf-8", "replace"), now)
+            outbox.keep_aside((of or source).name, "sanity", repr(reading).encode("utf-8", "replace"), now)
             continue
         same_clock = base is not None and base.boot == now.boot and base.synced == now.synced
         if base is None or size > room or not same_clock:
@@ -227,9 +229,9 @@ def take_readings(outbox: Outbox, source: Source, arrivals: Sequence[Arrival]) -
     return packs
 
 
-def _readings_of(arrivals: Sequence[Arrival]) -> list[tuple[Reading, Stamp]]:
+def _readings_of(arrivals: Sequence[Arrival]) -> list[tuple[Reading, Stamp, Source | None]]:
     return [
-        (reading, arrival.now)
+        (reading, arrival.now, arrival.source)
         for arrival in arrivals
         for item in arrival.items
         if isinstance(item, Readings)

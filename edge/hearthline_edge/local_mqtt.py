@@ -1,8 +1,7 @@
 """The gateway's own broker: messages of Zigbee2MQTT, plugs and bridges, acknowledged only after the outbox's commit.
 
-Two paho-mqtt sessions a driver, one for its events and one for its readings, with `manual_ack`, persistent and each
-with its own client id, so that what cannot be stored stays with the broker and holds up neither another family's
-messages nor a press behind readings. paho runs in its own thread; what is told to the agent is told in the event loop.
+paho-mqtt sessions with `manual_ack`, persistent and each with its own client id, so that what cannot be stored stays
+with the broker. paho runs in its own thread; what is told to the agent is told in the event loop.
 """
 
 from __future__ import annotations
@@ -91,8 +90,8 @@ class LocalSession:
         Returns those that were handed over.
         """
         handed = [ticket for ticket in tickets if ticket.connection == self._connection]
-        for ticket in handed:
-            self._client.ack(ticket.mid, 1)
+        for mid in dict.fromkeys(ticket.mid for ticket in handed):  # a message of two families has two tickets
+            self._client.ack(mid, 1)
         return handed
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:

@@ -21,7 +21,7 @@ from simulation.gateway import METER, Gateway
 from simulation.trace import Trace
 
 PENDANT = "002EE196"
-SOS_SESSION = "hearthline-{gateway}-zigbee2mqtt-sos"
+SOS_SESSION = "hearthline-{gateway}-devices"
 _PRESSES_AGAIN = 3
 _TAKEN_S = 0.6  # within which a gateway that nothing ails has committed a press
 _APART_S = 13.0  # fewer than six in a minute: no chatter

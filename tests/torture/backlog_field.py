@@ -21,7 +21,7 @@ from torture.backlog_center import TOGETHER, Center, Processes, running_center, 
 from torture.backlog_link import Link
 
 PLUG = "plug-1"
-LOCAL_SESSIONS = 5  # of the home, and two for each of the two families
+LOCAL_SESSIONS = 3  # home, devices, readings
 _FIRST_SENDER = 0x01020300
 
 

@@ -144,7 +144,7 @@ class Household:
 
     def start(self) -> None:
         self.gateway.start()
-        wait_for(lambda: self.gateway.told("local broker connected") == 5, "the local sessions", 30)
+        wait_for(lambda: self.gateway.told("local broker connected") == 3, "the local sessions", 30)
 
     @property
     def pid(self) -> int:

@@ -108,7 +108,7 @@ def test_a_press_after_the_homes_broker_forgot_is_a_new_one(tmp_path: Path, open
         else:
             sessions = home.gateway.told("local broker connected")
             wipe(home.home_broker)
-            again = partial(lambda wanted: home.gateway.told("local broker connected") == wanted, sessions + 5)
+            again = partial(lambda wanted: home.gateway.told("local broker connected") == wanted, sessions + 3)
             wait_for(again, "the local sessions", 30)
         wait_for(lambda: home.bridge.connected and home.ear.connected, "the test's own clients")
     steady(lambda: len(home.center.alarms) == WIPES, 0.5, "a press was doubled")

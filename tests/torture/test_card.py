@@ -65,7 +65,7 @@ class Rig:
 
     def start(self) -> None:
         self.gateway.start()
-        wait_for(lambda: self.gateway.told("local broker connected") == 5, "the local sessions")
+        wait_for(lambda: self.gateway.told("local broker connected") == 3, "the local sessions")
 
     def press(self, name: str) -> None:
         self.bridge.publish(f"zigbee2mqtt/{name}", '{"action":"emergency"}')

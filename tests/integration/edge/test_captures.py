@@ -157,7 +157,7 @@ def test_zigbee2mqtt(
     gateway = make_gateway()
     gateway.start()
     center = make_center(gateway)
-    wait_for(lambda: gateway.told("local broker connected") == 5, "the local sessions")
+    wait_for(lambda: gateway.told("local broker connected") == 3, "the local sessions")
     presses, tampers, levels = 0, 0, []
     for path, expected in recordings(captures_dir / "zigbee2mqtt-sos", 4):
         for topic, payload in messages(path):
@@ -179,7 +179,7 @@ def test_shelly(
     gateway = make_gateway()
     gateway.start()
     center = make_center(gateway)
-    wait_for(lambda: gateway.told("local broker connected") == 5, "the local sessions")
+    wait_for(lambda: gateway.told("local broker connected") == 3, "the local sessions")
     for path, expected in recordings(captures_dir / "shelly-gen2", 2):
         center.packs.clear()
         for topic, payload in messages(path):

@@ -62,7 +62,7 @@ def fill(folder: Path) -> None:
 
 
 def ready(gateway: Gateway) -> None:
-    wait_for(lambda: gateway.told("local broker connected") == 5, "the local sessions")
+    wait_for(lambda: gateway.told("local broker connected") == 3, "the local sessions")
 
 
 def test_a_full_disk(

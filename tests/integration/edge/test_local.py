@@ -18,7 +18,7 @@ from servers import Server
 pytestmark = pytest.mark.integration
 
 QUIET_GAP_S = 1.1  # after which the same action is another press
-SESSIONS = 5  # of the home, and two for each of the two families
+SESSIONS = 3  # home, devices, readings
 
 
 def connected(gateway: Gateway) -> int:
