@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 part not installed
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -40,6 +41,9 @@ def run(arguments: list[str]) -> int:
         return _call(rooms[name], rest)
     except HearthlineError as error:
         return _fail(str(error), error.exit_code)
+    except BrokenPipeError:  # whoever reads what we print has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def _call(entry: EntryPoint, arguments: list[str]) -> int:

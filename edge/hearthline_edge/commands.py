@@ -5,6 +5,8 @@ Never imported by the running agent, which a service starts with `python -m hear
 
 from __future__ import annotations
 
+import math
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,11 +18,13 @@ from hearthline.clock import SystemClock
 from hearthline.errors import ConfigError
 from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
 from hearthline_edge.config import load_edge_config
-from hearthline_edge.devices import find_drivers
+from hearthline_edge.devices import SerialDriver, driver_named, find_drivers
 from hearthline_edge.doctor import Check, examine
 from hearthline_edge.outbox_view import OutboxView, look_into
+from hearthline_edge.recording import read_recording
 from hearthline_edge.replay import replay
 
+_BITS_PER_BYTE = 10  # on a serial line, with start and stop
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The agent's configuration file.", metavar="FILE")]
@@ -74,25 +78,39 @@ def outbox(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> N
 
 @app.command()
 def decode(
-    file: Annotated[str, typer.Argument(help="Recorded bytes, or - for standard input.", metavar="FILE|-")],
+    file: Annotated[str, typer.Argument(help="A recording, or - for standard input.", metavar="FILE|-")],
     driver: Annotated[str, typer.Option("--driver", help="The device family.", metavar="NAME")],
-    gap: Annotated[float, typer.Option("--gap", help="Seconds between the lines.", min=0.0)] = 0.15,
+    options: Annotated[str, typer.Option("--options", help="The driver's options.", metavar="TOML")] = "",
+    gap: Annotated[float, typer.Option("--gap", help="Seconds between lines that say no time.", min=0.0)] = 0.15,
 ) -> int:
-    """Decode recorded bytes with a driver, presses grouped as the agent does; prints one JSON object a line.
+    """Decode a recording with a driver, presses grouped as the agent does; prints one JSON object for each item.
 
-    A serial driver reads lines of hexadecimal digits, an MQTT driver JSON lines {"topic": …, "payload": …}.
-    Exits with 1 when a line is neither. Example: hearthline edge decode --driver enocean-esp3 press.hex
+    A recording is lines of hexadecimal digits, raw bytes of a serial line, or JSON lines: {"topic": …, "payload": …}
+    (as mosquitto_sub -F %j writes them), {"hex": …}, or bare payloads. Exits with 1 for a line that cannot be read.
+    Example: hearthline edge decode --driver enocean-esp3 press.hex
     """
     drivers = find_drivers()
-    if driver not in drivers:
+    chosen = driver_named(driver, drivers)
+    if chosen is None:
         raise ConfigError(f"--driver {driver}: there is no such driver; there are: {', '.join(sorted(drivers))}")
+    bytes_per_s = chosen.line.baudrate / _BITS_PER_BYTE if isinstance(chosen, SerialDriver) else math.inf
     try:
-        with click.open_file(file, encoding="utf-8") as lines:
-            for found in replay(drivers[driver], lines, SystemClock().now(), gap):
+        with click.open_file(file, "rb") as recording:
+            heard = read_recording(recording, gap, bytes_per_s)  # type: ignore[arg-type]
+            for found in replay(chosen, _toml(options), heard, SystemClock().now()):
                 typer.echo(_json(found))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{file}: cannot be read: {error}") from None
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     return 0
+
+
+def _toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"--options: not valid TOML: {error}") from None
 
 
 def _say_checks(checks: list[Check], as_json: bool) -> None:

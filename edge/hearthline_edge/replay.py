@@ -1,22 +1,22 @@
-"""Recorded bytes or messages through a driver, with presses grouped as the agent groups them. No I/O."""
+"""A recording through a driver, with presses grouped as the agent groups them. No I/O of its own."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
-import msgspec
-
-from hearthline.clock import Stamp, rfc3339
-from hearthline.errors import ProtocolError
+from hearthline.clock import NS, Stamp, rfc3339
 from hearthline.model import VITAL_UNITS
 from hearthline_edge.devices import (
+    HAZARDS,
     Change,
     DeviceNote,
     Driver,
     GroupingRule,
     Item,
+    MqttDriver,
     MqttMessage,
     Press,
     Readings,
@@ -25,7 +25,8 @@ from hearthline_edge.devices import (
     SerialDriver,
     Vital,
 )
-from hearthline_edge.grouping import PressState, Verdict, judge, release
+from hearthline_edge.grouping import CHATTER_WINDOW_S, PressState, Verdict, chatter_report, judge, release
+from hearthline_edge.recording import SINCE_1970_S, Heard
 
 _SILENCE_S = 5.0  # after the last line, for what only silence settles
 _TICK_S = 0.1
@@ -33,7 +34,11 @@ _TICK_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One line of the output; what does not apply is None. `event`: press, or the kind of a device's note."""
+    """One line of the output; what does not apply is None.
+
+    `event`: press, a hazard, a change, vital, chatter (`value` presses became no event), or the kind of a note.
+    `group`: what the values of one vital event have in common with its line.
+    """
 
     device_id: str | None
     kind: str  # event, reading, refused
@@ -44,54 +49,64 @@ class Found:
     value: float | None = None
     unit: str | None = None
     reason: str | None = None
+    group: int | None = None
 
 
-class _Line(msgspec.Struct):
-    topic: str
-    payload: str
-    retained: bool = False
+def replay(driver: Driver, options: dict[str, Any], heard: Iterable[Heard], start: Stamp) -> Iterator[Found]:
+    """What the recording decodes to. `start`: when it began, if it does not say so itself.
 
-
-def replay(driver: Driver, lines: Iterable[str], start: Stamp, gap_s: float) -> Iterator[Found]:
-    """What the lines decode to; they come `gap_s` apart. Raises ProtocolError for a line of the wrong form."""
-    group = _Grouping(driver.grouping)
-    for item, now in _items(driver, lines, start, gap_s):
+    Raises ConfigError for wrong options.
+    """
+    if isinstance(driver, SerialDriver):
+        items = _serial_items(driver, options, heard, start)
+    else:
+        items = _mqtt_items(driver, options, heard, start)
+    group, now = _Grouping(driver.grouping), start
+    for item, now in items:
         yield from group.take(item, now)
+    yield from group.end(now)
 
 
-def _items(driver: Driver, lines: Iterable[str], start: Stamp, gap_s: float) -> Iterator[tuple[Item, Stamp]]:
-    count = 0
-    if not isinstance(driver, SerialDriver):
-        listener = driver.open_session({})
-        for number, line in _filled(lines):
-            now = start.later(number * gap_s)
-            message = _message(line, number)
-            if driver.claims(message.topic):
-                yield from ((item, now) for item in listener.receive(message, now))
-        return
-    session, now = driver.open_session({}, "port"), start
-    for count, line in _filled(lines):
-        now = start.later(count * gap_s)
-        try:
-            data = bytes.fromhex(line)
-        except ValueError:
-            raise ProtocolError(f"line {count + 1}: not hexadecimal digits: {line[:40]!r}") from None
-        yield from ((item, now) for item in session.receive(data, now))
-    for tick in range(1, math.ceil(_SILENCE_S / _TICK_S)):
-        later = now.later(tick * _TICK_S)
-        yield from ((item, later) for item in session.receive(b"", later))
+def _serial_items(
+    driver: SerialDriver, options: dict[str, Any], heard: Iterable[Heard], start: Stamp
+) -> Iterator[tuple[Item, Stamp]]:
+    session, now = driver.open_session(options or driver.decode_options, "port"), start
+    for each in heard:
+        then, now = now, _moment(start, each)
+        yield from _silence(session.receive, then, now)
+        yield from ((item, now) for item in session.receive(each.data, now))
+    yield from _silence(session.receive, now, now.later(_SILENCE_S))
 
 
-def _filled(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    return ((number, line.strip()) for number, line in enumerate(lines) if line.strip())
+def _silence(receive: Any, since: Stamp, until: Stamp) -> Iterator[tuple[Item, Stamp]]:
+    """Time that passed between two reads, as the agent lets it pass; of a long one what its beginning settles."""
+    silent_s = min((until.mono_ns - since.mono_ns) / NS, _SILENCE_S)
+    for tick in range(1, math.ceil(silent_s / _TICK_S)):
+        now = since.later(tick * _TICK_S)
+        yield from ((item, now) for item in receive(b"", now))
 
 
-def _message(line: str, number: int) -> MqttMessage:
-    try:
-        given = msgspec.json.decode(line, type=_Line)
-    except msgspec.DecodeError as error:
-        raise ProtocolError(f"line {number + 1}: not an object with topic and payload as texts: {error}") from None
-    return MqttMessage(given.topic, given.payload.encode(), given.retained)
+def _mqtt_items(
+    driver: MqttDriver, options: dict[str, Any], heard: Iterable[Heard], start: Stamp
+) -> Iterator[tuple[Item, Stamp]]:
+    session = driver.configured(options).open_session(options)
+    for each in heard:
+        now = _moment(start, each)
+        yield from ((item, now) for item in session.receive(_message(driver, each), now))
+
+
+def _message(driver: MqttDriver, heard: Heard) -> MqttMessage:
+    if heard.topic is not None:
+        return MqttMessage(heard.topic, heard.data, heard.retained)
+    if driver.wrap is not None and not heard.data.startswith(b"{"):
+        return driver.wrap(heard.data)
+    return MqttMessage(driver.example_topic, heard.data, False)
+
+
+def _moment(start: Stamp, heard: Heard) -> Stamp:
+    if heard.at_s < SINCE_1970_S:
+        return start.later(heard.at_s)
+    return Stamp(round(heard.at_s * NS), round(heard.at_s * NS), start.boot, True)
 
 
 class _Grouping:
@@ -100,6 +115,7 @@ class _Grouping:
     def __init__(self, rule: GroupingRule) -> None:
         self._rule = rule
         self._states: dict[tuple[str, str], PressState] = {}
+        self._vitals = 0
 
     def take(self, item: Item, now: Stamp) -> Iterator[Found]:
         at = rfc3339(now.wall_ns)
@@ -108,14 +124,20 @@ class _Grouping:
                 key = (item.device, item.button)
                 verdict, self._states[key] = judge(self._states.get(key), item, self._rule, now)
                 if verdict is Verdict.NEW:
-                    yield Found(item.device, "event", at, event="press", button=item.button)
+                    event = item.button if item.button in HAZARDS else "press"
+                    yield Found(item.device, "event", at, event=event, button=item.button)
             case Release():
                 for key, state in self._states.items():
                     if key[0] == item.device and item.button in ("", key[1]):
                         self._states[key] = release(state, now)
             case Vital():
+                self._vitals += 1
+                yield Found(item.device, "event", at, event="vital", group=self._vitals)
                 for quantity, value in item.values:
-                    yield Found(item.device, "reading", at, quantity=quantity, value=value, unit=VITAL_UNITS[quantity])
+                    unit = VITAL_UNITS[quantity]
+                    yield Found(
+                        item.device, "reading", at, quantity=quantity, value=value, unit=unit, group=self._vitals
+                    )
             case Change():
                 yield Found(item.device, "event", at, event=item.kind)
             case Readings():
@@ -127,3 +149,11 @@ class _Grouping:
                 yield Found(None, "refused", at, reason=item.reason)
             case _:
                 return  # only seen: nothing that the agent would keep
+
+    def end(self, now: Stamp) -> Iterator[Found]:
+        """What chattering buttons did not tell as presses."""
+        at = rfc3339(now.wall_ns)
+        for (device, button), state in self._states.items():
+            report = chatter_report(state, now.later(CHATTER_WINDOW_S))
+            if report is not None:
+                yield Found(device, "event", at, event="chatter", button=button, value=report[0])

@@ -74,7 +74,7 @@ def test_decode_groups_presses(edge: Run, tmp_path: Path) -> None:
         ("event", "press", "AI", "enocean:01020304")
     ] * 2
     assert [(f["kind"], f["reason"]) for f in found[2:]] == [("refused", "noise")]
-    wanted = {"device_id", "kind", "event", "button", "quantity", "value", "unit", "at", "reason"}
+    wanted = {"device_id", "kind", "event", "button", "quantity", "value", "unit", "at", "reason", "group"}
     assert all(set(each) == wanted for each in found)
 
 
@@ -93,9 +93,10 @@ def test_decode_reads_messages_from_standard_input(edge: Run, monkeypatch: pytes
 
 
 def test_decode_of_a_wrong_line_is_1_and_of_a_wrong_driver_2(edge: Run, tmp_path: Path) -> None:
-    (tmp_path / "bad").write_text("zz\n", encoding="utf-8")
+    (tmp_path / "bad").write_text(f"{PRESS}\n{'00 ' * 2000}\nzz\n", encoding="utf-8")
     assert edge("decode", "--driver", "enocean-esp3", tmp_path / "bad")[0] == 1
-    assert edge("decode", "--driver", "shelly-gen2", tmp_path / "bad")[0] == 1
+    (tmp_path / "bad-json").write_text('{"a":1}\n{"a"\n', encoding="utf-8")
+    assert edge("decode", "--driver", "shelly-gen2", tmp_path / "bad-json")[0] == 1
     code, _, err = edge("decode", "--driver", "nonsense", tmp_path / "bad")
     assert code == 2
     assert "enocean-esp3" in err

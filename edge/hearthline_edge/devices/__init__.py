@@ -237,3 +237,9 @@ def find_drivers() -> dict[str, Driver]:
             raise ConfigError(f"two drivers are named {driver.name!r}; the second is {module.__name__}")
         drivers[driver.name] = driver
     return drivers
+
+
+def driver_named(name: str, drivers: dict[str, Driver]) -> Driver | None:
+    """The driver of that name or alias, among these."""
+    aliased = (each for each in drivers.values() if isinstance(each, MqttDriver) and name in each.aliases)
+    return drivers.get(name) or next(aliased, None)
