@@ -38,8 +38,8 @@ def write(folder: Path, body: str, head: str = 'gateway = "gw-1"\n') -> Path:
         (UPLINK + SERIAL + "options = { a = 1 }\n", "serial[0].options: unknown key `a`"),
         (UPLINK + "[local_mqtt]\noptions = { nothing = {} }\n", "local_mqtt.options.nothing"),
         (
-            UPLINK + '[local_mqtt.options.zigbee2mqtt-sos]\nbase_topik = "z"\n',
-            "local_mqtt.options.zigbee2mqtt-sos: unknown key `base_topik`",
+            UPLINK + '[local_mqtt.options.zigbee2mqtt]\nbase_topik = "z"\n',
+            "local_mqtt.options.zigbee2mqtt: unknown key `base_topik`",
         ),
         (UPLINK + '[[siren]]\nkind = "zigbee"\ntarget = "z"\n', "siren[0].kind = 'zigbee' needs"),
         (UPLINK + SERIAL + '[[siren]]\nkind = "relay"\ntarget = "/dev/ttyUSB0"\n', "siren[0].target"),

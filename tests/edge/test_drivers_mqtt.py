@@ -27,7 +27,7 @@ from hearthline_edge.devices import (
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
 MQTT = {name: driver for name, driver in find_drivers().items() if isinstance(driver, MqttDriver)}
 TOPICS = {
-    "zigbee2mqtt-sos": ["zigbee2mqtt/a b/c", "zigbee2mqtt/x/action", "zigbee2mqtt/", "zigbee2mqtt", "other/x"],
+    "zigbee2mqtt": ["zigbee2mqtt/a b/c", "zigbee2mqtt/x/action", "zigbee2mqtt/", "zigbee2mqtt", "other/x"],
     "shelly-gen2": ["s/status/switch:0", "s/status/switch:9999", "s/online", "s/rpc", "s/status/", "a/b/c/d"],
 }
 KEYS = ["action", "battery", "battery_low", "tamper", "last_seen", "voltage", "src", "result", "apower", "aenergy"]
@@ -75,13 +75,13 @@ def test_no_payload_raises(name: str, data: st.DataObject) -> None:
 
 @pytest.mark.parametrize("action", ["emergency", "single", "double", "hold", "pressed", "press", "on", "что угодно"])
 def test_every_live_action_is_a_press(action: str) -> None:
-    items = send(MQTT["zigbee2mqtt-sos"].open_session({}), "zigbee2mqtt/x", {"action": action})
+    items = send(MQTT["zigbee2mqtt"].open_session({}), "zigbee2mqtt/x", {"action": action})
     assert [(item.button, item.certainty) for item in items if isinstance(item, Press)] == [(action, "certain")]
 
 
-@pytest.mark.parametrize("value", [{"action": ""}, {"action": None}, {"action": " "}, {"linkquality": 3}, {}])
+@pytest.mark.parametrize("value", [{"action": ""}, {"action": None}, {"action": " "}, {"update": {}}, {}])
 def test_no_action_is_life_and_no_press(value: dict[str, Any]) -> None:
-    assert send(MQTT["zigbee2mqtt-sos"].open_session({}), "zigbee2mqtt/x", value) == [Seen("z2m:x")]
+    assert send(MQTT["zigbee2mqtt"].open_session({}), "zigbee2mqtt/x", value) == [Seen("z2m:x")]
 
 
 MINUTE_NS = 60 * NS
@@ -108,7 +108,7 @@ NAIVE = "2026-09-21T22:10:00"  # START is 2026-09-21T14:13:20Z: fresh in UTC+8
     ],
 )
 def test_a_retained_action_of_an_unknown_device(last_seen: Any, synced: bool, raised: bool) -> None:
-    session = MQTT["zigbee2mqtt-sos"].open_session({})
+    session = MQTT["zigbee2mqtt"].open_session({})
     value = {"action": "emergency", "last_seen": last_seen, "battery": 50}
     items = send(session, "zigbee2mqtt/x", value, retained=True, now=replace(START, synced=synced))
     assert items == [item for item in items if isinstance(item, Press)]
@@ -117,7 +117,7 @@ def test_a_retained_action_of_an_unknown_device(last_seen: Any, synced: bool, ra
 
 @pytest.mark.parametrize(("seconds", "raised"), [(-1, False), (0, False), (1, True)])
 def test_a_retained_action_of_a_known_device(seconds: int, raised: bool) -> None:
-    session = MQTT["zigbee2mqtt-sos"].open_session({})
+    session = MQTT["zigbee2mqtt"].open_session({})
     known = START.wall_ns - 9000 * NS
     send(session, "zigbee2mqtt/x", {"action": "", "last_seen": rfc3339(known)})
     value = {"action": "emergency", "last_seen": rfc3339(known + seconds * NS)}
@@ -125,17 +125,17 @@ def test_a_retained_action_of_a_known_device(seconds: int, raised: bool) -> None
     assert presses(send(session, "zigbee2mqtt/x", value, retained=True)) == []
 
 
-def test_attribute_output_takes_plain_actions_and_passes_over_other_attributes() -> None:
-    session = MQTT["zigbee2mqtt-sos"].open_session({"attribute_output": True})
+def test_attribute_output_takes_plain_actions_and_passes_over_unknown_attributes() -> None:
+    session = MQTT["zigbee2mqtt"].open_session({"attribute_output": True})
     assert presses(send(session, "zigbee2mqtt/a/b/action", b"emergency")) == ["certain"]
     assert presses(send(session, "zigbee2mqtt/a/b/action", b"emergency", retained=True)) == []
     assert send(session, "zigbee2mqtt/a/b/action", b"") == []
-    assert send(session, "zigbee2mqtt/a/b/linkquality", b"90") == []
+    assert send(session, "zigbee2mqtt/a/b/child_lock", b"UNLOCK") == []
 
 
 def test_another_base_topic() -> None:
     options = {"base_topic": "home/z2m"}
-    driver = MQTT["zigbee2mqtt-sos"].configured(options)
+    driver = MQTT["zigbee2mqtt"].configured(options)
     assert driver.subscriptions == ("home/z2m/#",)
     assert driver.claims("home/z2m/x")
     assert not driver.claims("zigbee2mqtt/x")
@@ -162,17 +162,17 @@ def test_shelly_energy_is_exact(milliwatthours: int) -> None:
 @pytest.mark.parametrize("topic", ["s/status/switch:0", "s/online", "s/rpc"])
 def test_no_driver_claims_anothers_topic(topic: str) -> None:
     assert [name for name, driver in MQTT.items() if driver.claims(topic)] == ["shelly-gen2"]
-    assert [name for name, driver in MQTT.items() if driver.claims(f"zigbee2mqtt/{topic}")] == ["zigbee2mqtt-sos"]
+    assert [name for name, driver in MQTT.items() if driver.claims(f"zigbee2mqtt/{topic}")] == ["zigbee2mqtt"]
 
 
 def test_a_payload_that_is_no_object_is_refused() -> None:
-    assert send(MQTT["zigbee2mqtt-sos"].open_session({}), "zigbee2mqtt/x", b"\xff") == [Refused("sanity", "�")]
+    assert send(MQTT["zigbee2mqtt"].open_session({}), "zigbee2mqtt/x", b"\xff") == [Refused("sanity", "�")]
 
 
 @pytest.mark.parametrize("battery", ["1E+999999999", "-1e999999999999999999", '"1E+999999999"'])
 def test_a_number_beyond_every_context_costs_no_press(battery: str) -> None:
     payload = f'{{"action": "emergency", "battery": {battery}}}'.encode()
-    session = MQTT["zigbee2mqtt-sos"].open_session({})
+    session = MQTT["zigbee2mqtt"].open_session({})
     items = list(session.receive(MqttMessage("zigbee2mqtt/x", payload, False), START))
     assert [type(item) for item in items] == [Press]
 
@@ -180,7 +180,7 @@ def test_a_number_beyond_every_context_costs_no_press(battery: str) -> None:
 @pytest.mark.parametrize(
     ("name", "topic", "payload"),
     [
-        ("zigbee2mqtt-sos", "zigbee2mqtt/name-{}", b'{"action": "emergency", "tamper": true}'),
+        ("zigbee2mqtt", "zigbee2mqtt/name-{}", b'{"action": "emergency", "tamper": true}'),
         ("shelly-gen2", "name-{}/online", b"false"),
     ],
 )

@@ -33,7 +33,7 @@ from hearthline_edge.outbox import EventRow, Outbox
 
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot-1", True)
 RADIO = Source("radio", "enocean-esp3", GroupingRule(0.5, release_ends=True))
-ZIGBEE = Source("zigbee2mqtt-sos", "zigbee2mqtt-sos", GroupingRule(1.0))
+ZIGBEE = Source("zigbee2mqtt", "zigbee2mqtt", GroupingRule(1.0))
 
 
 @pytest.fixture

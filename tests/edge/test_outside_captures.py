@@ -15,8 +15,6 @@ from hearthline_edge.devices import (
     Change,
     DeviceNote,
     Item,
-    MqttDriver,
-    MqttMessage,
     Press,
     Readings,
     Refused,
@@ -32,8 +30,6 @@ pytestmark = pytest.mark.captures
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
 DRIVERS = find_drivers()
 SERIAL_FILES = {"enocean-esp3": 10, "raycome-bp": 4, "dlt645-2007": 7}
-MQTT_FILES = {"zigbee2mqtt-sos": 4, "shelly-gen2": 2}
-FIGURES = {"energy_kwh": "energy_import", "power_w": "power", "voltage_v": "voltage"}
 METER_UNITS = {  # unit in expected.json -> (quantity by DI, unit, factor)
     "kWh": ("energy_import", "kWh", 1),
     "V": ("voltage", "V", 1),
@@ -64,18 +60,6 @@ def decode_serial(name: str, recording: Path) -> list[Item]:
         items += session.receive(b"", now.later(1))
         items += session.receive(b"", now.later(2))
         now = now.later(3)
-    return items
-
-
-def decode_mqtt(name: str, recording: Path) -> list[Item]:
-    driver = DRIVERS[name]
-    assert isinstance(driver, MqttDriver)
-    session, items = driver.open_session({}), list[Item]()
-    for line in recording.read_text(encoding="utf-8").splitlines():
-        if line.strip():
-            message = json.loads(line)
-            topic = message["topic"] or "example/status/switch:0"
-            items += session.receive(MqttMessage(topic, message["payload"].encode(), False), START)
     return items
 
 
@@ -141,30 +125,3 @@ def test_serial_recordings(captures_dir: Path, name: str) -> None:
         assert told == [frame for frame in frames if frame is not None], recording.name
         if "presses" in expected:
             assert sum(one[0] == "press" for one in found) == expected["presses"], recording.name
-
-
-def test_zigbee2mqtt_recordings(captures_dir: Path) -> None:
-    name = "zigbee2mqtt-sos"
-    for recording, expected in recordings(captures_dir / name, MQTT_FILES[name]):
-        items = decode_mqtt(name, recording)
-        assert sum(isinstance(item, Press) for item in items) == expected["presses"], recording.name
-        assert any(isinstance(item, DeviceNote) and item.kind == "tamper" for item in items) == bool(
-            expected.get("tamper")
-        )
-        levels = {r.value for item in items if isinstance(item, Readings) for r in item.readings}
-        if "battery_pct" in expected:
-            assert levels == {expected["battery_pct"]}, recording.name
-        if "battery" in expected and expected["battery"] is None:
-            assert not levels, recording.name
-
-
-def test_shelly_recordings(captures_dir: Path) -> None:
-    name = "shelly-gen2"
-    for recording, expected in recordings(captures_dir / name, MQTT_FILES[name]):
-        items = decode_mqtt(name, recording)
-        assert len(items) == 1
-        assert isinstance(items[0], Readings)
-        values = {reading.quantity: reading.value for reading in items[0].readings}
-        for figure, quantity in FIGURES.items():
-            if figure in expected:
-                assert values[quantity] == expected[figure], recording.name

@@ -164,7 +164,7 @@ def test_every_reading_of_a_meter_is_exact(address: int, identifier: str, data: 
 @settings(deadline=None)
 def test_whatever_stands_beside_an_action_it_is_a_press(action: str, battery: Any, voltage: Any, seen: Any) -> None:
     payload = json.dumps({"action": action, "battery": battery, "voltage": voltage, "last_seen": seen}).encode()
-    session = MQTT["zigbee2mqtt-sos"].open_session({})
+    session = MQTT["zigbee2mqtt"].open_session({})
     items = list(session.receive(MqttMessage("zigbee2mqtt/x", payload, False), START))
     for item in items:
         check_item(item)

@@ -205,7 +205,7 @@ class BacklogHome:
         if choice == len(self._pendants):
             device = self._sos.device
             for message in self._sos.press("emergency", at_ns):
-                self._hear("zigbee2mqtt-sos", boot, at_ns + round(message.after_s * NS), message)
+                self._hear("zigbee2mqtt", boot, at_ns + round(message.after_s * NS), message)
         else:
             pendant = self._pendants[choice]
             device = pendant.device

@@ -60,7 +60,7 @@ def test_what_is_not_understood_is_kept_counted_and_holds_nothing_up(center: Cen
     bridge.publish("plug/status/switch:0", '{"apower":"lots"}')
     bridge.publish("zigbee2mqtt/sos", '{"action":"emergency"}')
     center.wait_alarms(1)
-    wait_for(lambda: center.statuses and center.statuses[-1].refusals.get("zigbee2mqtt-sos:sanity") == 5, "the count")
+    wait_for(lambda: center.statuses and center.statuses[-1].refusals.get("zigbee2mqtt:sanity") == 5, "the count")
     wait_for(lambda: center.statuses[-1].refusals.get("shelly-gen2:sanity") == 1, "the count of the plug")
 
 
