@@ -29,7 +29,7 @@ from hearthline.model import EventType, HomeSignal, Lane
 from hearthline.service import notify, watchdog_interval_s
 from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
+from hearthline_edge.devices import DeviceNote, Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
 from hearthline_edge.home import Home, reset_topic
 from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingIntake, Source, take_chatter
 from hearthline_edge.local_devices import LANE, LocalDevices, OnMessage
@@ -128,7 +128,13 @@ class Agent:
             if (of_readings := arrival.readings()).items:
                 readings.offer(of_readings)
 
-        made = self._outside.serial_port(port.name, port.port, port.line(driver), session, self._clock, offer)
+        def tell_fault(fault: str, now: Stamp) -> None:
+            kind, detail = ("port-lost", fault) if fault else ("port-back", f"port {port.name} is there again")
+            offer((DeviceNote(self._config.gateway, kind, detail),), now)
+
+        made = self._outside.serial_port(
+            port.name, port.port, port.line(driver), session, self._clock, offer, tell_fault
+        )
         self._ports.append(made)
 
     def _add_local_sessions(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import sqlite3
 import ssl
 import stat
@@ -30,6 +31,7 @@ from hearthline_edge.outbox_file import check_schema
 from hearthline_edge.salvage import kept_aside
 
 _ANSWER_S = 5.0
+_PASSING_NAME = re.compile(r"/dev/tty(USB|ACM)[0-9]+\Z")
 _MB = 1024 * 1024
 
 
@@ -47,6 +49,7 @@ def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
     checks = [_data_dir(config), _outbox(config)]
     for port in config.serial:
         checks.append(_port(f"serial port {port.name}", port.port))
+        checks += _stable(f"name of port {port.name}", port.port)
     for siren in config.siren:
         if siren.kind == "relay":
             checks.append(_port(f"relay {siren.target}", siren.target))
@@ -120,6 +123,15 @@ def _port(name: str, path: str) -> Check:
     finally:
         os.close(handle)
     return Check(name, True, f"{path} can be opened.")
+
+
+def _stable(name: str, path: str) -> list[Check]:
+    """A wrong verdict on a name that the kernel gives in the order of plugging: tomorrow it may be another adapter."""
+    if _PASSING_NAME.match(path) is None:
+        return []
+    links = sorted(str(link) for link in Path("/dev/serial/by-id").glob("*") if link.resolve() == Path(path))
+    better = links[0] if links else "its link under /dev/serial/by-id or /dev/serial/by-path"
+    return [Check(name, False, f"{path} may be another adapter after the next start; write {better} instead.")]
 
 
 @dataclass(frozen=True, slots=True)

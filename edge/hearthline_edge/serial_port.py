@@ -1,6 +1,8 @@
 """One serial port: opened for ever again, its bytes handed to the driver's session, the session's requests sent.
 
-A port that does not exist or was unplugged is a fault that is said, never a reason to stop the others.
+A port that does not exist or was unplugged is a fault that is said, never a reason to stop the others. It is tried
+again every second, so an adapter that is plugged in again is back within two; a fault that lasts is reported once, and
+its end.
 """
 
 from __future__ import annotations
@@ -17,12 +19,16 @@ from hearthline.clock import Clock, Stamp
 from hearthline.log import Log
 from hearthline_edge.devices import Item, LineSettings, SerialSession, run_driver
 
-_REOPEN_S = 1.0
+REOPEN_S = 1.0
+REPORT_AFTER_S = 10.0  # an adapter that is only plugged in again is nobody's business
 log = Log(__name__)
 
 
 class SerialPort(asyncio.Protocol):
-    """Keeps `path` open. `on_items(items, now)` for whatever the session makes of the bytes."""
+    """Keeps `path` open. `on_items(items, now)` for whatever the session makes of the bytes.
+
+    `on_lasting_fault(fault, now)` when the port has been away for `report_after_s`, and with "" when it is back.
+    """
 
     def __init__(
         self,
@@ -32,6 +38,8 @@ class SerialPort(asyncio.Protocol):
         session: SerialSession,
         clock: Clock,
         on_items: Callable[[tuple[Item, ...], Stamp], None],
+        on_lasting_fault: Callable[[str, Stamp], None],
+        report_after_s: float = REPORT_AFTER_S,
     ) -> None:
         self.name = name
         self.fault = f"port {name}: not open yet"
@@ -40,6 +48,10 @@ class SerialPort(asyncio.Protocol):
         self._session = session
         self._clock = clock
         self._on_items = on_items
+        self._on_lasting_fault = on_lasting_fault
+        self._report_after_s = report_after_s
+        self._away_since: Stamp | None = clock.now()
+        self._reported = False
         self._transport: asyncio.Transport | None = None
         self._closed = asyncio.Event()
         self._request: asyncio.TimerHandle | None = None
@@ -63,9 +75,10 @@ class SerialPort(asyncio.Protocol):
                     )
                 except (OSError, serial.SerialException, termios.error, ValueError) as error:
                     self._say(f"port {self.name}: {self._path} cannot be opened: {cause_of(error)}")
+                    self._report_if_it_lasts()
                 else:
                     await self._closed.wait()
-                await asyncio.sleep(_REOPEN_S)
+                await asyncio.sleep(REOPEN_S)
         finally:
             self._stop_asking()
             if self._transport is not None:
@@ -77,6 +90,10 @@ class SerialPort(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.fault = ""
+        self._away_since = None
+        if self._reported:
+            self._reported = False
+            self._on_lasting_fault("", self._clock.now())
         log.info("port open", port=self.name)
         self._ask()
 
@@ -87,6 +104,7 @@ class SerialPort(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_asking()
         self._transport = None
+        self._away_since = self._clock.now()
         self._say(f"port {self.name}: {self._path} was lost: {exc or 'closed'}")
         self._closed.set()
 
@@ -115,6 +133,13 @@ class SerialPort(asyncio.Protocol):
         if self._request is not None:
             self._request.cancel()
             self._request = None
+
+    def _report_if_it_lasts(self) -> None:
+        now = self._clock.now()
+        since_s = None if self._away_since is None else now.seconds_since(self._away_since)
+        if not self._reported and since_s is not None and since_s >= self._report_after_s:
+            self._reported = True
+            self._on_lasting_fault(self.fault, now)
 
     def _say(self, fault: str) -> None:
         if fault != self.fault:

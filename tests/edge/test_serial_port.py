@@ -1,0 +1,94 @@
+"""A port that is pulled out and plugged in again: back soon, and told only when it lasts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hearthline.clock import Stamp, SystemClock
+from hearthline_edge.devices import Item, Release, SerialDriver, find_drivers
+from hearthline_edge.serial_port import SerialPort
+from hearthline_sim.port import PtyPort
+from integration.edge.gateway import press_telegram, release_telegram
+
+BACK_S = 5.0
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    async with asyncio.timeout(BACK_S):
+        while not holds():  # noqa: ASYNC110 - what it waits for happens in the kernel
+            await asyncio.sleep(0.005)
+
+
+class Watched:
+    """A port with what it tells."""
+
+    def __init__(self, path: Path, report_after_s: float) -> None:
+        driver = find_drivers()["enocean-esp3"]
+        assert isinstance(driver, SerialDriver)
+        self.items: list[Item] = []
+        self.faults: list[str] = []
+        session = driver.open_session({}, "radio")
+        self.port = SerialPort(
+            "radio", str(path), driver.line, session, SystemClock("synced"), self._take, self._fault, report_after_s
+        )
+
+    def _take(self, items: tuple[Item, ...], now: Stamp) -> None:
+        self.items += items
+
+    def _fault(self, fault: str, now: Stamp) -> None:
+        self.faults.append(fault)
+
+
+def run(tmp_path: Path, report_after_s: float, story: Callable[[Watched, PtyPort], Any]) -> Watched:
+    async def test() -> Watched:
+        line = PtyPort(tmp_path / "ttyRADIO", 10, 57600)
+        watched = Watched(line.path, report_after_s)
+        running = asyncio.get_running_loop().create_task(watched.port.run())
+        try:
+            await until(lambda: not watched.port.fault)
+            await story(watched, line)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            line.close()
+        return watched
+
+    return asyncio.run(test())
+
+
+async def press(watched: Watched, line: PtyPort) -> None:
+    before = len(watched.items)
+    await asyncio.to_thread(line.send, press_telegram() + release_telegram())
+    await until(lambda: any(isinstance(item, Release) for item in watched.items[before:]))
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_plugged_in_again_it_works_within_5_s_and_nobody_is_told(tmp_path: Path, times: int) -> None:
+    async def story(watched: Watched, line: PtyPort) -> None:
+        for _ in range(times):
+            line.unplug()
+            await until(lambda: "was lost" in watched.port.fault)
+            line.replug()
+            await until(lambda: not watched.port.fault)
+            await press(watched, line)
+
+    watched = run(tmp_path, 60.0, story)
+    assert watched.faults == []
+
+
+def test_a_port_that_stays_away_is_told_once_and_its_return(tmp_path: Path) -> None:
+    async def story(watched: Watched, line: PtyPort) -> None:
+        line.unplug()
+        await until(lambda: watched.faults)
+        assert "ttyRADIO cannot be opened: No such file or directory" in watched.faults[0]
+        line.replug()
+        await until(lambda: not watched.port.fault)
+        await press(watched, line)
+
+    watched = run(tmp_path, 0.0, story)
+    assert watched.faults[1:] == [""]
