@@ -5,8 +5,8 @@
                               '--timeout------> quiet, the unit is silent
 
 Rules of the room:
-- Overdue polls of all units in turn: of the units with something due, the one asked longest ago; of its polls, the one
-  due longest. Periods keep to their own grid; a moment that was missed is not made up for.
+- Overdue polls of all units in turn: of the units with something due, the one asked longest ago; of its due polls, the
+  one asked longest ago. Periods keep to their own grid; a moment that was missed is not made up for.
 - A unit that lets one poll time out is silent: passed over for the rest of its round, then probed with one poll each
   round (its shortest period). While another unit answers, a silent unit is probed ever more rarely: after a silence of
   t, t / 8 later, but at least a round and at most 10 minutes (or its round, when that is longer). So a unit that comes
@@ -96,6 +96,7 @@ class _Standing(Generic[Ask]):
 
     poll: Poll[Ask]
     due_ns: int = 0
+    asked_ns: int = -1
     misses: int = 0
     unknown_since_ns: int = 0
     repeated: bool = False
@@ -104,9 +105,9 @@ class _Standing(Generic[Ask]):
     def interval_ns(self) -> int:
         return round(self.poll.interval_s * NS)
 
-    def move_on(self, asked_ns: int) -> None:
+    def move_on(self) -> None:
         """Due at the next moment of its grid."""
-        self.due_ns += self.interval_ns * ((asked_ns - self.due_ns) // self.interval_ns + 1)
+        self.due_ns += self.interval_ns * max((self.asked_ns - self.due_ns) // self.interval_ns + 1, 0)
         self.repeated = False
 
 
@@ -127,14 +128,17 @@ class _Unit(Generic[Ask]):
     def round_ns(self) -> int:
         return min(each.interval_ns for each in self.polls)
 
-    def next_poll(self) -> _Standing[Ask]:
-        """What to ask it: the longest due; a probe asks what the unit is known to answer."""
-        known = self.polls if self.alive else [each for each in self.polls if each.misses < MISSED_ROUNDS]
-        return min(known or self.polls, key=lambda each: each.due_ns)
+    def next_poll(self, now_ns: int) -> _Standing[Ask]:
+        """Of what is due, what was asked longest ago; a probe asks what the unit is known to answer."""
+        if self.alive:
+            open_to = [each for each in self.polls if each.due_ns <= now_ns]
+        else:
+            open_to = [each for each in self.polls if each.misses < MISSED_ROUNDS]
+        return min(open_to or self.polls, key=lambda each: each.asked_ns)
 
     def ready_ns(self) -> int:
         """When it may be asked next."""
-        return max(self.free_ns, self.next_poll().due_ns if self.alive else self.probe_ns)
+        return max(self.free_ns, min(each.due_ns for each in self.polls) if self.alive else self.probe_ns)
 
     def probe_soon(self, now_ns: int) -> None:
         """Forget a long rest, yet probe no more often than once a round."""
@@ -195,7 +199,7 @@ class Bus(Generic[Ask]):
         if self._asked is not None:
             asked, self._asked = self._asked, None
             asked.standing.misses = 0
-            asked.standing.move_on(asked.unit.asked_ns)
+            asked.standing.move_on()
             self._revive(asked.unit, now)
 
     def go_on(self, request: bytes, now: Stamp) -> None:
@@ -255,8 +259,8 @@ class Bus(Generic[Ask]):
             unit, standing = before.unit, before.standing
         else:
             unit = self._choose(now_ns)
-            standing = unit.next_poll()
-            unit.asked_ns = now_ns
+            standing = unit.next_poll(now_ns)
+            unit.asked_ns = standing.asked_ns = now_ns
             request = self._encode(standing.poll)
         deadline_ns = now_ns + round(standing.poll.timeout_s * NS)
         self._asked = _Asked(unit, standing, now_ns, deadline_ns, deadline_ns + self._longest_ns)
@@ -277,18 +281,18 @@ class Bus(Generic[Ask]):
             return
         self._asked = None
         unit, standing = asked.unit, asked.standing
-        spent_ns = now_ns - asked.sent_ns
         unit.free_ns = now_ns + round(standing.poll.timeout_s * NS)
         if not self._names_sender:
             self._late_ns = unit.free_ns
-        if not unit.alive:
-            self._probe_ns = now_ns + _PROBE_PART * spent_ns
-        elif asked.spoilt and not standing.repeated:
+        if asked.spoilt and not unit.misses and not standing.repeated:
             standing.repeated = True
+            unit.probe_ns = unit.free_ns
             return
+        if not unit.alive:
+            self._probe_ns = now_ns + _PROBE_PART * (now_ns - asked.sent_ns)
         elif self._is_unknown(unit, standing, now_ns):
             return
-        standing.move_on(unit.asked_ns)
+        standing.move_on()
         self._missed(unit, now_ns)
 
     def _is_unknown(self, unit: _Unit[Ask], standing: _Standing[Ask], now_ns: int) -> bool:
@@ -301,7 +305,7 @@ class Bus(Generic[Ask]):
         if standing.misses == MISSED_ROUNDS:
             what = standing.poll.label or "one of its polls"
             self._notes.append(DeviceNote(unit.name, "error", f"does not answer {what}, though it answers others"))
-        standing.move_on(unit.asked_ns)
+        standing.move_on()
         rest_ns = _rest_ns(standing.interval_ns, now_ns - standing.unknown_since_ns)
         standing.due_ns = max(standing.due_ns, unit.asked_ns + rest_ns)
         return True
