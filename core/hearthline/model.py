@@ -108,6 +108,7 @@ TELEMETRY_UNITS: dict[str, str] = {
     "illuminance": "lx",
     "co2": "ppm",
     "uv_index": "/",
+    "uv_intensity": "/",  # as the sensor counts it
     "rain": "mm",
     "wind_speed": "m/s",
     "wind_direction": "deg",
@@ -116,6 +117,7 @@ TELEMETRY_UNITS: dict[str, str] = {
     "battery_voltage": "V",
     "radio_level": "dBm",
     "link_quality": "/",
+    "cuff_pressure": "mm[Hg]",  # while a cuff measures; UCUM, for SenML has no such unit
 }
 
 # Vital signs in UCUM units.
