@@ -207,6 +207,15 @@ def test_when_the_whole_line_was_silent_everybody_is_back_within_a_round() -> No
     )
 
 
+def test_a_long_dead_unit_is_asked_again_when_the_line_comes_back() -> None:
+    """The rest of up to 10 minutes that it had while others lived is forgotten."""
+    meters = {1: Meter(alive=lambda at: at > 4820), 2: Meter(alive=lambda at: not 4790 < at < 4820)}
+    bench = Bench([poll(1), poll(2)], meters)
+    bench.run(4840)
+    assert not [at for at in bench.asked(1) if 4500 < at < 4820]
+    assert bench.of(1)[0] < 4831
+
+
 def test_one_missed_reply_is_no_note() -> None:
     bench = Bench([poll(1), poll(2)], {1: Meter(alive=lambda at: not 5 < at < 25), 2: Meter()})
     bench.run(95)
