@@ -133,6 +133,7 @@ def test_every_driver_has_vectors_with_sources() -> None:
 LINES = {
     "dlt645-2007": LineSettings(2400, 8, "E", 1),
     "enocean-esp3": LineSettings(57600, 8, "N", 1),
+    "mbus-wired": LineSettings(2400, 8, "E", 1),
     "raycome-bp": LineSettings(9600, 8, "N", 1),
 }
 

@@ -21,6 +21,7 @@ from hearthline_edge.devices import (
     dlt645_2007,
     enocean_esp3,
     find_drivers,
+    mbus_wired,
     raycome_rbp,
 )
 from hearthline_edge.devices.dlt645_items import ITEMS
@@ -86,7 +87,47 @@ def _dlt_mend(frame: bytearray) -> None:
     frame[-1] = 0x16
 
 
+_MBUS_RECORDS = tuple(
+    bytes.fromhex(record)
+    for record in (
+        "0c1378563412",
+        "04863c06000000",
+        "02fdc8fc01e608",
+        "12fc0348522574c811",
+        "055b0000c041",
+        "0d7803333231",
+        "046d1a2f6511",
+        "0afd3a0500",
+        "2f1f",
+        "c4d00103e8030000",
+        "02ff1304",
+    )
+)
+
+
+def _mbus_garbage(rng: random.Random) -> bytearray:
+    records = b"".join(rng.choices(_MBUS_RECORDS, k=rng.randrange(8))) + rng.randbytes(rng.choice((0, 0, 1, 3, 12)))
+    status = rng.choice((0, 0, 0, 0x04, 0x1C, 0xFF))
+    header = rng.randbytes(7) + bytes((rng.choice((2, 3, 4, 7, 0, 0x0D)), rng.randrange(256), status, 0, 0))
+    control, function = rng.choice(((0x08, 0x72),) * 6 + ((0x08, 0x70), (0x28, 0x72), (0x73, 0x52), (0x08, 0x73)))
+    body = bytes((control, rng.randrange(256), function)) + (header + records)[: rng.choice((252,) * 5 + (0, 11))]
+    return bytearray((0x68, len(body), len(body), 0x68)) + body + b"\0\x16"
+
+
+def _mbus_mend(frame: bytearray) -> None:
+    if len(frame) < 9 or frame[0] != 0x68:
+        return
+    frame[-2] = sum(frame[4:-2]) & 0xFF
+    frame[-1] = 0x16
+
+
 FAMILIES: dict[str, Family] = {
+    "mbus-wired": Family(
+        mbus_wired.SHAPE,
+        _mbus_garbage,
+        _mbus_mend,
+        (b"\x68\xff\xff\x68", b"\x68\x68\x68\x68", b"\x68\x03\x03\x68", b"\x10\x40"),
+    ),
     "enocean-esp3": Family(
         enocean_esp3.SHAPE,
         _esp3_garbage,

@@ -57,6 +57,7 @@ _CI_SELECT, _CI_ERROR, _CI_REPLY = 0x52, 0x70, 0x72
 _SELECTED, _ANY = 253, 254
 
 _BURST_GAP_NS: Final = NS // 5
+_SHORTEST: Final = 3 + _OVERHEAD
 _LONGEST: Final = 255 + _OVERHEAD
 _MOST_TELEGRAMS: Final = 16
 _REPLY_BITS: Final = 330  # a meter may wait this long, and 50 ms, before it replies
@@ -110,12 +111,12 @@ def _checks(buffer: bytes, at: int, end: int) -> bool:
 def _holds_frame(buffer: bytes, at: int, end: int) -> bool:
     """Whether a whole long frame lies within these bytes, as far as they have come."""
     end = min(end, len(buffer))
-    while (at := buffer.find(_LONG, at, end - _OVERHEAD - 2)) >= 0:
+    last = max(end - _SHORTEST, 0)  # where the last one could begin
+    while (at := buffer.find(_LONG, at, last + 1)) >= 0:
         size = buffer[at + 1]
-        if buffer[at + 2] == size and buffer[at + 3] == _LONG and size >= 3:
-            inner = at + size + _OVERHEAD
-            if inner <= end and _checks(buffer, at, inner):
-                return True
+        inner = at + size + _OVERHEAD
+        if buffer[at + 2] == size >= 3 and buffer[at + 3] == _LONG and inner <= end and _checks(buffer, at, inner):
+            return True
         at += 1
     return False
 
