@@ -21,7 +21,7 @@ from hearthline_edge.devices import (
     dlt645_2007,
     enocean_esp3,
     find_drivers,
-    mbus_wired,
+    mbus_frames,
     raycome_rbp,
 )
 from hearthline_edge.devices.dlt645_items import ITEMS
@@ -123,7 +123,7 @@ def _mbus_mend(frame: bytearray) -> None:
 
 FAMILIES: dict[str, Family] = {
     "mbus-wired": Family(
-        mbus_wired.SHAPE,
+        mbus_frames.SHAPE,
         _mbus_garbage,
         _mbus_mend,
         (b"\x68\xff\xff\x68", b"\x68\x68\x68\x68", b"\x68\x03\x03\x68", b"\x10\x40"),

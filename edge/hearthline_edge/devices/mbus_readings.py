@@ -9,17 +9,7 @@ A place tells the records of one meter apart, in this order, each part left out 
 So one reply never gives two values of one series. A storage number over 0 is a value of the past: of the last due date
 or month. Energy, power and volume get their quantity from the meter's medium: backward flow is `energy_export` of an
 electricity meter and `cooling_energy` of a heat meter; the volume of a heat meter is `volume`, as it is not consumed.
-Values during an error state, limits and what has no quantity of ours give no reading.
-
-A selector names one record of a reply in a profile:  KIND [uN] [tN] [sN] [max|min] [PLACE …] [nN]
-
-    "volume s1"          the volume of storage 1                 KIND is a name of mbus_units, `energy`, `volume`,
-    "voltage m01"        the voltage with manufacturer's VIFE 01 `external_temperature`, `manufacturer` …
-    "voltage n3"         the third voltage without anything
-    "energy t1 backward" what is not named is 0, present, the first; `backward` or `forward` as the VIFE says
-
-Its value is in the unit of the profile's quantity where the record measures the same, and else as the meter sends it
-(`manufacturer`, `dimensionless`, a text VIF).
+Values during an error state, limits and what has no quantity of ours give no reading. For profiles: mbus_profile.py.
 """
 
 from __future__ import annotations
@@ -39,24 +29,24 @@ _WATER: Final = frozenset({0x06, 0x07, 0x15, 0x16, 0x17})
 _LARGEST: Final = Decimal(10) ** 15  # no quantity of a home comes near
 
 
-class _Scale(NamedTuple):
-    """To the unit of our quantity: `* times / by`, in whole numbers, so that the result is the nearest float."""
+class Scale(NamedTuple):
+    """To the unit of a quantity: `* times / by`, in whole numbers, so that the result is the nearest float."""
 
     times: int
     by: int
 
 
-_SAME: Final = _Scale(1, 1)
-_THOUSANDFOLD: Final = _Scale(1000, 1)
-_PER_HOUR: Final = _Scale(1, 3600)
-_SCALES: Final[dict[tuple[str, str], _Scale]] = {  # (unit of the record, unit of the quantity)
-    ("Wh", "kWh"): _Scale(1, 1000),
-    ("J", "kWh"): _Scale(1, 3_600_000),
-    ("cal", "kWh"): _Scale(41868, 36_000_000_000),  # the international calorie, 4.1868 J
+_SAME: Final = Scale(1, 1)
+_THOUSANDFOLD: Final = Scale(1000, 1)
+_PER_HOUR: Final = Scale(1, 3600)
+_SCALES: Final[dict[tuple[str, str], Scale]] = {  # (unit of the record, unit of the quantity)
+    ("Wh", "kWh"): Scale(1, 1000),
+    ("J", "kWh"): Scale(1, 3_600_000),
+    ("cal", "kWh"): Scale(41868, 36_000_000_000),  # the international calorie, 4.1868 J
     ("J/h", "W"): _PER_HOUR,
     ("m3/h", "m3/s"): _PER_HOUR,
-    ("m3/min", "m3/s"): _Scale(1, 60),
-    ("ft3", "m3"): _Scale(28_316_846_592, 10**12),
+    ("m3/min", "m3/s"): Scale(1, 60),
+    ("ft3", "m3"): Scale(28_316_846_592, 10**12),
     ("t", "kg"): _THOUSANDFOLD,
     ("bar", "hPa"): _THOUSANDFOLD,
     ("s", "h"): _PER_HOUR,
@@ -128,9 +118,13 @@ def place_of(record: Record) -> str:
     return parts + (f":{record.function}" if record.function != "present" else "") + record.place
 
 
-def in_unit(value: Decimal, unit: str, wanted: str) -> float:
-    """A record's value in the unit of a quantity, where there is a way from one to the other; else as it is."""
-    scale = _SCALES.get((unit, wanted), _SAME)
+def scale_of(unit: str, wanted: str) -> Scale:
+    """From a record's unit to that of a quantity, where there is a way; else the number as it is."""
+    return _SCALES.get((unit, wanted), _SAME)
+
+
+def _in_unit(value: Decimal, unit: str, wanted: str) -> float:
+    scale = scale_of(unit, wanted)
     numerator, denominator = value.as_integer_ratio()
     return numerator * scale.times / (denominator * scale.by)
 
@@ -154,7 +148,7 @@ class ReplyReadings:
                 sane = False
             elif isinstance(record.value, Decimal):
                 unit = TELEMETRY_UNITS[quantity]
-                readings.append(Reading(device + place, quantity, in_unit(record.value, record.unit, unit), unit))
+                readings.append(Reading(device + place, quantity, _in_unit(record.value, record.unit, unit), unit))
         return readings, sane
 
     def _number(self, key: str) -> str:

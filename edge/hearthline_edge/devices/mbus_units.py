@@ -143,3 +143,6 @@ def _third() -> Table:
 PRIMARY: Final[Table] = _primary()
 SECOND: Final[Table] = _second()
 THIRD: Final[Table] = _third()
+KINDS: Final = frozenset(
+    kind.name for table in (PRIMARY, SECOND, THIRD) for kind in table.values() if kind.name not in (DATE, DATE_TIME)
+) | {MANUFACTURER.name}

@@ -1,12 +1,5 @@
 """Heat, water, gas and electricity meters on a wired M-Bus: 2400 8E1 (EN 13757-2 and -3).
 
-    68 LL LL 68 | C | A | CI | data … | CS | 16     long frame: LL counts C to data; CS their sum modulo 256
-    10 | C | A | CS | 16                            short frame, from the master alone: an echo of ours
-    E5                                              acknowledgement
-
-C: 40 reset (SND_NKE), 53 or 73 send (SND_UD), 5B or 7B read (REQ_UD2), 08 18 28 38 reply (RSP_UD). A: primary address
-1 to 250, 253 the meter that was selected, 254 any. CI: 72 reply with variable data, 70 error, 52 selection.
-
 Polling, one request at a time (`hearthline_edge.bus`):
 
     primary     SND_NKE > E5 > REQ_UD2 > RSP_UD [> REQ_UD2 with the other FCB > RSP_UD …]
@@ -14,25 +7,27 @@ Polling, one request at a time (`hearthline_edge.bus`):
 
 The other FCB (5B after 7B) asks for the next telegram while a reply ends with DIF 1F; the same telegram again, which
 meters send that know no FCB, ends the reply. A meter that does not acknowledge a reset is read without one the next
-time. What was on the line in one burst counts as come at once, as a frame of 261 bytes takes 1.2 s at 2400 baud. A long
-frame that holds a whole frame within itself is none: noise that claims a length never hides the reply behind it.
+time. What was on the line in one burst counts as come at once, as a frame of 261 bytes takes 1.2 s at 2400 baud.
 
-Records and places: mbus_records.py, mbus_readings.py. Fixed data (CI 73) and the high-byte-first modes are refused as
-unsupported: no recording of them was at hand. So are encrypted telegrams. Checked against 9 recorded replies and 10
-malformed frames of libmbus; the polling, the FCB of selected meters among it, is the standard's word and unverified.
+Frames: mbus_frames.py; records: mbus_records.py; readings, places and ids: mbus_readings.py. Fixed data (CI 73) and the
+high-byte-first modes are refused as unsupported: no recording of them was at hand. So are encrypted telegrams. Checked
+against 9 recorded replies and 10 malformed frames of libmbus; the polling, with the FCB of selected meters, is the
+standard's word alone and unverified.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Annotated, Any, Final
+from functools import partial
+from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
 from hearthline.clock import NS, Stamp
 from hearthline.config import Config, check_config
 from hearthline.errors import ConfigError
+from hearthline.model import Reading
 from hearthline_edge.bus import Bus, Line, Poll, character_s
 from hearthline_edge.devices import (
     DeviceNote,
@@ -44,21 +39,32 @@ from hearthline_edge.devices import (
     Seen,
     SerialDriver,
 )
+from hearthline_edge.devices.mbus_frames import (
+    ACKNOWLEDGED,
+    ANY,
+    CI_ERROR,
+    CI_REPLY,
+    FROM_MASTER,
+    LONGEST,
+    READ,
+    READ_OTHER,
+    REPLY,
+    REPLY_MASK,
+    RESET,
+    SELECTED,
+    SHAPE,
+    SHORT,
+    selection,
+    short_frame,
+)
+from hearthline_edge.devices.mbus_profile import ProfileReadings, rules_of
 from hearthline_edge.devices.mbus_readings import ReplyReadings, device_id
-from hearthline_edge.devices.mbus_records import HEADER, Telegram, TelegramError, read_telegram
-from hearthline_edge.framing import TICK_S, Doubt, FrameDecoder, FrameShape
-
-_LONG, _SHORT, _ACKNOWLEDGED, _END = 0x68, 0x10, 0xE5, 0x16
-_OVERHEAD: Final = 6  # of a long frame, around what LL counts
-_FROM_MASTER: Final = 0x40
-_RESET, _SEND, _READ, _READ_OTHER = 0x40, 0x73, 0x7B, 0x5B
-_REPLY_MASK, _REPLY = 0xCF, 0x08
-_CI_SELECT, _CI_ERROR, _CI_REPLY = 0x52, 0x70, 0x72
-_SELECTED, _ANY = 253, 254
+from hearthline_edge.devices.mbus_records import HEADER, Telegram, read_telegram
+from hearthline_edge.devices.mbus_values import TelegramError
+from hearthline_edge.framing import TICK_S, FrameDecoder
+from hearthline_edge.profile import Profile
 
 _BURST_GAP_NS: Final = NS // 5
-_SHORTEST: Final = 3 + _OVERHEAD
-_LONGEST: Final = 255 + _OVERHEAD
 _MOST_TELEGRAMS: Final = 16
 _REPLY_BITS: Final = 330  # a meter may wait this long, and 50 ms, before it replies
 _SPARE_S: Final = 0.3  # adapters, level converters and the machine
@@ -72,123 +78,77 @@ _STATUS: Final = (  # bit of the status byte, note, detail
 _APPLICATION_ERROR: Final = 0x02  # of the lowest two bits: 1 busy, 2 error, 3 abnormal
 
 
-def _judge(buffer: bytes, at: int) -> int | Doubt:
-    if buffer[at] == _LONG:
-        return _judge_long(buffer, at)
-    if buffer[at] == _ACKNOWLEDGED:
-        return 1
-    if len(buffer) > at + 1 and buffer[at + 1] & 0xC0 != _FROM_MASTER:
-        return Doubt.NOT_A_FRAME
-    if len(buffer) < at + 5:
-        return Doubt.MORE
-    if (buffer[at + 1] + buffer[at + 2]) & 0xFF != buffer[at + 3] or buffer[at + 4] != _END:
-        return Doubt.BAD_CHECK
-    return 5
-
-
-def _judge_long(buffer: bytes, at: int) -> int | Doubt:
-    have = len(buffer) - at
-    if (
-        (have > 1 and buffer[at + 1] < 3)
-        or (have > 2 and buffer[at + 2] != buffer[at + 1])
-        or (have > 3 and buffer[at + 3] != _LONG)
-    ):
-        return Doubt.NOT_A_FRAME
-    if have < 4:
-        return Doubt.MORE
-    end = at + buffer[at + 1] + _OVERHEAD
-    if _holds_frame(buffer, at + 1, end):
-        return Doubt.NOT_A_FRAME
-    if len(buffer) < end:
-        return Doubt.MORE
-    return end - at if _checks(buffer, at, end) else Doubt.BAD_CHECK
-
-
-def _checks(buffer: bytes, at: int, end: int) -> bool:
-    return buffer[end - 1] == _END and sum(buffer[at + 4 : end - 2]) & 0xFF == buffer[end - 2]
-
-
-def _holds_frame(buffer: bytes, at: int, end: int) -> bool:
-    """Whether a whole long frame lies within these bytes, as far as they have come."""
-    end = min(end, len(buffer))
-    last = max(end - _SHORTEST, 0)  # where the last one could begin
-    while (at := buffer.find(_LONG, at, last + 1)) >= 0:
-        size = buffer[at + 1]
-        inner = at + size + _OVERHEAD
-        if buffer[at + 2] == size >= 3 and buffer[at + 3] == _LONG and inner <= end and _checks(buffer, at, inner):
-            return True
-        at += 1
-    return False
-
-
-SHAPE: Final = FrameShape(starts=bytes((_LONG, _SHORT, _ACKNOWLEDGED)), judge=_judge, patience_s=0.25, limit=_LONGEST)
-
-
-def short_frame(control: int, address: int) -> bytes:
-    return bytes((_SHORT, control, address, (control + address) & 0xFF, _END))
-
-
-def selection(mask: str) -> bytes:
-    """The frame that selects a meter. `mask`: 8 digits of the id, then manufacturer, version, medium as on the wire."""
-    number = bytes.fromhex(mask)
-    body = bytes((_SEND, _SELECTED, _CI_SELECT, *number[3::-1], *number[4:]))
-    return bytes((_LONG, len(body), len(body), _LONG)) + body + bytes((sum(body) & 0xFF, _END))
-
-
 class _MeterOptions(Config, frozen=True):
-    """One of the two. `secondary`: 8 digits of the id, or these and manufacturer, version, medium; F: any digit."""
+    """One of the two. `secondary`: 8 digits of the id, or these and manufacturer, version, medium; F: any digit.
+
+    `profile`: the table that its name stands for.
+    """
 
     address: Annotated[int, msgspec.Meta(ge=0, le=254)] | None = None
     secondary: Annotated[str, msgspec.Meta(pattern="^([0-9A-Fa-f]{8}|[0-9A-Fa-f]{16})\\Z")] | None = None
     interval_s: Annotated[float, msgspec.Meta(ge=1)] | None = None
+    profile: Profile | None = None
 
 
 class _Options(Config, frozen=True):
-    """`baudrate`: the port's, from which follows how long a reply takes."""
+    """`baudrate`: the port's, from which follows how long a reply takes. `profile`: of meters that name none."""
 
     meters: tuple[_MeterOptions, ...] = ()
     interval_s: Annotated[float, msgspec.Meta(ge=1)] = 300.0
     baudrate: Annotated[int, msgspec.Meta(ge=300, le=38400)] = 2400
+    profile: Profile | None = None
+
+
+class _Reader(Protocol):
+    """What finds the readings of one reply, telegram by telegram."""
+
+    def read(self, telegram: Telegram) -> tuple[list[Reading], bool]: ...
+
+
+def _reader_of(profile: Profile | None) -> Callable[[], _Reader]:
+    """Raises ValueError for a profile whose selectors are wrong."""
+    return ReplyReadings if profile is None else partial(ProfileReadings, rules_of(profile))
 
 
 class _Meter:
     """How far the reading of one meter has come. `mask` "": it is asked by its primary address."""
 
-    def __init__(self, unit: str, address: int, mask: str) -> None:
+    def __init__(self, unit: str, address: int, mask: str, reader: Callable[[], _Reader]) -> None:
         self.unit = unit
         self.address = address
         self.mask = mask
         self.opening = False  # what opens the reading is sent and not acknowledged
         self.other = False  # the FCB of the last request was 0
-        self.reply = ReplyReadings()
+        self._reader = reader
+        self.reply = reader()
         self.bodies: list[int] = []  # hashes of the records of its telegrams so far
 
     def open(self) -> bytes:
         """The first request of a reading."""
-        self.reply, self.bodies = ReplyReadings(), []
+        self.reply, self.bodies = self._reader(), []
         if self.mask:
             self.opening = True
             return selection(self.mask)
         if self.opening:
             return self.read()
         self.opening = True
-        return short_frame(_RESET, self.address)
+        return short_frame(RESET, self.address)
 
     def read(self) -> bytes:
         """The request of the first telegram."""
         self.opening, self.other = False, False
-        return short_frame(_READ, self.address)
+        return short_frame(READ, self.address)
 
     def read_on(self) -> bytes:
         """The request of the next telegram."""
         self.other = not self.other
-        return short_frame(_READ_OTHER if self.other else _READ, self.address)
+        return short_frame(READ_OTHER if self.other else READ, self.address)
 
     def is_mine(self, frame: bytes) -> bool:
         """Whether a reply is of this meter."""
         if not self.mask:
-            return self.address in (frame[5], _ANY)
-        if frame[6] != _CI_REPLY or len(frame) < 7 + HEADER:
+            return self.address in (frame[5], ANY)
+        if frame[6] != CI_REPLY or len(frame) < 7 + HEADER:
             return True
         told = (frame[10:6:-1] + frame[11:15]).hex().upper()
         return all(wanted in ("F", digit) for wanted, digit in zip(self.mask, told, strict=True))
@@ -199,6 +159,7 @@ class MbusSession:
 
     def __init__(self, options: _Options, name: str) -> None:
         self._decoder = FrameDecoder(SHAPE)
+        self._reader = _reader_of(options.profile)
         self._burst: Stamp | None = None
         self._heard_mono_ns = 0
         self._faults: dict[str, frozenset[tuple[str, str]]] = {}
@@ -208,7 +169,7 @@ class MbusSession:
         meters = list(_meters(options, name))
         self._meters = [meter for meter, _ in meters]
         polls = [Poll(meter.unit, meter, interval_s or options.interval_s, timeout_s) for meter, interval_s in meters]
-        pace = Line(11 / line.baudrate, _LONGEST * character_s(line), names_sender=False)
+        pace = Line(11 / line.baudrate, LONGEST * character_s(line), names_sender=False)
         self._bus: Bus[_Meter] = Bus(polls, lambda poll: poll.ask.open(), pace)
 
     def receive(self, data: bytes, now: Stamp) -> Iterable[Item]:
@@ -239,11 +200,11 @@ class MbusSession:
 
     def _take(self, frame: bytes, now: Stamp) -> list[Item]:
         asked = None if self._bus.asked is None else self._bus.asked.ask
-        if frame[0] == _ACKNOWLEDGED:
+        if frame[0] == ACKNOWLEDGED:
             if asked is not None and asked.opening:
                 self._bus.go_on(asked.read(), now)
             return []
-        if frame[0] == _SHORT or frame[4] & _FROM_MASTER:
+        if frame[0] == SHORT or frame[4] & FROM_MASTER:
             return []
         if asked is None or not asked.is_mine(frame):
             return self._take_unasked(frame, now)
@@ -254,7 +215,7 @@ class MbusSession:
 
         A session without meters of its own decodes recordings, each telegram for itself.
         """
-        items, telegram = self._decode(frame, ReplyReadings())
+        items, telegram = self._decode(frame, self._reader())
         for meter in self._meters:
             if meter.is_mine(frame):
                 self._bus.present(meter.unit, now)
@@ -278,12 +239,12 @@ class MbusSession:
             self._bus.answered(now)
         return items
 
-    def _decode(self, frame: bytes, reply: ReplyReadings) -> tuple[list[Item], Telegram | None]:
+    def _decode(self, frame: bytes, reply: _Reader) -> tuple[list[Item], Telegram | None]:
         """The items of one checked frame from a meter."""
         raw = frame.hex()
-        if frame[4] & _REPLY_MASK != _REPLY or frame[6] not in (_CI_REPLY, _CI_ERROR):
+        if frame[4] & REPLY_MASK != REPLY or frame[6] not in (CI_REPLY, CI_ERROR):
             return [Refused("unsupported", raw)], None
-        if frame[6] == _CI_ERROR:
+        if frame[6] == CI_ERROR:
             return [Refused("error-reply", raw)], None
         try:
             telegram = read_telegram(frame[7:-2])
@@ -308,14 +269,15 @@ class MbusSession:
         return [DeviceNote(device, kind, detail) for kind, detail in sorted(faults - before)]
 
 
-def _meters(options: _Options, name: str) -> Iterable[tuple[_Meter, float | None]]:
+def _meters(options: _Options, name: str) -> Iterable[tuple[_Meter, float]]:
     """The meters to poll, each with its own period."""
     for meter in options.meters:
-        if meter.address is not None:
-            yield _Meter(f"mbus:{name}:{meter.address}", meter.address, ""), meter.interval_s
-        elif meter.secondary is not None:
-            mask = meter.secondary.upper().ljust(16, "F")
-            yield _Meter(f"mbus:{name}:{mask}", _SELECTED, mask), meter.interval_s
+        profile = meter.profile or options.profile
+        mask = "" if meter.secondary is None else meter.secondary.upper().ljust(16, "F")
+        address = SELECTED if meter.address is None else meter.address
+        interval_s = options.interval_s if profile is None or profile.mbus is None else profile.mbus.interval_s
+        one = _Meter(f"mbus:{name}:{mask or address}", address, mask, _reader_of(profile))
+        yield one, meter.interval_s or interval_s
 
 
 def _open_session(options: dict[str, Any], name: str) -> MbusSession:
@@ -323,14 +285,17 @@ def _open_session(options: dict[str, Any], name: str) -> MbusSession:
     for number, meter in enumerate(checked.meters):
         if (meter.address is None) == (meter.secondary is None):
             raise ConfigError(f"{name}: meters[{number}]: give either address or secondary")
-        if meter.address == _SELECTED:
+        if meter.address == SELECTED:
             raise ConfigError(f"{name}: meters[{number}]: 253 is no address of a meter; give its secondary address")
-    units = [meter.unit for meter, _ in _meters(checked, name)]
-    if len(set(units)) < len(units):
+    addresses = [(meter.address, (meter.secondary or "").upper().ljust(16, "F")) for meter in checked.meters]
+    if len(set(addresses)) < len(addresses):
         raise ConfigError(f"{name}: meters: an address is there twice")
-    if f"mbus:{name}:{_ANY}" in units and len(units) > 1:
-        raise ConfigError(f"{name}: meters: {_ANY} reads any meter and needs to be the only one")
-    return MbusSession(checked, name)
+    if len(addresses) > 1 and any(address == ANY for address, _ in addresses):
+        raise ConfigError(f"{name}: meters: {ANY} reads any meter and needs to be the only one")
+    try:
+        return MbusSession(checked, name)
+    except ValueError as error:
+        raise ConfigError(f"{name}: profile: {error}") from None
 
 
 LINE: Final = LineSettings(2400, parity="E")
