@@ -5,6 +5,7 @@
     C    11 read, 91 reply, D1 error (one byte, bit 1: no requested data) | 13 read address, 93 reply
 
     00010000  total import    XXXXXX.XX kWh       02010100  voltage  XXX.X V
+    00020000  total export    XXXXXX.XX kWh       02060000  power factor  X.XXX
     02020100  current         XXX.XXX A           02030000  power    XX.XXXX kW      (BCD, low byte first)
 
 Source: DL/T 645-2007, chapters 5 and 7 and appendix A. A meter with another address stays silent; a byte AA
@@ -30,6 +31,8 @@ OFFSET = 0x33
 WILDCARD = 0xAA
 
 ENERGY, VOLTAGE, CURRENT, POWER = 0x00010000, 0x02010100, 0x02020100, 0x02030000
+EXPORT, POWER_FACTOR = 0x00020000, 0x02060000
+FIRST_REPLY_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,8 @@ ITEMS = {
     VOLTAGE: Item(4, 0.1, "voltage"),
     CURRENT: Item(6, 0.001, "current"),
     POWER: Item(6, 0.1, "power"),  # kW with four decimals are steps of 0.1 W
+    EXPORT: Item(8, 0.01, "energy_export"),
+    POWER_FACTOR: Item(4, 0.001, "power_factor"),
 }
 
 
@@ -57,6 +62,8 @@ class MeterState:
     voltage_v: float
     current_a: float
     power_w: float
+    export_kwh: float = 0.0
+    power_factor: float = 0.95
 
     def of(self, item: int) -> float:
         return {
@@ -64,6 +71,8 @@ class MeterState:
             VOLTAGE: self.voltage_v,
             CURRENT: self.current_a,
             POWER: self.power_w,
+            EXPORT: self.export_kwh,
+            POWER_FACTOR: self.power_factor,
         }[item]
 
 
@@ -106,8 +115,14 @@ class Dlt645Meter:
         glitch_rate: float = 0.0,
         half_frame_rate: float = 0.0,
         echo: bool = False,
+        slow_first: bool = False,
+        error_rate: float = 0.0,
+        dead: bool = False,
     ) -> None:
-        """`echo`: the RS-485 adapter hears its own request, which comes back before the reply."""
+        """`echo`: the RS-485 adapter hears its own request, which comes back before the reply.
+
+        `slow_first`: the first reply takes longer. `error_rate`: how often a good read is refused (D1). `dead`: silent.
+        """
         self.device = f"dlt645:{address}"
         self._address = line_address(address)
         self._rng = rng
@@ -115,6 +130,9 @@ class Dlt645Meter:
         self._glitch_rate = glitch_rate
         self._half_frame_rate = half_frame_rate
         self._echo = echo
+        self._late_s = FIRST_REPLY_S if slow_first else 0.0
+        self._error_rate = error_rate
+        self._dead = dead
         self._buffer = b""
 
     def receive(self, data: bytes) -> tuple[MeterReply, ...]:
@@ -128,7 +146,7 @@ class Dlt645Meter:
         return tuple(replies)
 
     def _answer(self, address: bytes, control: int, data: bytes) -> MeterReply | None:
-        if not all(asked in (own, WILDCARD) for asked, own in zip(address, self._address, strict=True)):
+        if self._dead or not all(asked in (own, WILDCARD) for asked, own in zip(address, self._address, strict=True)):
             return None
         if control == READ_ADDRESS:
             return self._on_line(frame(self._address, ADDRESS_REPLY, self._address))
@@ -136,7 +154,7 @@ class Dlt645Meter:
             return None
         identifier = int.from_bytes(data[:4], "little")
         item = ITEMS.get(identifier)
-        if item is None:
+        if item is None or self._rng.random() < self._error_rate:
             return self._on_line(frame(self._address, READ_ERROR, bytes((NO_REQUESTED_DATA,))))
         steps = int(self._state().of(identifier) / item.step + 1e-6)
         whole = frame(self._address, READ_REPLY, data[:4] + bcd(steps, item.digits))
@@ -144,7 +162,7 @@ class Dlt645Meter:
 
     def _on_line(self, whole: bytes, quantity: str | None = None, value: float = 0.0) -> MeterReply:
         """The reply 20 to 500 ms after the request, as the standard allows, with the line's faults."""
-        after_s = self._rng.uniform(0.02, 0.08)
+        after_s, self._late_s = self._rng.uniform(0.02, 0.08) + self._late_s, 0.0
         line = bytes((WAKE_UP,)) * self._rng.randint(0, 4) + whole
         if self._rng.random() < self._half_frame_rate:
             return MeterReply(Burst(after_s, line[: len(line) // 2]))

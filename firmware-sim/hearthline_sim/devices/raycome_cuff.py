@@ -1,14 +1,15 @@
-"""Raycome / Maibobo RBP blood-pressure cuff, protocol version 2, on a serial line (9600 8N1; 115200 is also seen).
+"""Raycome / Maibobo RBP blood-pressure cuff, protocol version 2 or 3, on a serial line (9600 8N1; 115200 is also seen).
 
-    CC 80 host, AA 80 device | ver 02 | len = type + sub + data | type | sub | data | XOR from ver to the last data byte
+    CC 80 host, AA 80 device | ver 02 03 | len = type + sub + data | type | sub | data | XOR from ver to the last data byte
 
     01 01  connect      01 02  start      01 03  stop      01 04  power off      04 04  battery, mV big-endian
-    01 05  live         6 bytes: 00 Phi 00 00 (Plo xor Phi) 00           pressure in mmHg
+    01 05  live         version 2: 00 Phi 00 00 (Plo xor Phi) 00    version 3: Phi Plo           pressure in mmHg
     01 06  result      13 bytes: user YY MM DD hh mm ss sys(2) dia(2) pulse(2), binary, big-endian
     01 07  error        1 byte: 01 over-pressure, 02 05 leak or arm, 06 no pulse, 07 battery, 09 slow, 0F leak, 10 motor
 
 Source: the frames that public applications of the maker exchange (shared device notes, section 2); no official document
-was seen. Acknowledgements mirror the command behind AA 80. The cuff's clock is its own and often wrong.
+was seen, and no recording of version 3. Acknowledgements mirror the command behind AA 80; a cuff answers to its own
+version only. The cuff's clock is its own and often wrong.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from hearthline_sim.devices.emission import Burst
 BAUDRATE = 9600
 HOST, DEVICE = b"\xcc\x80", b"\xaa\x80"
 VERSION = 0x02
+VERSION_3 = 0x03
 
 CONNECT, START, STOP, POWER_OFF = (0x01, 0x01), (0x01, 0x02), (0x01, 0x03), (0x01, 0x04)
 LIVE, RESULT, ERROR, BATTERY = (0x01, 0x05), (0x01, 0x06), (0x01, 0x07), (0x04, 0x04)
@@ -56,28 +58,30 @@ class Measurement:
     error: int | None
 
 
-def frame(kind: tuple[int, int], data: bytes, preamble: bytes = DEVICE) -> bytes:
-    """One frame of version 2; the XOR leaves out the preamble."""
-    body = bytes((VERSION, len(data) + 2, *kind)) + data
+def frame(kind: tuple[int, int], data: bytes, preamble: bytes = DEVICE, version: int = VERSION) -> bytes:
+    """One frame; the XOR leaves out the preamble."""
+    body = bytes((version, len(data) + 2, *kind)) + data
     check = 0
     for byte in body:
         check ^= byte
     return preamble + body + bytes((check,))
 
 
-def live_frame(mmhg: int) -> bytes:
+def live_frame(mmhg: int, version: int = VERSION) -> bytes:
     high, low = divmod(mmhg, 256)
-    return frame(LIVE, bytes((0, high, 0, 0, low ^ high, 0)))
+    data = bytes((high, low)) if version == VERSION_3 else bytes((0, high, 0, 0, low ^ high, 0))
+    return frame(LIVE, data, version=version)
 
 
-def result_frame(user: int, clock: datetime, vitals: Vitals) -> bytes:
+def result_frame(user: int, clock: datetime, vitals: Vitals, version: int = VERSION) -> bytes:
     date = (clock.year - 2000, clock.month, clock.day, clock.hour, clock.minute, clock.second)
     values = (vitals.systolic, vitals.diastolic, vitals.pulse)
-    return frame(RESULT, bytes((user, *date)) + b"".join(value.to_bytes(2, "big") for value in values))
+    data = bytes((user, *date)) + b"".join(value.to_bytes(2, "big") for value in values)
+    return frame(RESULT, data, version=version)
 
 
-def error_frame(code: int) -> bytes:
-    return frame(ERROR, bytes((code,)))
+def error_frame(code: int, version: int = VERSION) -> bytes:
+    return frame(ERROR, bytes((code,)), version=version)
 
 
 class RaycomeCuff:
@@ -92,6 +96,7 @@ class RaycomeCuff:
         error_rate: float = 0.05,
         measure_s: float = MEASURE_S,
         user: int = 1,
+        version: int = VERSION,
     ) -> None:
         """`clock`: right, two years ahead, or never set. `error_rate`: how often a measurement fails."""
         self._rng = rng
@@ -100,6 +105,7 @@ class RaycomeCuff:
         self._error_rate = error_rate
         self._measure_s = measure_s
         self._user = user
+        self._version = version
         self._buffer = b""
         self.stopped = False
 
@@ -111,9 +117,9 @@ class RaycomeCuff:
         while (command := self._next_command()) is not None:
             kind, body = command
             if kind == BATTERY:
-                answers.append(Burst(LATENCY_S, frame(BATTERY, self._battery_mv.to_bytes(2, "big"))))
+                answers.append(Burst(LATENCY_S, self._frame(BATTERY, self._battery_mv.to_bytes(2, "big"))))
             elif kind in (CONNECT, START, STOP, POWER_OFF):
-                answers.append(Burst(LATENCY_S, frame(kind, body)))
+                answers.append(Burst(LATENCY_S, self._frame(kind, body)))
             start = kind == START or (start and kind not in (STOP, POWER_OFF))
             self.stopped = self.stopped or kind in (STOP, POWER_OFF)
         return tuple(answers), start
@@ -127,9 +133,11 @@ class RaycomeCuff:
         if failed:
             code = self._rng.choice(ERRORS)
             cut = self._rng.randint(1, len(live))
-            return Measurement(live[:cut], Burst(live[cut - 1].after_s + LIVE_EVERY_S, error_frame(code)), None, code)
+            return Measurement(
+                live[:cut], Burst(live[cut - 1].after_s + LIVE_EVERY_S, error_frame(code, self._version)), None, code
+            )
         clock = self._device_clock(now + timedelta(seconds=self._measure_s))
-        end = Burst(self._measure_s, result_frame(self._user, clock, drawn))
+        end = Burst(self._measure_s, result_frame(self._user, clock, drawn, self._version))
         return Measurement(live, end, drawn, None)
 
     def _draw(self) -> Vitals:
@@ -145,7 +153,10 @@ class RaycomeCuff:
         rise = max(1, steps // 3)
         curve = [top * (step + 1) // rise for step in range(rise)]
         curve += [top - (top - bottom) * (step + 1) // (steps - rise) for step in range(steps - rise)]
-        return tuple(Burst((index + 1) * every_s, live_frame(mmhg)) for index, mmhg in enumerate(curve))
+        return tuple(Burst((index + 1) * every_s, live_frame(mmhg, self._version)) for index, mmhg in enumerate(curve))
+
+    def _frame(self, kind: tuple[int, int], data: bytes) -> bytes:
+        return frame(kind, data, version=self._version)
 
     def _device_clock(self, now: datetime) -> datetime:
         if self._clock == "unset":
@@ -163,7 +174,7 @@ class RaycomeCuff:
                 return None
             whole = self._buffer[: 5 + size]
             kind, body = (whole[4], whole[5]), whole[6:-1]
-            if size >= 2 and whole[2] == VERSION and frame(kind, body, HOST) == whole:
+            if size >= 2 and whole[2] == self._version and frame(kind, body, HOST, self._version) == whole:
                 self._buffer = self._buffer[5 + size :]
                 return kind, body
             self._buffer = self._buffer[1:]
