@@ -28,9 +28,11 @@ START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
 MQTT = {name: driver for name, driver in find_drivers().items() if isinstance(driver, MqttDriver)}
 TOPICS = {
     "zigbee2mqtt": ["zigbee2mqtt/a b/c", "zigbee2mqtt/x/action", "zigbee2mqtt/", "zigbee2mqtt", "other/x"],
-    "shelly-gen2": ["s/status/switch:0", "s/status/switch:9999", "s/online", "s/rpc", "s/status/", "a/b/c/d"],
+    "shelly-gen2": ["s/status/switch:0", "s/status/em:0", "s/online", "s/rpc", "s/events/rpc", "s/status/", "a/b/c/d"],
+    "tasmota": ["tele/x/SENSOR", "a/b/tele/STATE", "tele/x/RESULT", "tele/x/LWT", "stat/x/RESULT", "tele/SENSOR"],
 }
 KEYS = ["action", "battery", "battery_low", "tamper", "last_seen", "voltage", "src", "result", "apower", "aenergy"]
+KEYS += ["params", "method", "events", "smoke", "contact", "ENERGY", "AM2301", "RfReceived", "RfRaw", "Data", "POWER"]
 NUMBERS = st.one_of(st.integers(), st.floats(allow_nan=False), st.sampled_from([10**400, 1.5e308]))
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=20)),
@@ -66,7 +68,7 @@ def presses(items: list[Item]) -> list[str]:
 def test_no_payload_raises(name: str, data: st.DataObject) -> None:
     session = MQTT[name].open_session({})
     for _ in range(3):
-        topic = data.draw(st.sampled_from(TOPICS[name]) | st.text(max_size=20))
+        topic = data.draw(st.sampled_from(TOPICS.get(name, [MQTT[name].example_topic])) | st.text(max_size=20))
         MQTT[name].claims(topic)
         for item in send(session, topic, data.draw(PAYLOADS), retained=data.draw(st.booleans())):
             if isinstance(item, Readings):
@@ -182,6 +184,7 @@ def test_a_number_beyond_every_context_costs_no_press(battery: str) -> None:
     [
         ("zigbee2mqtt", "zigbee2mqtt/name-{}", b'{"action": "emergency", "tamper": true}'),
         ("shelly-gen2", "name-{}/online", b"false"),
+        ("tasmota", "tele/name-{}/LWT", b"Offline"),
     ],
 )
 def test_names_without_end_do_not_grow_memory(name: str, topic: str, payload: bytes) -> None:

@@ -23,6 +23,9 @@ _ODD_TEXT: Final = (
     '"１２"', '"٣"', '"1_0"', '"' + "9" * 32 + '"', '"emergency"', '"single"', '"true"', '"2026-11-21T08:00:00Z"',
     '"2026-11-21T08:00:00"', '"0001-01-01T00:00:00+23:59"', '"9999-12-31T23:59:59-23:59"', '"20261121T080000,5Z"',
     '"2026-W47-6"', "1795248000000", "-62135596800001", "999999999999999", "1e15", "[]", "{}", "[[]]", '[{"a":[]}]',
+    '"ON"', '"OFF"', '"fall"', "[1,null,-3]", '[{"component":"input:0","event":"single_push","ts":1e9}]',
+    '{"Data":"0x7028D2"}', '{"Data":"AA B1 03 0138 03B7 277C 28181909081908190819090908181908181818181908190818 55"}',
+    '{"Data":"AAB1FF55"}', '{"Data":1E+999999999}',
     '{"total":1}', '{"total":"1"}', '{"total":NaN}', '{"tC":-273.15}', '{"tC":null}', '{"":{"":""}}', "'a'", "",
 )  # fmt: skip
 _DEEP: Final = tuple(text * depth for text in ("[", '{"a":', '[{"action":') for depth in (100, 1_100, 20_000)) + tuple(
@@ -32,6 +35,7 @@ _LONG: Final = ("x" * 100_000, "\\u0000" * 17_000, "客" * 34_000, "9" * 100_000
 _ODD_PARTS: Final = (
     "", " ", "+", "#", "$SYS", "bridge", "set", "get", "availability", "action", "online", "rpc", "status", "switch:0",
     "switch:1", "switch:999", "switch:1000", "switch:-1", "switch:０", "zigbee2mqtt", "客厅 按钮", "\x00", "\ufeff",
+    "state", "events", "tele", "stat", "SENSOR", "STATE", "RESULT", "LWT",
     "\u2028", "😀", "a" * 200, "..", "%s", "Ванная", "\n",
 )  # fmt: skip
 
