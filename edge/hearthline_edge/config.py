@@ -1,4 +1,8 @@
-"""The agent's configuration file (`--config FILE`); every key is described in docs/operations.md."""
+"""The agent's configuration file (`--config FILE`); every key is shown in docs/examples/edge.toml.
+
+What is wrong in the file itself is a ConfigError. A profile's file that is wrong is set aside, with whatever names it,
+and told as a fault: profiles change with updates and by many hands, and one must not silence the rest of the home.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from hearthline.clock import ClockTrust
 from hearthline.config import Config, load_config, read_secret
 from hearthline.errors import ConfigError
 from hearthline.wire import is_gateway_id
 from hearthline_edge.devices import Driver, LineSettings, MqttDriver, SerialDriver, find_drivers
+from hearthline_edge.profile import Profile
+from hearthline_edge.profiles import WAY_OF_DRIVER, Profiles, SetAsideError, load_profiles, with_profiles
 
 Role = Literal["emergency", "service", "ignore"]
 Word = Annotated[str, Meta(min_length=1)]
@@ -36,12 +42,16 @@ class UplinkConfig(Config, frozen=True):
 
 
 class LocalMqttConfig(Config, frozen=True):
-    """The gateway's own broker. `options`: per MQTT driver, its own table."""
+    """The gateway's own broker. `options`: per MQTT driver, its own table.
+
+    `profiles`: names of shipped MQTT profiles that are on; those of the installer's own folder always are.
+    """
 
     host: Word = "127.0.0.1"
     port: TcpPort = 1883
     username: str | None = None
     password_file: str | None = None
+    profiles: list[Word] = []
     options: dict[str, dict[str, Any]] = {}
 
 
@@ -84,7 +94,9 @@ class ClockConfig(Config, frozen=True):
     trust: ClockTrust = "auto"
 
 
-class EdgeConfig(Config, frozen=True):
+class EdgeFile(Config, frozen=True):
+    """What the file may say. `profile_dir`: absent: `profiles` beside the file, if there is such a folder."""
+
     gateway: str
     data_dir: Word
     uplink: UplinkConfig
@@ -97,6 +109,17 @@ class EdgeConfig(Config, frozen=True):
     telemetry_max_mb: Annotated[int, Meta(ge=1)] = 64
     local_alarm_after_s: Annotated[float, Meta(ge=0)] = 10.0
     status_period_s: Annotated[float, Meta(ge=1)] = 30.0
+    profile_dir: Word | None = None
+
+
+class EdgeConfig(EdgeFile, frozen=True):
+    """What the agent works by: the file, the profiles that its ports name put in their places.
+
+    `mqtt_profiles`: those that are on. `faults`: what was set aside, in words.
+    """
+
+    mqtt_profiles: tuple[Profile, ...] = ()
+    faults: tuple[str, ...] = ()
 
     def role(self, device: str, button: str) -> Role:
         """In doubt an emergency: a button that nobody has described still raises."""
@@ -107,28 +130,68 @@ class EdgeConfig(Config, frozen=True):
 
 
 def load_edge_config(path: Path) -> EdgeConfig:
-    """Raises ConfigError, naming file and key, for anything that could not work."""
-    config = load_config(path, EdgeConfig)
-    if not is_gateway_id(config.gateway):
+    """Raises ConfigError, naming file and key, for anything that could not work; but see `EdgeConfig.faults`."""
+    file = load_config(path, EdgeFile)
+    if not is_gateway_id(file.gateway):
         raise ConfigError(
-            f"{path}: gateway = {config.gateway!r} must be 1 to 64 letters, digits, '.', '_' or '-', the first a "
+            f"{path}: gateway = {file.gateway!r} must be 1 to 64 letters, digits, '.', '_' or '-', the first a "
             "letter or digit"
         )
+    config = _with_profiles(path, file)
     drivers = find_drivers()
-    _no_repeats(path, "serial", "name", [port.name for port in config.serial])
-    _no_repeats(path, "serial", "port", [port.port for port in config.serial])
-    _no_repeats(path, "device", "id", [device.id for device in config.device])
-    for index, port in enumerate(config.serial):
-        _check_serial(f"{path}: serial[{index}]", port, drivers)
+    _no_repeats(path, "serial", "name", [port.name for port in file.serial])
+    _no_repeats(path, "serial", "port", [port.port for port in file.serial])
+    _no_repeats(path, "device", "id", [device.id for device in file.device])
+    for index, port in enumerate(file.serial):
+        resolved = next((each for each in config.serial if each.name == port.name), None)
+        if resolved is not None:
+            _check_serial(f"{path}: serial[{index}]", resolved, drivers)
     if config.local_mqtt is not None:
         _check_local(f"{path}: local_mqtt", config.local_mqtt, drivers)
     _check_uplink(f"{path}: uplink", config.uplink)
     for index, siren in enumerate(config.siren):
         if siren.kind == "zigbee" and config.local_mqtt is None:
             raise ConfigError(f"{path}: siren[{index}].kind = 'zigbee' needs a section [local_mqtt]")
-        if siren.target in {port.port for port in config.serial}:
+        if siren.target in {port.port for port in file.serial}:
             raise ConfigError(f"{path}: siren[{index}].target = {siren.target!r} is the port of a [[serial]] already")
     return config
+
+
+def _with_profiles(path: Path, file: EdgeFile) -> EdgeConfig:
+    """The configuration with its profiles, and what of them had to be set aside."""
+    folder = path.parent / (file.profile_dir or "profiles")
+    if file.profile_dir is not None and not folder.is_dir():
+        raise ConfigError(f"{path}: profile_dir = {file.profile_dir!r}: there is no folder {folder}; create it")
+    profiles = load_profiles(folder if folder.is_dir() else None)
+    faults = [f"profile {name}: {why}" for name, why in profiles.broken.items()]
+    ports = []
+    for index, port in enumerate(file.serial):
+        way = WAY_OF_DRIVER.get(port.driver)
+        try:
+            if way is not None:
+                options, left_out = with_profiles(port.options, profiles, way, f"{path}: serial[{index}].options")
+                port = structs.replace(port, options=options)
+                faults += left_out
+            ports.append(port)
+        except SetAsideError as error:
+            faults.append(f"{error}; the port {port.name} is not served")
+    mqtt = _mqtt_profiles(path, file.local_mqtt, profiles)
+    if mqtt and file.local_mqtt is None:
+        names = ", ".join(profile.name for profile in mqtt)
+        faults.append(f"profile {names}: hears nothing without a section [local_mqtt] in {path}")
+    return EdgeConfig(**structs.asdict(structs.replace(file, serial=ports)), mqtt_profiles=mqtt, faults=tuple(faults))
+
+
+def _mqtt_profiles(path: Path, local: LocalMqttConfig | None, profiles: Profiles) -> tuple[Profile, ...]:
+    """The installer's own, and the shipped ones that the file names."""
+    known = profiles.of_way("mqtt")
+    named = [] if local is None else local.profiles
+    for name in named:
+        if name not in known and name not in profiles.broken:
+            raise ConfigError(
+                f"{path}: local_mqtt.profiles: {name!r} is no MQTT profile; there are: {', '.join(known)}"
+            )
+    return tuple(profiles.known[name] for name in known if name in profiles.own or name in named)
 
 
 def _check_serial(where: str, port: SerialConfig, drivers: dict[str, Driver]) -> None:

@@ -60,15 +60,16 @@ class ValueRule(Config, frozen=True):
 class EventRule(Config, frozen=True):
     """One event, by MQTT alone: `event` press, a word of HAZARDS or CHANGES, or one of `NOTES`.
 
-    `equals`: the value that tells it, or a list of them; absent: any but null, false, 0, "" and words for "unknown".
-    `button`: the name of the button, `{value}` in it standing for the value; absent: the value itself. `number`: path
-    of a counter or id that tells one press from the next. `momentary`: the device never tells the end of it, so each
-    report is one of its own.
+    `equals`: the value that tells it, or a list of them; absent: any but null, false, 0, "", words for "unknown" and
+    those of `unless`. `button`: the button's name, `{value}` in it standing for the value; absent: the value itself.
+    `number`: path of a counter or id that tells one press from the next. `momentary`: the device never tells the end
+    of it, so each report is one of its own.
     """
 
     event: str
     path: Path = "-"
     equals: Scalar | tuple[Scalar, ...] | None = None
+    unless: Scalar | tuple[Scalar, ...] | None = None
     button: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     number: Path | None = None
     momentary: bool = False

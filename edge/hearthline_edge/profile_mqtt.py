@@ -96,12 +96,13 @@ class _Value:
 
 @dataclass(frozen=True, slots=True)
 class _Event:
-    """An event rule, its texts taken apart. `wanted` None: any value that says something."""
+    """An event rule, its texts taken apart. `wanted` None: any value that says something, but `unless`."""
 
     kind: str
     steps: Steps
     topic: tuple[str, ...] | None
     wanted: tuple[Scalar, ...] | None
+    unless: tuple[Scalar, ...]
     button: str
     number: Steps | None
     momentary: bool
@@ -112,7 +113,8 @@ class _Event:
             rule.event,
             parse_path(rule.path),
             None if rule.topic is None else parse_rule_topic(rule.topic),
-            rule.equals if rule.equals is None else as_tuple(rule.equals),
+            None if rule.equals is None else as_tuple(rule.equals),
+            () if rule.unless is None else as_tuple(rule.unless),
             rule.button or "{value}",
             None if rule.number is None else parse_path(rule.number),
             rule.momentary,
@@ -124,12 +126,12 @@ class _Event:
 
     def holds(self, payload: Payload) -> bool | None:
         """Whether the message tells this event; None when it says nothing of it."""
-        value = payload.find(self.steps)
         if self.wanted is not None and payload.is_any_of(self.steps, self.wanted):
             return True
+        value = payload.find(self.steps)
         if is_unknown(value):
             return None
-        return self.wanted is None and not is_nothing(value)
+        return self.wanted is None and not is_nothing(value) and not payload.is_any_of(self.steps, self.unless)
 
     def words(self, payload: Payload) -> str:
         """`button`, the value in it."""

@@ -20,7 +20,7 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.ingest.role import EVENT_RECEIVE_MAXIMUM, TELEMETRY_RECEIVE_MAXIMUM
 from hearthline_cloud.registry import Registry, load_registry
 from hearthline_edge import devices
-from hearthline_edge.config import EdgeConfig, load_edge_config
+from hearthline_edge.config import EdgeFile, load_edge_config
 from hearthline_edge.devices import MqttDriver, SerialDriver, find_drivers
 from hearthline_sim.home_config import HomeConfig, load_home
 
@@ -29,7 +29,7 @@ EXAMPLES = ROOT / "docs" / "examples"
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 SHAPES: dict[str, type[Config]] = {
-    "edge.toml": EdgeConfig,
+    "edge.toml": EdgeFile,
     "cloud.toml": CloudConfig,
     "registry.toml": Registry,
     "home.toml": HomeConfig,
