@@ -1,7 +1,7 @@
 """Each driver decodes its recorded vectors: whole, a byte at a time, and between noise rich in start marks.
 
 `tests/captures/<driver>/*.jsonl`, one vector a line: `name`, `source`, then `hex` (a list of chunks of the line) or
-`messages` (topic, payload, retained), and `items`: what it decodes to, `raw` left out.
+`messages` (topic, payload, retained), and `items`: what it decodes to, `raw` left out. `options`: of the serial session.
 """
 
 from __future__ import annotations
@@ -69,22 +69,22 @@ def silence(session: SerialSession, now: Stamp) -> list[Item]:
     return [item for second in (1, 2) for item in session.receive(b"", now.later(second))]
 
 
-def open_serial(name: str) -> SerialSession:
+def open_serial(name: str, vector: dict[str, Any]) -> SerialSession:
     driver = DRIVERS[name]
     assert isinstance(driver, SerialDriver)
-    return driver.open_session({}, "port")
+    return driver.open_session(vector.get("options", {}), "port")
 
 
 @pytest.mark.parametrize(("name", "vector"), load(SerialDriver))
 def test_whole(name: str, vector: dict[str, Any]) -> None:
-    session = open_serial(name)
+    session = open_serial(name, vector)
     items = [*session.receive(bytes.fromhex("".join(vector["hex"])), START), *silence(session, START)]
     assert as_json(items) == vector["items"]
 
 
 @pytest.mark.parametrize(("name", "vector"), load(SerialDriver))
 def test_byte_by_byte(name: str, vector: dict[str, Any]) -> None:
-    session, items = open_serial(name), list[Item]()
+    session, items = open_serial(name, vector), list[Item]()
     for count, byte in enumerate(bytes.fromhex("".join(vector["hex"]))):
         items += session.receive(bytes((byte,)), START.later(count / 1000))
     items += silence(session, START.later(1))
@@ -96,7 +96,7 @@ def test_byte_by_byte(name: str, vector: dict[str, Any]) -> None:
 def test_between_noise(name: str, vector: dict[str, Any], seed: int) -> None:
     dice = random.Random(seed)
     before, after = (bytes(dice.choices(MARKS, k=dice.randrange(1, 50))) for _ in range(2))
-    session = open_serial(name)
+    session = open_serial(name, vector)
     items = [*session.receive(before, START), *silence(session, START)]
     now = START.later(3)
     for chunk in vector["hex"]:
@@ -131,10 +131,14 @@ def test_every_driver_has_vectors_with_sources() -> None:
 
 
 LINES = {
+    "contec08a-hid": LineSettings(9600, 8, "N", 1),
     "dlt645-2007": LineSettings(2400, 8, "E", 1),
     "enocean-esp3": LineSettings(57600, 8, "N", 1),
     "mbus-wired": LineSettings(2400, 8, "E", 1),
+    "modbus-rtu": LineSettings(9600, 8, "N", 1),
     "raycome-bp": LineSettings(9600, 8, "N", 1),
+    "rflink": LineSettings(57600, 8, "N", 1),
+    "visomat-jpi": LineSettings(9600, 8, "N", 1),
 }
 
 

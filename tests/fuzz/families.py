@@ -18,11 +18,15 @@ from hearthline.clock import NS, Stamp
 from hearthline_edge.devices import (
     MqttDriver,
     SerialDriver,
+    contec08a_hid,
     dlt645_2007,
     enocean_esp3,
     find_drivers,
     mbus_frames,
+    modbus_frames,
     raycome_rbp,
+    rflink,
+    visomat_jpi,
 )
 from hearthline_edge.devices.dlt645_items import ITEMS
 from hearthline_edge.framing import FrameDecoder, FrameShape
@@ -121,6 +125,79 @@ def _mbus_mend(frame: bytearray) -> None:
     frame[-1] = 0x16
 
 
+def _modbus_garbage(rng: random.Random) -> bytearray:
+    unit, function = rng.randrange(1, 248), rng.choice((1, 3, 3, 4, 4, 4, 6, 16, 0x83, 0x84))
+    if function & 0x80:
+        return bytearray((unit, function, rng.randrange(1, 12), 0, 0))
+    if function in (3, 4) and rng.random() < 0.7:
+        size = 2 * rng.choice((1, 1, 2, 2, 2, 4, 40, 125))
+        return bytearray((unit, function, size)) + rng.randbytes(size + 2)
+    if function == 16 and rng.random() < 0.5:
+        size = 2 * rng.randrange(1, 120)
+        return bytearray((unit, function, *rng.randbytes(2), 0, size // 2, size)) + rng.randbytes(size + 2)
+    return bytearray((unit, function, *rng.randbytes(2), 0, rng.randrange(1, 126), 0, 0))
+
+
+def _modbus_mend(frame: bytearray) -> None:
+    frame[-2:] = modbus_frames.crc16(bytes(frame[:-2])).to_bytes(2, "little")
+
+
+_RFLINK_FIELDS = (
+    b"SWITCH=1;",
+    b"CMD=ON;",
+    b"CMD=OFF;",
+    b"TEMP=%04x;",
+    b"HUM=%d;",
+    b"BAT=LOW;",
+    b"PIR=ON;",
+    b"CHIME=%02d;",
+)
+
+
+def _rflink_garbage(rng: random.Random) -> bytearray:
+    fields = [field % rng.randrange(120) if b"%" in field else field for field in rng.choices(_RFLINK_FIELDS, k=3)]
+    head = b"20;%02X;%s;" % (rng.randrange(256), rng.choice((b"Cresta", b"NewKaku", b"OK", rng.randbytes(4))))
+    return bytearray(head + b"ID=%x;" % rng.randrange(1 << 16) + b"".join(fields[: rng.randrange(4)]) + b"\r\n")
+
+
+def _rflink_mend(frame: bytearray) -> None:
+    frame[:6] = b"20;%02X;" % frame[4]
+    frame[6:-3] = bytes(byte if 0x20 <= byte < 0x7F else 0x40 | byte & 0x1F for byte in frame[6:-3])
+    frame[-3:] = b";\r\n"
+
+
+def _visomat_garbage(rng: random.Random) -> bytearray:
+    count = rng.choice((0, 1, 1, 2, 3, 12))
+    clock, values = b"151103%04d" % rng.randrange(2400), b"%d%03d%03d%03d"
+    record = b"".join(
+        clock + values % (rng.randrange(2), rng.randrange(90, 200), rng.randrange(40, 90), rng.randrange(999))
+        for _ in range(count)
+    )
+    return bytearray(b"M%d%02d" % (rng.randrange(1, 3), count) + (record or b"1"))
+
+
+def _visomat_mend(frame: bytearray) -> None:
+    frame[4:] = bytes(byte if chr(byte) in "0123456789" else 0x30 | byte & 0x07 for byte in frame[4:])
+    frame[:4] = b"M%d%02d" % (1 + frame[1] % 2, len(frame) // 20)
+
+
+def _contec_garbage(rng: random.Random) -> bytearray:
+    if rng.random() < 0.3:
+        return bytearray(rng.choice((4, 6, 6, 15)))
+    clock = (rng.randrange(30), rng.randrange(1, 14), 0, rng.randrange(1, 32), rng.randrange(25), rng.randrange(61))
+    values = (rng.randrange(110, 256), rng.randrange(40, 110), rng.randrange(200), rng.randrange(60, 128))
+    return bytearray((0x82, 0x80, *values, *clock, 0, rng.randrange(1, 3), 0, 0))
+
+
+def _contec_mend(frame: bytearray) -> None:
+    systolic = frame[2]
+    frame[:] = bytes(byte | 0x80 for byte in frame)
+    if len(frame) == 16:
+        frame[:3], frame[8], frame[12], frame[14:] = bytes((0x82, 0x80, systolic)), 0x80, 0x80, b"\x00\x00"
+    else:
+        frame[:2] = {4: b"\x4a\x43", 6: b"\x48\x41", 15: b"\x46\x41"}[len(frame)]
+
+
 FAMILIES: dict[str, Family] = {
     "mbus-wired": Family(
         mbus_frames.SHAPE,
@@ -147,6 +224,17 @@ FAMILIES: dict[str, Family] = {
         tuple(
             b"\x68" + address * 6 + b"\x68\x91" + size for address in (b"\x00", b"\x68") for size in (b"\xc8", b"\xff")
         ),
+    ),
+    "modbus-rtu": Family(
+        modbus_frames.SHAPE,
+        _modbus_garbage,
+        _modbus_mend,
+        (b"\x01\x04\xfa", b"\x01\x03\xfa", b"\x02\x01\xfa", b"\x01\x10\x00\x00\x00\x7b\xf6"),
+    ),
+    "rflink": Family(rflink.SHAPE, _rflink_garbage, _rflink_mend, (b"20;0A;", b"20;FF;NewKaku;ID=", b"20;")),
+    "visomat-jpi": Family(visomat_jpi.SHAPE, _visomat_garbage, _visomat_mend, (b"M199", b"M24015110", b"\x02M1")),
+    "contec08a-hid": Family(
+        contec08a_hid.SHAPE, _contec_garbage, _contec_mend, (b"\x82\x80\x94\xd5", b"\x46\x41\x80\x80", b"\x42\x8f")
     ),
 }
 

@@ -57,7 +57,7 @@ def test_every_serial_driver_has_its_row_and_good_frames() -> None:
 @pytest.mark.parametrize("driver", SERIAL)
 def test_no_hostile_bytes_break_a_serial_driver(driver: str) -> None:
     noise, rng = line_noise(driver)
-    outcome = drive_line(SERIAL[driver].open_session({}, "port"), noise, rng, FRAMES)
+    outcome = drive_line(SERIAL[driver].open_session(SERIAL[driver].decode_options, "port"), noise, rng, FRAMES)
     tell(driver, outcome)
     expected = {item["type"] for vector in vectors(driver) for item in vector["items"]}
     assert expected <= set(outcome.items), "the noise does not reach everything that the driver can say"
