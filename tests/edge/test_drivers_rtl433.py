@@ -90,7 +90,7 @@ def test_a_code_behind_its_sync_pulse_is_one_press_whichever_shape_is_first(firs
     assert len(bridge.presses) == 1
     bridge.now = bridge.now.later(5)
     bridge.hear({"id": 30847, "cmd": 205, "tristate": "Z1X0Z111101Z"})
-    assert bridge.presses[-1] == ("rf433:ev1527:0f0065", "alarm"), "the unshifted shape has taught the code"
+    assert bridge.presses[-1] == ("rf433:ev1527:0f0065", "code"), "the unshifted shape has taught the code"
     assert len(bridge.presses) == 2
 
 

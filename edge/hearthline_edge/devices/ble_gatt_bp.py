@@ -36,14 +36,14 @@ from typing import Any, Final
 from hearthline.clock import NS, Stamp
 from hearthline.config import Config, check_config
 from hearthline_edge.devices import DeviceNote, GroupingRule, Item, MqttDriver, MqttMessage, Refused, Seen, Vital
-from hearthline_edge.payload import json_value, number
+from hearthline_edge.payload import json_value, number, raw_text
 
 _NAME: Final = "ble-gatt-bp"
 _HEX: Final = re.compile(rb"(?:[0-9a-fA-F]{2}[ :-]?)+\Z")
 _SEPARATORS: Final = re.compile(r"[ :-]")
 _KPA: Final = Decimal("7.50061683")  # mm[Hg]
 _TENTH: Final = Decimal("0.1")
-_PLAUSIBLE: Final = (Decimal(10), Decimal(400))  # mm[Hg], and beats a minute
+_PLAUSIBLE: Final = (Decimal(10), Decimal(300))  # mm[Hg], and beats a minute
 _NO_VALUE: Final = (0x7FF, 0x800, 0x7FE, 0x802, 0x801)
 _UNKNOWN_USER: Final = 255
 _STATUS: Final = (
@@ -56,7 +56,8 @@ _PULSE_LIMITS: Final = {1: "pulse_above_limit", 2: "pulse_below_limit"}
 _REMEMBERED: Final = 64
 _SAME_NS: Final = 30 * NS
 _KNOWN_DEVICES: Final = 200
-_PAYLOAD_LIMIT: Final = 4096
+_PAYLOAD_LIMIT: Final = 1024  # characters; a measurement has at most 19 bytes
+_VALUE_LIMIT: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,9 @@ class BloodPressureSession:
         device = f"ble:{address}"
         data, level = _unwrap(message.payload)
         if data is None:
-            return [Refused("sanity", message.payload[:256].hex())]
+            return [Refused("sanity", raw_text(message.payload))]
+        if len(data) > _VALUE_LIMIT:
+            return [Refused("length", data[:_VALUE_LIMIT].hex())]
         if characteristic == "2a36":
             return [Seen(device)]
         return self._measurement(device, bridge, data, level, now)
@@ -99,7 +102,7 @@ class BloodPressureSession:
         if found is None:
             return [Refused("length", data.hex())]
         systolic, diastolic = found.values.get("systolic"), found.values.get("diastolic")
-        if not _are_plausible([systolic, diastolic]) or (systolic and diastolic and systolic < diastolic):
+        if not _are_plausible([systolic, diastolic]) or (systolic and diastolic and systolic <= diastolic):
             return [Refused("sanity", data.hex())]
         if self._was_told(device, data, found.timed, now):
             return [Seen(device)]

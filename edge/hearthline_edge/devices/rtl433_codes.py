@@ -100,7 +100,7 @@ def name(code: int, flex: bool) -> Told:
     """The device and the buttons of a code on the air.
 
     One or two data bits are keys pressed. Any other data is no key, and neither are two data bits of which only a flex
-    decoder knows: the transmitter may be a sensor, whose whole code is its address.
+    decoder knows: the transmitter may be a sensor, whose whole code is its address, and its only button is "code".
     """
     if not any((code >> place) & 3 == 2 for place in range(4, 24, 2)):
         command = str(code & 0xFF)
@@ -110,7 +110,7 @@ def name(code: int, flex: bool) -> Told:
     keys = tuple(key for bit, key in _KEYS if data & bit)
     if flex and len(keys) != 1:
         whole = f"{code ^ _MASK:06x}"
-        return Told(f"rf433:ev1527:{whole}", ("alarm",), whole, "alarm")
+        return Told(f"rf433:ev1527:{whole}", ("code",), whole, "code")
     word = f"0x{data:x}"
     return Told(
         f"rf433:ev1527:{last_first & 0xFFFFF:05x}", keys if len(keys) in (1, 2) else (word,), f"{last_first:06x}", word

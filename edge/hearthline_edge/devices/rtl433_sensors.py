@@ -75,8 +75,7 @@ def device_of(value: dict[str, Any]) -> str:
         return ""
     word = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:40]
     word = "interlogix-security" if word == "interlogix" else word
-    number_ = value.get("id", value.get("serial"))
-    parts = [part for part in (_word(number_), _word(value.get("channel"))) if part]
+    parts = [part for part in (_word(value.get("id")), _word(value.get("channel"))) if part]
     return ":".join(["rf433", word, *parts]) if word else ""
 
 

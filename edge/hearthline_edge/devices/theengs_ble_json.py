@@ -143,9 +143,9 @@ class TheengsSession:
 
     def _beacon(self, device: str, known: _Known, value: dict[str, Any], raw: str, now: Stamp) -> list[Item]:
         packet = value.get("packet")
-        number_ = packet if isinstance(packet, int) and not isinstance(packet, bool) else None
-        again = number_ is not None and known.hears_again(number_, now)
-        items = _presses(device, known, value, number_, raw, now)
+        packet_id = packet if isinstance(packet, int) and not isinstance(packet, bool) and 0 <= packet < 256 else None
+        again = packet_id is not None and known.hears_again(packet_id, now)
+        items = _presses(device, known, value, packet_id, raw, now)
         if not again:
             items += _states(device, known, value, raw)
             measured = tuple(_readings(device, value))
@@ -186,13 +186,13 @@ def _presses(device: str, known: _Known, value: dict[str, Any], packet: int | No
         return []
     facts = _facts(value)
     if packet is not None:
-        number_, facts = str(packet), (*facts, ("packet", packet))
+        telegram, facts = str(packet), (*facts, ("packet", packet))
     else:
         if known.pressed_ns is None or not 0 <= now.mono_ns - known.pressed_ns <= _QUIET_NS:
             known.burst = f"at:{now.wall_ns}"
         known.pressed_ns = now.mono_ns
-        number_ = known.burst
-    return [Press(device, button, f"{number_}:{button}", raw, facts=facts) for button in pressed]
+        telegram = known.burst
+    return [Press(device, button, f"{telegram}:{button}", raw, facts=facts) for button in pressed]
 
 
 def _states(device: str, known: _Known, value: dict[str, Any], raw: str) -> list[Item]:
