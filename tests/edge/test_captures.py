@@ -1,7 +1,7 @@
 """Each driver decodes its recorded vectors: whole, a byte at a time, and between noise rich in start marks.
 
 `tests/captures/<driver>/*.jsonl`, one vector a line: `name`, `source`, then `hex` (a list of chunks of the line) or
-`messages` (topic, payload, retained), and `items`: what it decodes to, `raw` left out. `options`: of the serial session.
+`messages` (topic, payload, retained), and `items`: what it decodes to, `raw` left out. `options`: of a serial session.
 """
 
 from __future__ import annotations
