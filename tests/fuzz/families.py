@@ -183,7 +183,7 @@ def _visomat_mend(frame: bytearray) -> None:
 
 def _contec_garbage(rng: random.Random) -> bytearray:
     if rng.random() < 0.3:
-        return bytearray(rng.choice((4, 6, 6, 15)))
+        return bytearray(rng.choice((4, 6, 15)))
     clock = (rng.randrange(30), rng.randrange(1, 14), 0, rng.randrange(1, 32), rng.randrange(25), rng.randrange(61))
     values = (rng.randrange(110, 256), rng.randrange(40, 110), rng.randrange(200), rng.randrange(60, 128))
     return bytearray((0x82, 0x80, *values, *clock, 0, rng.randrange(1, 3), 0, 0))
@@ -194,8 +194,10 @@ def _contec_mend(frame: bytearray) -> None:
     frame[:] = bytes(byte | 0x80 for byte in frame)
     if len(frame) == 16:
         frame[:3], frame[8], frame[12], frame[14:] = bytes((0x82, 0x80, systolic)), 0x80, 0x80, b"\x00\x00"
+    elif len(frame) == 15:
+        frame[:2], frame[-1] = b"\x46\x41", 0
     else:
-        frame[:2] = {4: b"\x4a\x43", 6: b"\x48\x41", 15: b"\x46\x41"}[len(frame)]
+        frame[:] = bytes.fromhex("4a430100" if len(frame) == 4 else "484102130102")
 
 
 FAMILIES: dict[str, Family] = {
