@@ -123,6 +123,7 @@ alert = Table(
     Column("device_id", String(128), nullable=False),
     Column("presses", Integer, nullable=False, server_default="0"),
     Column("certainty", String(16), nullable=False, server_default="certain"),
+    Column("cause", String(16), nullable=False, server_default="press"),
     Column("raised_ns", BigInteger, nullable=False),
     Column("last_press_ns", BigInteger),
     Column("acknowledged_by", String(64)),

@@ -17,6 +17,19 @@ class ButtonRole(StrEnum):
     SERVICE = "service"
 
 
+class Cause(StrEnum):
+    """What an alarm is about: a person who pressed, or what a detector tells of."""
+
+    PRESS = "press"
+    SMOKE = "smoke"
+    HEAT = "heat"
+    GAS = "gas"
+    CARBON_MONOXIDE = "carbon-monoxide"
+    LEAK = "leak"
+    FALL = "fall"
+    ALARM = "alarm"  # of a detector that does not say of what
+
+
 class EventType(StrEnum):
     """CloudEvents `type` of everything that goes up the event lane."""
 

@@ -22,10 +22,11 @@ import msgspec
 from hearthline.clock import Stamp
 from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline.model import VITAL_UNITS, ButtonRole, EventType, Reading
+from hearthline.model import VITAL_UNITS, ButtonRole, Cause, EventType, Reading
 from hearthline.wire import MAX_PACK_BYTES, senml_device
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import (
+    HAZARDS,
     Change,
     DeviceNote,
     GroupingRule,
@@ -166,6 +167,7 @@ def _take_press(outbox: Outbox, source: Source, press: Press, now: Stamp, role_o
         "button": press.button,
         "ordinal": outbox.next_ordinal(press.device),
         "certainty": press.certainty,
+        "cause": press.button if press.button in HAZARDS else Cause.PRESS.value,
         "raw": press.raw,
         **_origin(source, press.facts),
     }

@@ -8,6 +8,7 @@ import pytest
 
 from hearthline.clock import NS
 from hearthline.errors import RefusedError
+from hearthline.model import Cause
 from hearthline_cloud.alerts.lifecycle import (
     HUMAN_OUTCOMES,
     TRANSITIONS,
@@ -16,6 +17,7 @@ from hearthline_cloud.alerts.lifecycle import (
     Outcome,
     State,
     act,
+    alert_cause,
     alert_kind,
     allowed,
     join_key,
@@ -73,7 +75,12 @@ def test_presses_of_one_kind_in_one_home_belong_together() -> None:
     assert join_key(AlertKind.EMERGENCY, "h", "g1") == join_key(AlertKind.EMERGENCY, "h", "g2")
     assert join_key(AlertKind.EMERGENCY, "h", "g1") != join_key(AlertKind.SERVICE, "h", "g1")
     assert join_key(AlertKind.EMERGENCY, None, "g1") != join_key(AlertKind.EMERGENCY, None, "g2")
+    assert join_key(AlertKind.EMERGENCY, "h", "g", Cause.SMOKE) != join_key(AlertKind.EMERGENCY, "h", "g", Cause.LEAK)
+    assert join_key(AlertKind.EMERGENCY, "h", "g", Cause.SMOKE) != join_key(AlertKind.EMERGENCY, "h", "g")
     assert join_key(AlertKind.EMERGENCY, None, "h") != join_key(AlertKind.EMERGENCY, "h", "x")
+    assert [alert_cause(word) for word in (None, "press", "smoke", "flood", 5, ["smoke"], "")] == [
+        Cause.PRESS, Cause.PRESS, Cause.SMOKE, Cause.ALARM, Cause.ALARM, Cause.ALARM, Cause.ALARM,
+    ]  # fmt: skip
     assert (alert_kind("service"), alert_kind("emergency")) == (AlertKind.SERVICE, AlertKind.EMERGENCY)
     assert (alert_kind(""), alert_kind("Service ")) == (AlertKind.EMERGENCY, AlertKind.EMERGENCY)
 

@@ -84,6 +84,27 @@ def test_what_is_not_surely_a_service_call_is_an_emergency(cloud: Cloud, role: A
     assert (alert.kind, alert.presses) == ("emergency", 2)
 
 
+def test_smoke_is_not_hidden_in_the_open_alert_of_a_pendant(cloud: Cloud) -> None:
+    cloud.take(cloud.gateway.press())
+    for cause in ("smoke", "leak", "smoke", "flood of tomorrow"):
+        alarm = cloud.gateway.event("hearthline.alarm.v1", role="emergency", cause=cause)
+        assert cloud.take(alarm) == [taken(alarm)]
+    assert [(a.kind, a.cause, a.presses) for a in cloud.rows(schema.alert)] == [
+        ("emergency", "press", 1),
+        ("emergency", "smoke", 2),
+        ("emergency", "leak", 1),
+        ("emergency", "alarm", 1),
+    ]
+
+
+def test_what_a_sensor_sees_is_kept_and_raises_nothing(cloud: Cloud) -> None:
+    event = cloud.gateway.event("hearthline.activity.v1", raw="{}")
+    assert cloud.take(event) == [taken(event)]
+    (row,) = cloud.rows(schema.event)
+    assert (row.data, row.suspect, row.alert_id) == ({"raw": "{}"}, "", None)
+    assert cloud.count(schema.alert) == 0
+
+
 def test_an_unknown_gateway_and_device_are_shown_and_alarmed(cloud: Cloud) -> None:
     stranger = TestGateway("gw-new", "outbox-9")
     cloud.take(stranger.message(stranger.press(device="z2m:按钮")))

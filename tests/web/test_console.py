@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hearthline.clock import NS
+from hearthline.model import Cause
 from hearthline_cloud.alerts.lifecycle import Action, AlertKind, Outcome, State
 from hearthline_cloud.console import view
 from hearthline_cloud.console.texts import LANGUAGES, SCRIPT_KEYS, TEXTS, choose_language
@@ -50,6 +51,7 @@ def test_composed_keys_exist() -> None:
     composed = [f"kind.{kind}" for kind in AlertKind] + [f"new.{kind}" for kind in AlertKind]
     composed += [f"state.{state}" for state in State] + [f"outcome.{outcome}" for outcome in Outcome]
     composed += [f"action.{action}" for action in Action]
+    composed += [f"cause.{cause}" for cause in Cause if cause is not Cause.PRESS]
     hops = "pressed received raised joined acknowledged attending resolved note restored home-told"
     composed += [f"hop.{kind}" for kind in hops.split()]
     assert [key for key in composed if key not in TEXTS] == []

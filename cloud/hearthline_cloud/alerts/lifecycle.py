@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from hearthline.errors import RefusedError
-from hearthline.model import ButtonRole
+from hearthline.model import ButtonRole, Cause
 
 
 class AlertKind(StrEnum):
@@ -97,6 +97,17 @@ def alert_kind(role: str) -> AlertKind:
     return AlertKind.SERVICE if role == ButtonRole.SERVICE else AlertKind.EMERGENCY
 
 
-def join_key(kind: AlertKind, home: str | None, gateway: str) -> str:
-    """Presses of one kind in one home belong together; an unregistered gateway stands for its unknown home."""
-    return f"{kind}:home:{home}" if home else f"{kind}:gateway:{gateway}"
+def alert_cause(word: object) -> Cause:
+    """What an alarm is about, by its event's `cause`: absent is a press, a word of tomorrow is a detector's alarm."""
+    if word is None:
+        return Cause.PRESS
+    return Cause(word) if isinstance(word, str) and word in set(Cause) else Cause.ALARM
+
+
+def join_key(kind: AlertKind, home: str | None, gateway: str, cause: Cause = Cause.PRESS) -> str:
+    """Presses of one kind in one home belong together; an unregistered gateway stands for its unknown home.
+
+    What a detector tells of is never hidden in the alert of a pendant, nor smoke in that of a leak.
+    """
+    what = kind.value if cause is Cause.PRESS else f"{kind}:{cause}"
+    return f"{what}:home:{home}" if home else f"{what}:gateway:{gateway}"

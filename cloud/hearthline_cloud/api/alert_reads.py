@@ -140,6 +140,7 @@ def _alert(row: Row[Any]) -> Alert:
         device_registered=bool(row.registered),
         presses=row.presses,
         certainty=row.certainty,
+        cause=row.cause,
         raised=rfc3339(row.raised_ns),
         last_press=time_or_none(row.last_press_ns),
         acknowledged_by=row.acknowledged_by,

@@ -74,6 +74,7 @@ class Alert:
     device_registered: bool
     presses: int
     certainty: str
+    cause: str
     raised: Time
     last_press: Time | None
     acknowledged_by: str | None

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from hearthline import wire
 from hearthline_cloud import schema
-from hearthline_cloud.alerts.lifecycle import State, alert_kind, join_key
+from hearthline_cloud.alerts.lifecycle import State, alert_cause, alert_kind, join_key
 from hearthline_cloud.desk import tell_accepted
 
 
@@ -26,7 +26,8 @@ def raise_or_join(
 ) -> int:
     """The id of the one alert that the event `stored` now belongs to."""
     kind = alert_kind(str(event.data.get("role", "")))
-    key = join_key(kind, home, gateway)
+    cause = alert_cause(event.data.get("cause"))
+    key = join_key(kind, home, gateway, cause)
     certainty = "possible" if event.data.get("certainty") == "possible" else "certain"
     table = schema.alert
     open_alert = connection.execute(
@@ -47,6 +48,7 @@ def raise_or_join(
                 device_id=event.subject,
                 presses=1,
                 certainty=certainty,
+                cause=cause,
                 raised_ns=now_ns,
                 last_press_ns=now_ns,
             )

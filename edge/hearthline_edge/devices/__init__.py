@@ -16,9 +16,9 @@ from typing import Any, Final, Literal, Protocol
 from hearthline.clock import Stamp
 from hearthline.errors import ConfigError
 from hearthline.log import Log
-from hearthline.model import Reading
+from hearthline.model import Cause, Reading
 
-HAZARDS: Final = ("smoke", "heat", "gas", "carbon-monoxide", "leak", "fall", "alarm")
+HAZARDS: Final = tuple(cause.value for cause in Cause if cause is not Cause.PRESS)
 CHANGES: Final = ("open", "closed", "motion", "no-motion", "present", "absent", "vibration", "on", "off")
 LASTING_S: Final = 600.0
 

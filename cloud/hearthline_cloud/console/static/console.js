@@ -89,10 +89,11 @@ function onJournal(message) {
   if (alert) {
     const place = [alert.home_name || fill("alert.unknown-home"), alert.room].filter(Boolean).join(" · ");
     if (message.kind === "raised") {
-      say(fill(`new.${alert.kind}`, { place }), alert.kind === "emergency");
+      say(headline(alert, place), alert.kind === "emergency");
       if (!document.querySelector("[data-fragment='/fragments/alerts']")) showNew(alert, place);
     } else if (message.kind === "joined") {
-      say(fill("new.joined", { place }), alert.kind === "emergency");
+      const joined = alert.cause === "press" ? fill("new.joined", { place }) : fill("new.cause-joined", { place, cause: causeOf(alert) });
+      say(joined, alert.kind === "emergency");
       if (alert.state !== "raised") soundOnce(alert.kind);
     } else if (message.kind === "acknowledged") {
       say(fill("said.acknowledged", { name: message.actor, number: alert.id }), false);
@@ -102,10 +103,18 @@ function onJournal(message) {
   refresh();
 }
 
+function causeOf(alert) {
+  return fill(`cause.${alert.cause}`);
+}
+
+function headline(alert, place) {
+  return alert.cause === "press" ? fill(`new.${alert.kind}`, { place }) : fill("new.cause", { place, cause: causeOf(alert) });
+}
+
 function showNew(alert, place) {
   const link = document.getElementById("new-alert-link");
   link.href = `/alerts/${alert.id}`;
-  link.textContent = fill(`new.${alert.kind}`, { place });
+  link.textContent = headline(alert, place);
   document.getElementById("new-alert").hidden = false;
 }
 
