@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthline.clock import NS, Stamp
@@ -79,6 +79,7 @@ def test_values_by_profile(eep: str, payload: str, found: dict[str, float]) -> N
 
 
 @given(eep=st.sampled_from(sorted(enocean_eep.FOUR_BS)), payload=st.integers(0, 2**32 - 1))
+@settings(deadline=None)
 def test_every_value_lies_within_its_scale(eep: int, payload: int) -> None:
     data = (payload | 0x08).to_bytes(4, "big")
     scales = {field.quantity: field.scale for field in enocean_eep.FOUR_BS[eep].fields}
@@ -88,11 +89,13 @@ def test_every_value_lies_within_its_scale(eep: int, payload: int) -> None:
 
 
 @given(eep=st.integers(0, 0xFFFFFF))
+@settings(deadline=None)
 def test_profiles_are_written_as_they_are_read(eep: int) -> None:
     assert enocean_eep.eep_code(enocean_eep.eep_text(eep)) == eep
 
 
 @given(function=st.integers(0, 63), kind=st.integers(0, 127), manufacturer=st.integers(0, 2047))
+@settings(deadline=None)
 def test_a_teach_in_names_its_profile(function: int, kind: int, manufacturer: int) -> None:
     payload = (function << 26 | kind << 19 | manufacturer << 8 | 0x80).to_bytes(4, "big")
     assert enocean_eep.four_bs_teach_in(payload) == (0xA50000 | function << 8 | kind, manufacturer, False)

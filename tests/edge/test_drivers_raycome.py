@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthline.clock import NS, Stamp
@@ -141,6 +141,7 @@ def test_a_line_that_comes_and_goes_starts_once_in_ten_minutes() -> None:
 
 
 @given(mmhg=st.integers(0, 300))
+@settings(deadline=None)
 def test_live_pressure_of_both_versions(mmhg: int) -> None:
     high, low = divmod(mmhg, 256)
     for frame in (
