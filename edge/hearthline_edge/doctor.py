@@ -23,11 +23,12 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 
 from hearthline.clock import Stamp
 from hearthline.config import read_secret
-from hearthline.errors import ConfigError
+from hearthline.errors import ConfigError, StorageError
 from hearthline_edge.ballast import BALLAST_BYTES
 from hearthline_edge.config import EdgeConfig
 from hearthline_edge.link import tls_context
 from hearthline_edge.outbox_file import check_schema
+from hearthline_edge.outbox_view import look_into
 from hearthline_edge.salvage import kept_aside
 
 _ANSWER_S = 5.0
@@ -47,6 +48,7 @@ class Check:
 def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
     """Every check but that of the configuration itself."""
     checks = [_data_dir(config), _outbox(config)]
+    checks += _refusals(config, now)
     for port in config.serial:
         checks.append(_port(f"serial port {port.name}", port.port))
         checks += _stable(f"name of port {port.name}", port.port)
@@ -103,6 +105,31 @@ def _outbox(config: EdgeConfig) -> Check:
         sentence = f"{damaged[-1]} was set aside as damaged; send it to the center, remove it, replace the SD card."
         return Check("outbox", False, sentence)
     return Check("outbox", True, f"{path} has the schema of this version.")
+
+
+_ADVICE: dict[str, str] = {  # by the reasons of hearthline_edge.devices.RefusalReason
+    "noise": "bytes that belong to no frame: look at line settings and grounding if they grow",
+    "length": "frames of a wrong length: look at the device's model and version",
+    "checksum": "frames with a wrong checksum: look at cable, termination and speed",
+    "sanity": "values that cannot be: look at the device, or at the profile's path and scale",
+    "unsupported": "frames of a kind that the driver does not know: try a profile",
+    "error-reply": "errors that devices replied: look at what they are asked for",
+    "echo": "requests that came back as answers: look at the adapter's echo setting",
+    "driver-error": "mistakes of a driver: please report them with what `hearthline edge outbox` shows",
+}
+
+
+def _refusals(config: EdgeConfig, now: Stamp) -> list[Check]:
+    """What was counted and not taken, in words; never wrong by itself, for every line has noise."""
+    try:
+        counted = look_into(config, now).refusals
+    except (ConfigError, StorageError):
+        return []  # the check of the outbox says why
+    checks = []
+    for name, count in sorted(counted.items()):
+        source, _, reason = name.rpartition(":")
+        checks.append(Check(f"refused of {source}", True, f"{count} {_ADVICE.get(reason, reason)}."))
+    return checks
 
 
 def _port(name: str, path: str) -> Check:

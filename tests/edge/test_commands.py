@@ -6,12 +6,15 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from hearthline.cli import run
 from hearthline.clock import NS, Stamp
 from hearthline.model import EventType, Reading
+from hearthline_edge.devices import RefusalReason
+from hearthline_edge.doctor import _ADVICE
 from hearthline_edge.outbox import Outbox
 from hearthline_sim.devices.enocean_pendant import rps
 from hearthline_sim.port import PtyPort
@@ -103,6 +106,10 @@ def test_decode_of_a_wrong_line_is_1_and_of_a_wrong_driver_2(edge: Run, tmp_path
     assert edge("decode", "--driver", "enocean-esp3", tmp_path / "absent")[0] == 2
 
 
+def test_doctor_has_advice_for_every_reason() -> None:
+    assert set(_ADVICE) == set(get_args(RefusalReason))
+
+
 def test_outbox_beside_its_owner(edge: Run, tmp_path: Path) -> None:
     path = config(tmp_path)
     assert edge("outbox", "--config", path)[0] == 2, "there is none yet"
@@ -120,6 +127,7 @@ def test_outbox_beside_its_owner(edge: Run, tmp_path: Path) -> None:
     assert (view["event"]["depth"], view["telemetry"]["depth"]) == (1, 3)
     assert view["telemetry"]["room_h"] > 100
     assert (view["kept_aside"], view["refusals"]) == (1, {"radio:noise": 1})
+    assert "1 bytes that belong to no frame" in edge("doctor", "--config", path)[1]
     code, out, _ = edge("outbox", "--config", path)
     assert code == 0
     assert "event     1 waiting" in out
