@@ -20,12 +20,16 @@ from hearthline_edge.devices import (
     SerialDriver,
     contec08a_hid,
     dlt645_2007,
+    dsmr_p1,
     enocean_esp3,
     find_drivers,
+    iec62056_21,
     mbus_frames,
     modbus_frames,
     raycome_rbp,
     rflink,
+    sml,
+    sml_messages,
     visomat_jpi,
 )
 from hearthline_edge.devices.dlt645_items import ITEMS
@@ -200,6 +204,90 @@ def _contec_mend(frame: bytearray) -> None:
         frame[:] = bytes.fromhex("4a430100" if len(frame) == 4 else "484102130102")
 
 
+_P1_CODES = ("1-0:1.8.1", "1-0:1.7.0", "1-0:32.7.0", "0-0:96.7.21", "0-1:24.1.0", "0-1:96.1.0", "0-1:24.2.1", "1-0:9.9")
+_P1_VALUES = ("000123.456*kWh", "00.244*kW", "0230.0*V", "00013", "003", "45303030", "260103120000W", "", "*", "1*m3")
+
+
+def _obis_lines(rng: random.Random) -> bytes:
+    """Lines of meters that write text: mostly sane, some torn."""
+    rows = [
+        f"{rng.choice(_P1_CODES)}({rng.choice(_P1_VALUES)})" + f"({rng.choice(_P1_VALUES)})" * (rng.random() < 0.2)
+        for _ in range(rng.randrange(12))
+    ]
+    return "".join(row[: rng.randrange(99)] + "\r\n" for row in rows).encode()
+
+
+def _p1_garbage(rng: random.Random) -> bytearray:
+    head = rng.choice((b"/ISK5\\2MT382-1000\r\n\r\n", b"/KFM5KAIFA\r\n", b"/ESY5Q3DA1004 V3.04\r\n\r\n"))
+    version = rng.choice((b"", b"1-3:0.2.8(50)\r\n"))
+    return bytearray(head + version + _obis_lines(rng) + (b"!0000" if version or rng.random() < 0.5 else b"!\r"))
+
+
+def _p1_mend(frame: bytearray) -> None:
+    if frame[-5:-4] == b"!":
+        frame[-4:] = b"%04X" % dsmr_p1.crc16_arc(bytes(frame[:-4]))
+
+
+_SML_ESCAPE = b"\x1b" * 4
+_SML_NAMES = ("0100010800ff", "0100100700ff", "0100200700ff", "0100600100ff", "8181c78203ff")
+
+
+def _sml_member(rng: random.Random, depth: int = 0) -> bytes:
+    """A random value: right types and lengths mostly, also none."""
+    kind = rng.choice((0, 0, 4, 5, 5, 6, 6, 7)) if depth < 12 else 0
+    size = rng.choice((0, 1, 2, 3, 4, 8, 9, 13))
+    if kind == 7:
+        return bytes((0x70 | size,)) + b"".join(_sml_member(rng, depth + 1) for _ in range(size if depth < 3 else 1))
+    if kind == 4:
+        return b"\x42" + rng.randbytes(1)
+    return bytes((kind << 4 | size + 1,)) + rng.randbytes(size)
+
+
+def _sml_entry(rng: random.Random) -> bytes:
+    name = b"\x07" + bytes.fromhex(rng.choice(_SML_NAMES))
+    unit = rng.choice((b"\x62\x1e", b"\x62\x1b", b"\x62\x23", b"\x01"))
+    scaler = rng.choice((b"\x52\xff", b"\x52\x00", b"\x52\x80", b"\x01"))
+    return b"\x77" + name + b"\x01\x01" + unit + scaler + _sml_member(rng, 3) + b"\x01"
+
+
+def _sml_garbage(rng: random.Random) -> bytearray:
+    entries = [_sml_entry(rng) if rng.random() < 0.9 else _sml_member(rng) for _ in range(rng.randrange(8))]
+    values = bytes((0x70 | len(entries),)) + b"".join(entries)
+    response = b"\x77\x01\x05" + rng.randbytes(4) + b"\x01\x01" + values + b"\x01\x01"
+    choice = rng.choice((b"\x63\x07\x01", b"\x63\x07\x01", b"\x63\x01\x01", _sml_member(rng)))
+    body = b"\x76\x02\x01\x62\x00\x62\x00\x72" + choice + response + b"\x63\x00\x00\x00"
+    if rng.random() < 0.2:
+        body = rng.randbytes(rng.randrange(64))
+    fill = -len(body) % 4
+    escaped = body.replace(_SML_ESCAPE, _SML_ESCAPE * 2) + bytes(fill)
+    return bytearray(_SML_ESCAPE + b"\x01" * 4 + escaped + _SML_ESCAPE + bytes((0x1A, fill, 0, 0)))
+
+
+def _sml_mend(frame: bytearray) -> None:
+    """The checks of the messages, as far as they can be found, and of the frame."""
+    at = 8
+    try:
+        while at < len(frame) - 8:
+            end = sml_messages.read_value(bytes(frame[:-8]), at, 0)[1]
+            if frame[end - 4] == 0x63:
+                frame[end - 3 : end - 1] = sml_messages.crc16(bytes(frame[at : end - 4])).to_bytes(2, "little")
+            at = end
+    except sml_messages.NotSmlError:
+        pass
+    frame[-2:] = sml_messages.crc16(bytes(frame[:-2])).to_bytes(2, "little")
+
+
+def _readout_garbage(rng: random.Random) -> bytearray:
+    head = rng.choice((b"/ISK5\\2MT382-1008\r\n", b"/LGZ4ZMF120AC.M32\r\n", b"/ESY5Q3DA1004 V3.04\r\n\x06050\r\n"))
+    return bytearray(head + b"\x02" + _obis_lines(rng) + b"!\r\n\x03\x00")
+
+
+def _readout_mend(frame: bytearray) -> None:
+    start = frame.find(b"\x02") + 1
+    if start:
+        frame[-1] = reduce(xor, frame[start:-1], 0) & 0x7F
+
+
 FAMILIES: dict[str, Family] = {
     "mbus-wired": Family(
         mbus_frames.SHAPE,
@@ -237,6 +325,24 @@ FAMILIES: dict[str, Family] = {
     "visomat-jpi": Family(visomat_jpi.SHAPE, _visomat_garbage, _visomat_mend, (b"M199", b"M24015110", b"\x02M1")),
     "contec08a-hid": Family(
         contec08a_hid.SHAPE, _contec_garbage, _contec_mend, (b"\x82\x80\x94\xd5", b"\x46\x41\x80\x80", b"\x42\x8f")
+    ),
+    "dsmr-p1": Family(
+        dsmr_p1.SHAPE,
+        _p1_garbage,
+        _p1_mend,
+        (b"/ISK5\\2MT382-1000\r\n", b"/KFM5KAIFA\r\n1-0:1.8.1(", b"/ESY5Q3\r\n!", b"\xafISK5"),
+    ),
+    "sml": Family(
+        sml.SHAPE,
+        _sml_garbage,
+        _sml_mend,
+        (_SML_ESCAPE + b"\x01" * 4, _SML_ESCAPE + b"\x01" * 4 + b"\x76\x05", _SML_ESCAPE * 2 + b"\x1a\x00"),
+    ),
+    "iec62056-21": Family(
+        iec62056_21.SHAPE,
+        _readout_garbage,
+        _readout_mend,
+        (b"/ISK5\\2MT382-1008\r\n\x02", b"/ISK5\\2MT382-1008\r\n1.8.0(", b"/LGZ4\r\n\x02!\r\n", b"/?"),
     ),
 }
 
