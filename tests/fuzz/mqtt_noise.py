@@ -26,7 +26,9 @@ _ODD_TEXT: Final = (
     '"ON"', '"OFF"', '"fall"', "[1,null,-3]", '[{"component":"input:0","event":"single_push","ts":1e9}]',
     '{"Data":"0x7028D2"}', '{"Data":"AA B1 03 0138 03B7 277C 28181909081908190819090908181908181818181908190818 55"}',
     '{"Data":"AAB1FF55"}', '{"Data":1E+999999999}',
-    '{"total":1}', '{"total":"1"}', '{"total":NaN}', '{"tC":-273.15}', '{"tC":null}', '{"":{"":""}}', "'a'", "",
+    '{"total":1}', '{"total":"1"}', '{"total":NaN}', '{"tC":-273.15}', '{"tC":null}', '{"":{"":""}}',
+    '"8d3cf6"', '"ZX110110X10Z"', '"{25}8780328"', '"8780328"', '"0x1 (Lock)"', '"/y4B"', '"017510ff2e01"', "254",
+    "'a'", "",
 )  # fmt: skip
 _DEEP: Final = tuple(text * depth for text in ("[", '{"a":', '[{"action":') for depth in (100, 1_100, 20_000)) + tuple(
     "[" * depth + "]" * depth for depth in (100, 900, 1_100, 20_000)
@@ -36,7 +38,9 @@ _ODD_PARTS: Final = (
     "", " ", "+", "#", "$SYS", "bridge", "set", "get", "availability", "action", "online", "rpc", "status", "switch:0",
     "switch:1", "switch:999", "switch:1000", "switch:-1", "switch:０", "zigbee2mqtt", "客厅 按钮", "\x00", "\ufeff",
     "state", "events", "tele", "stat", "SENSOR", "STATE", "RESULT", "LWT",
-    "\u2028", "😀", "a" * 200, "..", "%s", "Ванная", "\n",
+    "\u2028", "😀",
+    "events", "BTtoMQTT", "up", "join", "status", "log", "2a35", "2a36", "A4:C1:38:00:11:22",
+    "a" * 200, "..", "%s", "Ванная", "\n",
 )  # fmt: skip
 
 
