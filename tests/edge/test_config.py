@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from hearthline.errors import ConfigError
-from hearthline_edge.config import load_edge_config
+from hearthline_edge.config import EdgeConfig, load_edge_config
 
 UPLINK = '[uplink]\nhost = "127.0.0.1"\n'
+METERS = '[[serial]]\nname = "meters"\nport = "/dev/ttyUSB1"\ndriver = "modbus-rtu"\n'
 SERIAL = '[[serial]]\nname = "radio"\nport = "/dev/ttyUSB0"\ndriver = "enocean-esp3"\n'
 
 
@@ -46,6 +47,16 @@ def write(folder: Path, body: str, head: str = 'gateway = "gw-1"\n') -> Path:
         (UPLINK + '[[device]]\nid = "d"\nbuttons = { A = "emergancy" }\n', "device[0].buttons"),
         (UPLINK + '[[device]]\nid = "d"\n[[device]]\nid = "d"\n', "device: id = 'd' is used 2 times"),
         (UPLINK + "[clock]\ntrust = 1\n", "clock.trust"),
+        (UPLINK + '[local_mqtt]\nprofiles = ["acme"]\n', "local_mqtt.profiles: 'acme' is no MQTT profile; there are: "),
+        (UPLINK + '[local_mqtt]\nprofiles = ["eastron-sdm120"]\n', "'eastron-sdm120' is no MQTT profile"),
+        ("mqtt_profiles = []\n" + UPLINK, "unknown key `mqtt_profiles`"),
+        ("faults = []\n" + UPLINK, "unknown key `faults`"),
+        ('profile_dir = "mine"\n' + UPLINK, "profile_dir = 'mine': there is no folder"),
+        (UPLINK + METERS + 'options = { meters = [{ unit = 1, profile = "sdm12" }] }\n', "meters[0].profile = 'sdm12'"),
+        (
+            UPLINK + METERS + 'options = { meters = [{ unit = 1, profile = "tasmota-button" }] }\n',
+            "serial[0].options.meters[0].profile = 'tasmota-button' is of [mqtt]; profiles of [modbus]: chint-ddsu666",
+        ),
     ],
 )
 def test_the_error_names_file_and_key(tmp_path: Path, body: str, told: str) -> None:
@@ -79,3 +90,68 @@ def test_a_button_without_a_role_is_an_emergency(tmp_path: Path) -> None:
     config = load_edge_config(write(tmp_path, body))
     roles = [config.role(*each) for each in (("d", "A"), ("d", "B"), ("e", "A"), ("unknown", "A"))]
     assert roles == ["service", "ignore", "emergency", "emergency"]
+
+
+# --- profiles -----------------------------------------------------------------------------------------------------
+
+SOS = """
+name = "acme-sos"
+title = "ACME SOS button"
+supervision_s = 14400
+[mqtt]
+topic = "acme/{device}/state"
+[[event]]
+path = "key"
+event = "press"
+"""
+
+
+def names(config: EdgeConfig) -> list[str]:
+    return [profile.name for profile in config.mqtt_profiles]
+
+
+def test_own_mqtt_profiles_are_on_and_shipped_ones_when_named(tmp_path: Path) -> None:
+    path = write(tmp_path, UPLINK + '[local_mqtt]\nprofiles = ["shelly-gen1-plug"]\n')
+    assert names(load_edge_config(path)) == ["shelly-gen1-plug"]
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "acme-sos.toml").write_text(SOS)
+    config = load_edge_config(path)
+    assert (names(config), config.faults) == (["acme-sos", "shelly-gen1-plug"], ())
+    (tmp_path / "profiles").rename(tmp_path / "mine")
+    assert names(load_edge_config(path)) == ["shelly-gen1-plug"]
+    elsewhere = write(tmp_path, 'profile_dir = "mine"\n' + UPLINK + "[local_mqtt]\n")
+    assert names(load_edge_config(elsewhere)) == ["acme-sos"]
+
+
+def test_an_own_profile_without_a_local_broker_is_told(tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "acme-sos.toml").write_text(SOS)
+    (fault,) = load_edge_config(write(tmp_path, UPLINK)).faults
+    assert fault.startswith("profile acme-sos: hears nothing without a section [local_mqtt]")
+
+
+def test_a_port_gets_the_table_that_a_profile_s_name_stands_for(tmp_path: Path) -> None:
+    options = 'options = { meters = [{ unit = 1, profile = "eastron-sdm120" }] }\n'
+    (port,) = load_edge_config(write(tmp_path, UPLINK + METERS + options)).serial
+    assert port.options["meters"][0]["profile"]["title"]
+    assert port.options["meters"][0]["unit"] == 1
+
+
+def test_a_profile_that_is_wrong_silences_only_what_names_it(tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles" / "acme-sos.toml").write_text(SOS)
+    (tmp_path / "profiles" / "torn.toml").write_text("name = ")
+    meters = ('{ unit = 1, profile = "torn" }', '{ unit = 2, profile = "eastron-sdm120" }')
+    body = UPLINK + '[local_mqtt]\nprofiles = ["torn"]\n' + SERIAL + METERS
+    config = load_edge_config(write(tmp_path, body + f"options = {{ meters = [{', '.join(meters)}] }}\n"))
+    assert names(config) == ["acme-sos"]
+    assert [port.name for port in config.serial] == ["radio", "meters"]
+    assert [meter["unit"] for meter in config.serial[1].options["meters"]] == [2]
+    assert len(config.faults) == 2
+    assert "profile torn: " in config.faults[0]
+    assert "not valid TOML" in config.faults[0]
+    assert config.faults[1].endswith("it is left out")
+
+    config = load_edge_config(write(tmp_path, body + f"options = {{ meters = [{meters[0]}] }}\n"))
+    assert [port.name for port in config.serial] == ["radio"]
+    assert config.faults[1].endswith("the port meters is not served")
