@@ -61,6 +61,7 @@ class Told:
     presses: list[tuple[str, int, int]] = field(default_factory=list)  # device, ordinal, true ns
     vitals: list[tuple[int, int, int, int]] = field(default_factory=list)  # systolic, diastolic, pulse, true ns
     notes: list[tuple[str, int]] = field(default_factory=list)
+    changes: list[tuple[str, int]] = field(default_factory=list)  # device, true ns
     readings: dict[tuple[str, str], list[tuple[int, float]]] = field(default_factory=lambda: defaultdict(list))
     boots: list[Boot] = field(default_factory=list)
     last_in_boot_ns: dict[str, int] = field(default_factory=dict)
@@ -76,7 +77,7 @@ class Told:
 
     @property
     def event_count(self) -> int:
-        return len(self.presses) + len(self.vitals) + len(self.notes)
+        return len(self.presses) + len(self.vitals) + len(self.notes) + len(self.changes)
 
     def boot_at(self, true_ns: int) -> Boot:
         return next(boot for boot in reversed(self.boots) if boot.from_ns <= true_ns)
@@ -158,6 +159,8 @@ class BacklogHome:
         self._mqtt = {
             name: driver.open_session({}) for name, driver in drivers.items() if isinstance(driver, MqttDriver)
         }
+        self._switched: set[str] = set()  # plugs whose state the agent has told
+        self._lost: set[str] = set()
 
     def _live_minute(self, boot: Boot, at_ns: int) -> None:
         self._poll_meter(boot, at_ns)
@@ -196,6 +199,12 @@ class BacklogHome:
     def _hear_plug(self, boot: Boot, plug: ShellyPlug, at_ns: int) -> None:
         status = plug.status(at_ns)
         self._hear("shelly-gen2", boot, at_ns, status.message)
+        if plug.device in self._lost:
+            self.told.notes.append((plug.device, at_ns))  # it is back
+        if plug.device not in self._switched:
+            self.told.changes.append((plug.device, at_ns))
+        self._lost.discard(plug.device)
+        self._switched.add(plug.device)
         for quantity, value in status.readings.items():
             self._say(plug.device, quantity, at_ns, value)
         self._say(plug.device, "temperature", at_ns, json.loads(status.message.payload)["temperature"]["tC"])
@@ -205,7 +214,9 @@ class BacklogHome:
         if choice == len(self._pendants):
             device = self._sos.device
             for message in self._sos.press("emergency", at_ns):
-                self._hear("zigbee2mqtt", boot, at_ns + round(message.after_s * NS), message)
+                moment = at_ns + round(message.after_s * NS)
+                self._hear("zigbee2mqtt", boot, moment, message)
+                self._say_state(device, moment, message.payload)
         else:
             pendant = self._pendants[choice]
             device = pendant.device
@@ -215,6 +226,13 @@ class BacklogHome:
                 self._take("enocean-esp3", boot, moment, session.receive(burst.data, boot.stamp(moment)))
         self._ordinals[device] += 1
         self.told.presses.append((device, self._ordinals[device], at_ns))
+
+    def _say_state(self, device: str, at_ns: int, payload: bytes) -> None:
+        """What a Zigbee button's report tells beside the press; its action as plain text tells nothing more."""
+        state = json.loads(payload) if payload.startswith(b"{") else {}
+        for attribute, quantity in (("battery", "battery"), ("linkquality", "link_quality")):
+            if state.get(attribute) is not None:
+                self._say(device, quantity, at_ns, float(state[attribute]))
 
     def _measure(self, boot: Boot, at_ns: int) -> None:
         now = datetime.fromtimestamp(at_ns / NS, UTC).replace(tzinfo=None)
@@ -229,6 +247,7 @@ class BacklogHome:
         plug = self._rng.choice(PLUGS)
         self._hear("shelly-gen2", boot, at_ns, Publish(0.0, f"{plug}/online", b"false"))
         self.told.notes.append((f"shelly:{plug}", at_ns))
+        self._lost.add(f"shelly:{plug}")
 
     def _hear(self, driver: str, boot: Boot, at_ns: int, message: Publish) -> None:
         heard = MqttMessage(message.topic, message.payload, False)
