@@ -39,8 +39,8 @@ def run(
 ) -> int:
     """Run one home: its serial ports, its broker messages, and the elder.
 
-    Happenings come out as JSON lines; orders go in, one a line: press [n], service [n], sos [n], measure,
-    unplug NAME, replug NAME, quit.
+    Happenings come out as JSON lines; orders go in, one a line: press [n], service [n], sos [n], fob [n],
+    sense DEVICE, measure, unplug NAME, replug NAME, quit.
 
     Example: hearthline sim run --home docs/examples/home.toml --seconds 60 --presses 20 --ledger ledger.jsonl
     """

@@ -1,8 +1,9 @@
 """A simulated home: its devices on their lines and on the local broker, and the elder who uses them.
 
-    radio, cuff, meter, relay   serial ports (`lines`), each with its own thread
-    SOS, plug, siren            messages on the local broker (`local_mqtt`)
-    elder                       presses, listens to hearthline/home/<gateway>/signal, presses again
+    radios, cuff, meter, relay        serial ports (`lines`), each with its own thread
+    buses, push meters, RFLink        the same (`wired`)
+    buttons, sensors, plugs, siren    messages on the local broker (`wireless`, `local_mqtt`)
+    elder                             presses, listens to hearthline/home/<gateway>/signal, presses again
 
 Everything the elder does and decides runs on one agenda. Protocol timing is always real; `speed` hurries the day only
 (the loads and the hours of the measurements).
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from random import Random
 
@@ -20,20 +21,22 @@ from hearthline.errors import ProtocolError
 from hearthline.model import ButtonRole
 from hearthline_sim.agenda import Agenda
 from hearthline_sim.devices.dlt645_meter import MeterState
-from hearthline_sim.devices.emission import Publish
 from hearthline_sim.devices.enocean_pendant import Button
-from hearthline_sim.devices.load_curve import LoadCurve
 from hearthline_sim.devices.output import OutputChange
-from hearthline_sim.devices.shelly_plug import ShellyPlug
 from hearthline_sim.devices.zigbee_siren import ZigbeeSiren
-from hearthline_sim.devices.zigbee_sos import ZigbeeSos
 from hearthline_sim.elder import Elder, Heard
-from hearthline_sim.home_config import HomeConfig, SosConfig, day_second
-from hearthline_sim.ledger import Ledger, Output, Press, SentReading
-from hearthline_sim.lines import Caller, CuffLine, MeterLine, OnSent, RadioLine, RelayLine, Tell
+from hearthline_sim.home_config import HomeConfig, day_second
+from hearthline_sim.ledger import Ledger, Output, Press
+from hearthline_sim.lines import Caller, CuffLine, MeterLine, RadioLine, RelayLine, Tell
+from hearthline_sim.loads import Loads
 from hearthline_sim.local_mqtt import LocalMqtt
+from hearthline_sim.notice import Notices, OnSent, Sensor
 from hearthline_sim.port import PtyPort
 from hearthline_sim.schedule import Call, HomeTime, next_measurement
+from hearthline_sim.wired import BusLine, PushLine, RflinkLine, rflink_device
+from hearthline_sim.wireless import Air, Wireless
+
+Line = RadioLine | CuffLine | MeterLine | RelayLine | BusLine | PushLine | RflinkLine
 
 TICK_S = 0.1
 DEFERRED_S = 0.25  # a wished call looks this often whether its pendant is free
@@ -56,7 +59,8 @@ class Home:
         self._time = HomeTime.starting(time.time_ns(), config.speed)
         self._elder = Elder(ledger, config.patience_s)
         self._wished = 0
-        self._announcements: list[Callable[[], Iterable[Publish]]] = []
+        self._loads = Loads(seed, self._time, self._rng("mains"))
+        self._sensors: list[Sensor] = []
         self._closers: list[Callable[[], None]] = []
         self.ports: dict[str, PtyPort] = {}
         self._siren = ZigbeeSiren(config.siren.name) if config.siren else None
@@ -64,16 +68,22 @@ class Home:
             self._agenda = Agenda("elder", failed)
             self._closers.append(self._agenda.stop)
             self.pendants = self._make_pendants()
-            self.sos = [self._make_sos(button) for button in config.sos]
             self._cuff = self._make_cuff()
             self._make_meter_and_relay()
-            self._plugs = [self._make_plug(plug.id) for plug in config.plugs]
+            self._make_buses_and_push_meters()
+            remotes = self._make_rflinks()
+            air = Air(lambda message, acknowledged: self._mqtt.publish(message, acknowledged), self._agenda)
+            self._wireless = Wireless(config, air, self._rng, self._loads, ledger, tell)
             self._mqtt = self._connect()
             self._closers.append(self._mqtt.close)
         except BaseException:
             self.close()
             raise
-        self.callers = [*self.pendants, *self.sos]
+        self.sos = self._wireless.sos
+        self.fobs = [*self._wireless.fobs, *remotes]
+        self.callers = [*self.pendants, *self.sos, *self.fobs]
+        sensors = [*self._sensors, *self._wireless.sensors]
+        self.notices = Notices(sensors, self._agenda, self._rng("notices"), ledger, tell)
         self._by_device = {caller.device: caller for caller in self.callers}
         self._agenda.after(config.plug_interval_s, self._report_plugs)
         self._agenda.after(TICK_S, self._tick)
@@ -99,16 +109,16 @@ class Home:
         return self._wished + self._elder.cries
 
     def measure(self) -> bool:
-        """Use the cuff; false when there is none."""
+        """Use every cuff; false when there is none."""
         if self._cuff is not None:
             self._cuff.measure()
-        return self._cuff is not None
+        return self._wireless.measure() or self._cuff is not None
 
     def measure_daily(self) -> None:
         """Use the cuff at the elder's hours, every day of the home's time."""
         second = self._time.second(time.time_ns())
         due = next_measurement(self._seed, [day_second(text) for text in self._config.measure_at], second)
-        if due is not None and self._cuff is not None:
+        if due is not None and (self._cuff is not None or self._config.gatt_cuffs):
             self._agenda.after(self._time.wait_s(due, time.time_ns()), self._measure_and_go_on)
 
     def measure_every(self, seconds: float) -> None:
@@ -133,15 +143,16 @@ class Home:
         name = f"hearthline-sim-{self._config.gateway}"
         return LocalMqtt(self._config.mqtt, name, handlers, self._linked)
 
-    def _add_port(self, name: str, line: RadioLine | CuffLine | MeterLine | RelayLine) -> None:
+    def _add_port(self, name: str, line: Line) -> None:
         self.ports[name] = line.port
         self._closers.append(line.close)
 
     def _make_pendants(self) -> list[Caller]:
         callers = []
         for config in self._config.radios:
-            radio = RadioLine(config, self._rng(config.name), self._failed)
+            radio = RadioLine(config, self._rng(config.name), self._loads, self._ledger, self._failed)
             self._add_port(config.name, radio)
+            self._sensors += radio.sensors
             for pendant in config.pendants:
                 sender = pendant.sender.upper()
                 buttons = {ButtonRole.EMERGENCY: pendant.emergency, ButtonRole.SERVICE: pendant.service}
@@ -153,29 +164,6 @@ class Home:
     def _press_enocean(radio: RadioLine, sender: str, button: str, sent: OnSent) -> None:
         radio.press(sender, Button[button], sent)
 
-    def _make_sos(self, config: SosConfig) -> Caller:
-        button = ZigbeeSos(
-            config.name,
-            self._rng(config.name),
-            dialect=config.dialect,
-            battery=config.battery,
-            last_seen=config.last_seen,
-            retain=config.retain,
-        )
-        self._announcements.append(lambda: button.announce(time.time_ns()))
-        actions = {ButtonRole.EMERGENCY: config.emergency, ButtonRole.SERVICE: config.service}
-        return Caller(button.device, actions, partial(self._press_zigbee, button))
-
-    def _press_zigbee(self, button: ZigbeeSos, action: str, sent: OnSent) -> None:
-        first, *rest = button.press(action, time.time_ns())
-        if not self._mqtt.publish(first, lambda wall_ns: sent(wall_ns, True)):
-            sent(time.time_ns(), False)
-        self._publish_later(rest)
-
-    def _publish_later(self, messages: Iterable[Publish]) -> None:
-        for message in messages:
-            self._agenda.after(message.after_s, partial(self._mqtt.publish, message, _nothing))
-
     def _make_cuff(self) -> CuffLine | None:
         config = self._config.cuff
         if config is None:
@@ -186,25 +174,34 @@ class Home:
 
     def _make_meter_and_relay(self) -> None:
         if (meter := self._config.meter) is not None:
-            curve, rng = LoadCurve(self._seed), self._rng("mains")
+            loads = self._loads
 
             def state() -> MeterState:
-                second = self._time.second(time.time_ns())
-                power, voltage = curve.power_w(second), rng.gauss(230.0, 1.5)
-                return MeterState(meter.energy_kwh + curve.energy_wh(second) / 1000, voltage, power / voltage, power)
+                power, voltage = loads.power_w(), loads.voltage_v()
+                return MeterState(meter.energy_kwh + loads.energy_kwh(), voltage, power / voltage, power)
 
             self._add_port(meter.name, MeterLine(meter, self._rng(meter.name), state, self._ledger))
         if (relay := self._config.relay) is not None:
             self._add_port(relay.name, RelayLine(relay, partial(self._output_changed, "relay")))
 
-    def _make_plug(self, plug_id: str) -> ShellyPlug:
-        curve = LoadCurve(self._seed, television_only=True)
-        return ShellyPlug(
-            plug_id,
-            self._rng(plug_id),
-            lambda wall_ns: curve.power_w(self._time.second(wall_ns)),
-            lambda wall_ns: curve.energy_wh(self._time.second(wall_ns)),
-        )
+    def _make_buses_and_push_meters(self) -> None:
+        for bus in self._config.buses:
+            self._add_port(bus.name, BusLine(bus, self._rng(bus.name), self._loads, self._ledger))
+        for push in self._config.push_meters:
+            rng = self._rng(push.name)
+            self._add_port(push.name, PushLine(push, rng, self._loads, self._ledger, self._failed))
+
+    def _make_rflinks(self) -> list[Caller]:
+        callers = []
+        for config in self._config.rflinks:
+            stick = RflinkLine(config, self._rng(config.name), self._loads, self._ledger, self._failed)
+            self._add_port(config.name, stick)
+            self._sensors += stick.sensors
+            for fob in config.fobs:
+                buttons = {ButtonRole.EMERGENCY: fob.emergency, ButtonRole.SERVICE: fob.service}
+                send = partial(stick.press, fob.protocol, fob.id)
+                callers.append(Caller(rflink_device(fob.protocol, fob.id), buttons, send))
+        return callers
 
     # --- living, on the elder's agenda ------------------------------------------------------------------------
 
@@ -229,14 +226,6 @@ class Home:
         else:
             self._agenda.after(DEFERRED_S, partial(self._call_when_free, caller))
 
-    def _greet(self) -> None:
-        """The broker is there (again): buttons announce themselves, plugs say that they are online."""
-        for announce in self._announcements:
-            self._publish_later(announce())
-        for plug in self._plugs:
-            self._publish_later((plug.online(),))
-            self._report_plug(plug)
-
     def _tick(self) -> None:
         now_ns = time.time_ns()
         for press in self._elder.impatient(now_ns):
@@ -249,18 +238,8 @@ class Home:
         self.measure()
         self.measure_daily()
 
-    def _report_plug(self, plug: ShellyPlug) -> None:
-        status = plug.status(time.time_ns())
-
-        def acknowledged(wall_ns: int) -> None:
-            for quantity, value in status.readings.items():
-                self._ledger.reading(SentReading(plug.device, quantity, value, wall_ns))
-
-        self._mqtt.publish(status.message, acknowledged)
-
     def _report_plugs(self) -> None:
-        for plug in self._plugs:
-            self._report_plug(plug)
+        self._wireless.report()
         self._agenda.after(self._config.plug_interval_s, self._report_plugs)
 
     # --- being told, from other threads -----------------------------------------------------------------------
@@ -268,7 +247,7 @@ class Home:
     def _linked(self, up: bool) -> None:
         self._tell("mqtt", connected=up)
         if up:
-            self._agenda.after(0, self._greet)
+            self._agenda.after(0, self._wireless.greet)
 
     def _signalled(self, payload: bytes, wall_ns: int) -> None:
         self._agenda.after(0, partial(self._hear, payload, wall_ns))
@@ -292,7 +271,3 @@ class Home:
     def _output_changed(self, kind: str, change: OutputChange) -> None:
         self._ledger.output(Output(change.output, change.on, change.wall_ns, change.mode))
         self._tell(kind, device=change.output, on=change.on, mode=change.mode, wall_ns=change.wall_ns)
-
-
-def _nothing(_wall_ns: int) -> None:
-    """Nobody waits for this acknowledgement."""

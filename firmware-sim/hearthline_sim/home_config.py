@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -17,6 +18,20 @@ from hearthline_sim.devices import dlt645_meter, enocean_pendant, raycome_cuff, 
 from hearthline_sim.devices.enocean_pendant import Button
 from hearthline_sim.devices.raycome_cuff import ClockFault
 from hearthline_sim.devices.zigbee_sos import BatteryShape, Dialect, LastSeenShape
+from hearthline_sim.family_config import (
+    BusConfig,
+    FobConfig,
+    GattCuffConfig,
+    PlugConfig,
+    PushMeterConfig,
+    RflinkConfig,
+    SensorConfig,
+    check_bus_meter,
+    check_fob,
+    check_hexadecimal,
+    check_push_meter,
+    check_sensor,
+)
 
 
 class MqttConfig(Config, frozen=True):
@@ -36,12 +51,28 @@ class PendantConfig(Config, frozen=True):
     service: str = "BO"
 
 
+class ContactConfig(Config, frozen=True):
+    """An EnOcean door contact (D5-00-01). `every_s`: how often it changes, about; 0: on the order `sense` only."""
+
+    sender: str
+    every_s: float = 0.0
+
+
+class ThermometerConfig(Config, frozen=True):
+    """An EnOcean thermometer (A5-02-05), which tells the temperature every `every_s`."""
+
+    sender: str
+    every_s: float = 60.0
+
+
 class RadioConfig(Config, frozen=True):
-    """An ESP3 receiver on a serial port, and the pendants it hears."""
+    """An ESP3 receiver on a serial port, and what it hears."""
 
     name: str
     path: str
     pendants: tuple[PendantConfig, ...] = ()
+    contacts: tuple[ContactConfig, ...] = ()
+    thermometers: tuple[ThermometerConfig, ...] = ()
     baudrate: int = enocean_pendant.BAUDRATE
     false_start_rate: float = 0.2
     max_copies: int = enocean_pendant.MAX_COPIES
@@ -53,6 +84,7 @@ class CuffConfig(Config, frozen=True):
     name: str
     path: str
     baudrate: int = raycome_cuff.BAUDRATE
+    version: Literal[2, 3] = 2
     battery_mv: int = 4050
     clock: ClockFault = "ahead"
     error_rate: float = 0.0
@@ -84,12 +116,6 @@ class SosConfig(Config, frozen=True):
     retain: bool = False
 
 
-class PlugConfig(Config, frozen=True):
-    """A Shelly plug."""
-
-    id: str
-
-
 class SirenConfig(Config, frozen=True):
     """A Zigbee siren."""
 
@@ -119,8 +145,20 @@ class HomeConfig(Config, frozen=True):
     meter: MeterConfig | None = None
     sos: tuple[SosConfig, ...] = ()
     plugs: tuple[PlugConfig, ...] = ()
+    buses: tuple[BusConfig, ...] = ()
+    push_meters: tuple[PushMeterConfig, ...] = ()
+    rflinks: tuple[RflinkConfig, ...] = ()
+    fobs: tuple[FobConfig, ...] = ()
+    sensors: tuple[SensorConfig, ...] = ()
+    gatt_cuffs: tuple[GattCuffConfig, ...] = ()
     siren: SirenConfig | None = None
     relay: RelayConfig | None = None
+
+    @property
+    def callers(self) -> int:
+        """How many things with buttons there are."""
+        pendants = sum(len(radio.pendants) for radio in self.radios)
+        return pendants + len(self.sos) + len(self.fobs) + sum(len(stick.fobs) for stick in self.rflinks)
 
 
 def load_home(path: Path) -> HomeConfig:
@@ -149,21 +187,38 @@ def _check(config: HomeConfig) -> None:
             raise ValueError(f"{key}: must be above zero")
     for text in config.measure_at:
         day_second(text)
-    for pendant in (pendant for radio in config.radios for pendant in radio.pendants):
-        if len(pendant.sender) != 8 or not all(digit in "0123456789abcdefABCDEF" for digit in pendant.sender):
-            raise ValueError(f"radios.pendants.sender: eight hexadecimal digits, not {pendant.sender!r}")
-        for name in (pendant.emergency, pendant.service):
-            if name not in Button.__members__:
-                raise ValueError(f"radios.pendants: no button {name!r}; there are AI, AO, BI, BO")
+    for radio in config.radios:
+        _check_radio(radio)
     if config.meter is not None:
         dlt645_meter.line_address(config.meter.address)
+    for bus in config.buses:
+        for meter in bus.meters:
+            check_bus_meter(bus.kind, meter)
+    for fob in config.fobs:
+        check_fob(fob)
+    for sensor in config.sensors:
+        check_sensor(sensor)
+    for push in config.push_meters:
+        check_push_meter(push)
     _check_unique(config)
 
 
+def _check_radio(radio: RadioConfig) -> None:
+    for pendant in radio.pendants:
+        check_hexadecimal(pendant.sender, 8, "radios.pendants.sender")
+        for name in (pendant.emergency, pendant.service):
+            if name not in Button.__members__:
+                raise ValueError(f"radios.pendants: no button {name!r}; there are AI, AO, BI, BO")
+    for sender in (sensor.sender for sensors in (radio.contacts, radio.thermometers) for sensor in sensors):
+        check_hexadecimal(sender, 8, "radios.contacts.sender, radios.thermometers.sender")
+
+
 def _check_unique(config: HomeConfig) -> None:
-    serial = [*config.radios, *(line for line in (config.cuff, config.meter, config.relay) if line is not None)]
+    alone = (line for line in (config.cuff, config.meter, config.relay) if line is not None)
+    serial = [*config.radios, *config.buses, *config.push_meters, *config.rflinks, *alone]
     callers = [pendant.sender.upper() for radio in config.radios for pendant in radio.pendants]
     callers += [button.name for button in config.sos]
+    callers += [fob.id for fob in config.fobs] + [fob.id for stick in config.rflinks for fob in stick.fobs]
     kinds = {"name": [line.name for line in serial], "path": [line.path for line in serial], "pendant": callers}
     for kind, values in kinds.items():
         twice = [value for value, count in Counter(values).items() if count > 1]
@@ -181,6 +236,9 @@ def _below(config: HomeConfig, folder: Path) -> HomeConfig:
     return replace(
         config,
         radios=tuple(replace(radio, path=place(radio.path)) for radio in config.radios),
+        buses=tuple(replace(bus, path=place(bus.path)) for bus in config.buses),
+        push_meters=tuple(replace(meter, path=place(meter.path)) for meter in config.push_meters),
+        rflinks=tuple(replace(stick, path=place(stick.path)) for stick in config.rflinks),
         cuff=config.cuff and replace(config.cuff, path=place(config.cuff.path)),
         meter=config.meter and replace(config.meter, path=place(config.meter.path)),
         relay=config.relay and replace(config.relay, path=place(config.relay.path)),

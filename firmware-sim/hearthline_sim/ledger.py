@@ -8,6 +8,7 @@ One JSON object a line, appended and flushed at once:
     {"kind":"accepted", "device", "ordinal", "event", "wall_ns"}      the home was told that a person has it
     {"kind":"vital",    "device", "sys", "dia", "pulse", "sent_wall_ns", "heard"}
     {"kind":"reading",  "device", "quantity", "value", "sent_wall_ns"}
+    {"kind":"change",   "device", "change", "sent_wall_ns", "heard"}  open, motion, leak, clear (a hazard is over) …
     {"kind":"output",   "device", "on", "mode", "wall_ns"}            siren or relay
 
 Presses count from 1 for each device, across restarts on the same file. `heard` false: the press is lost, because no
@@ -67,6 +68,16 @@ class SentReading:
 
 
 @dataclass(frozen=True, slots=True)
+class SentChange:
+    """What a sensor noticed, or `clear` when a hazard is over."""
+
+    device: str
+    change: str
+    sent_wall_ns: int
+    heard: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """A siren or relay went on or off."""
 
@@ -83,6 +94,7 @@ class Ledger:
         """Go on with the file at `path`, or start it."""
         self.vitals: list[Vital] = []
         self.readings: list[SentReading] = []
+        self.changes: list[SentChange] = []
         self.outputs: list[Output] = []
         self._presses: dict[tuple[str, int], Press] = {}
         self._last: dict[str, int] = {}
@@ -132,6 +144,10 @@ class Ledger:
         with self._lock:
             self._write(kind="reading", **_fields(reading))
 
+    def change(self, change: SentChange) -> None:
+        with self._lock:
+            self._write(kind="change", **_fields(change))
+
     def output(self, output: Output) -> None:
         with self._lock:
             self._write(kind="output", **_fields(output))
@@ -177,6 +193,8 @@ class Ledger:
                 self.vitals.append(Vital(**facts))
             case "reading":
                 self.readings.append(SentReading(**facts))
+            case "change":
+                self.changes.append(SentChange(**facts))
             case "output":
                 self.outputs.append(Output(**facts))
             case kind:
@@ -193,5 +211,5 @@ class Ledger:
         self._presses[key] = press
 
 
-def _fields(value: Vital | SentReading | Output) -> dict[str, Any]:
+def _fields(value: Vital | SentReading | SentChange | Output) -> dict[str, Any]:
     return {name: getattr(value, name) for name in value.__slots__}

@@ -16,20 +16,21 @@ from typing import Protocol
 
 from hearthline.model import ButtonRole
 from hearthline_sim.agenda import Agenda
-from hearthline_sim.devices import dlt645_meter
+from hearthline_sim.devices import dlt645_meter, enocean_sensor
 from hearthline_sim.devices.dlt645_meter import Dlt645Meter, MeterState
 from hearthline_sim.devices.emission import Burst
 from hearthline_sim.devices.enocean_pendant import Button, EnoceanPendant, Receiver
 from hearthline_sim.devices.output import OutputChange
 from hearthline_sim.devices.raycome_cuff import Measurement, RaycomeCuff, Vitals
 from hearthline_sim.devices.serial_relay import SerialRelay
-from hearthline_sim.home_config import CuffConfig, MeterConfig, RadioConfig, RelayConfig
+from hearthline_sim.home_config import CuffConfig, MeterConfig, RadioConfig, RelayConfig, ThermometerConfig
 from hearthline_sim.ledger import Ledger, SentReading, Vital
+from hearthline_sim.loads import Loads
+from hearthline_sim.notice import OnSent, Sensor
 from hearthline_sim.port import PtyPort
 
 _8N1 = 10
-
-OnSent = Callable[[int, bool], None]
+_HOP_S = 0.012  # a repeater's copy comes so much later
 
 
 class Tell(Protocol):
@@ -48,9 +49,11 @@ class Caller:
 
 
 class RadioLine:
-    """The receiver that hears the pendants."""
+    """The receiver that hears pendants, contacts and thermometers."""
 
-    def __init__(self, config: RadioConfig, rng: Random, failed: Callable[[], None]) -> None:
+    def __init__(
+        self, config: RadioConfig, rng: Random, loads: Loads, ledger: Ledger, failed: Callable[[], None]
+    ) -> None:
         self.pendants = {
             pendant.sender.upper(): EnoceanPendant(
                 pendant.sender,
@@ -62,7 +65,22 @@ class RadioLine:
         }
         self._agenda = Agenda(f"radio {config.name}", failed)
         self._receiver = Receiver()
+        self._loads = loads
+        self._ledger = ledger
+        self._hops = Random(rng.getrandbits(64))
+        self._max_copies = config.max_copies
         self.port = PtyPort(Path(config.path), _8N1, config.baudrate, self._received)
+        self.sensors = [
+            Sensor(
+                f"enocean:{contact.sender.upper()}",
+                ("open", "closed"),
+                contact.every_s,
+                partial(self._swung, contact.sender),
+            )
+            for contact in config.contacts
+        ]
+        for thermometer in config.thermometers:
+            self._agenda.after(thermometer.every_s, partial(self._teach_and_report, thermometer))
 
     def press(self, sender: str, button: Button, sent: OnSent) -> None:
         """Put a press on the air. `sent` is told when the last byte of its first telegram was on the line."""
@@ -74,6 +92,35 @@ class RadioLine:
     def close(self) -> None:
         self._agenda.stop()
         self.port.close()
+
+    def _swung(self, sender: str, active: bool, sent: OnSent) -> None:
+        self._agenda.after(0, lambda: self._send_contact(bytes.fromhex(sender), active, sent))
+
+    def _send_contact(self, sender: bytes, active: bool, sent: OnSent) -> None:
+        """The telegram and its repeaters' copies, with more hops and other levels."""
+        copies = self._hops.randint(1, self._max_copies)
+        levels = [self._hops.randint(-92, -45) for _ in range(copies)]
+        first, *rest = (
+            Burst(hops * _HOP_S, enocean_sensor.contact(sender, closed=not active, hops=hops, dbm=dbm))
+            for hops, dbm in enumerate(levels)
+        )
+        sent(*self._transmit(first))
+        for burst in rest:
+            self._later(burst)
+
+    def _teach_and_report(self, config: ThermometerConfig) -> None:
+        """A thermometer's installer presses its learn button once: nothing else names its profile."""
+        if self._transmit(Burst(0.0, enocean_sensor.temperature_teach_in(bytes.fromhex(config.sender))))[1]:
+            self._report(config)
+        else:
+            self._agenda.after(config.every_s, partial(self._teach_and_report, config))
+
+    def _report(self, config: ThermometerConfig) -> None:
+        telegram, celsius = enocean_sensor.temperature(bytes.fromhex(config.sender), self._loads.celsius())
+        wall_ns, heard = self._transmit(Burst(0.0, telegram))
+        if heard:
+            self._ledger.reading(SentReading(f"enocean:{config.sender.upper()}", "temperature", celsius, wall_ns))
+        self._agenda.after(config.every_s, partial(self._report, config))
 
     def _received(self, data: bytes) -> None:
         for burst in self._receiver.receive(data):
@@ -102,6 +149,7 @@ class CuffLine:
             clock=config.clock,
             error_rate=config.error_rate,
             measure_s=config.measure_s,
+            version=config.version,
         )
         self.port = PtyPort(Path(config.path), _8N1, config.baudrate, self._received)
 

@@ -1,7 +1,9 @@
 """One run of a home as a process: happenings out on standard output, orders in on standard input, one clean end.
 
-Out, one JSON object a line: ready, mqtt, press, received, accepted, siren, relay, vital, cuff_error, error, done.
-In, one order a line: press [n], service [n], sos [n], measure, unplug NAME, replug NAME, quit. `n` counts from 1.
+Out, one JSON object a line: ready, mqtt, press, received, accepted, siren, relay, vital, cuff_error, change, error, done
+(and schedule_over, unplug, replug).
+In, one order a line: press [n], service [n], sos [n], fob [n], sense DEVICE, measure, unplug NAME, replug NAME, quit.
+`n` counts from 1.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from hearthline_sim.schedule import Call, plan_calls
 
 _CONNECT_S = 5.0  # how long "ready" waits for the local broker
 _LOOK_S = 0.1
-ORDERS = "press [n], service [n], sos [n], measure, unplug NAME, replug NAME, quit"
+ORDERS = "press [n], service [n], sos [n], fob [n], sense DEVICE, measure, unplug NAME, replug NAME, quit"
 
 
 class Happenings:
@@ -83,8 +85,7 @@ def run_home(config: HomeConfig, seed: int, ledger: Ledger, schedule: Schedule |
 def _plan(config: HomeConfig, seed: int, schedule: Schedule | None) -> list[Call]:
     if schedule is None:
         return []
-    callers = sum(len(radio.pendants) for radio in config.radios) + len(config.sos)
-    return plan_calls(Random(f"{seed}:schedule"), callers, schedule.presses, schedule.seconds)
+    return plan_calls(Random(f"{seed}:schedule"), config.callers, schedule.presses, schedule.seconds)
 
 
 def _announce(home: Home, config: HomeConfig, seed: int, tell: Happenings) -> None:
@@ -98,6 +99,8 @@ def _announce(home: Home, config: HomeConfig, seed: int, tell: Happenings) -> No
         ports={name: str(port.path) for name, port in home.ports.items()},
         pendants=[caller.device for caller in home.pendants],
         sos=[caller.device for caller in home.sos],
+        fobs=[caller.device for caller in home.fobs],
+        sensors=home.notices.devices,
     )
 
 
@@ -129,8 +132,9 @@ def _live(
 
 def _wait_for_listeners(home: Home, config: HomeConfig) -> None:
     """A home is ready when somebody has its radios open, so that a first press is a press at all; or after a while."""
+    names = [radio.name for radio in config.radios] + [stick.name for stick in config.rflinks]
     deadline = time.monotonic() + _CONNECT_S
-    while time.monotonic() < deadline and not all(home.ports[radio.name].listening for radio in config.radios):
+    while time.monotonic() < deadline and not all(home.ports[name].listening for name in names):
         time.sleep(_LOOK_S)
 
 
@@ -143,6 +147,7 @@ def _totals(ledger: Ledger) -> dict[str, int]:
         "accepted": sum(press.accepted_wall_ns is not None for press in presses),
         "vitals": len(ledger.vitals),
         "readings": len(ledger.readings),
+        "changes": len(ledger.changes),
     }
 
 
@@ -168,7 +173,7 @@ def _obey_stdin(home: Home, tell: Happenings, endings: SimpleQueue[str]) -> None
 
 
 def _obey(home: Home, order: str, argument: str, tell: Happenings) -> None:
-    callers = {"press": home.pendants, "service": home.pendants, "sos": home.sos}.get(order)
+    callers = {"press": home.pendants, "service": home.pendants, "sos": home.sos, "fob": home.fobs}.get(order)
     if callers is not None:
         caller = _numbered(callers, argument or "1")
         if caller is not None:
@@ -178,6 +183,9 @@ def _obey(home: Home, order: str, argument: str, tell: Happenings) -> None:
     elif order == "measure":
         if not home.measure():
             tell("error", message="measure: the home has no cuff")
+    elif order == "sense":
+        if not home.notices.happen(argument):
+            tell("error", message=f"sense {argument}: no such sensor; there are {', '.join(home.notices.devices)}")
     elif order in ("unplug", "replug"):
         port = home.ports.get(argument)
         if port is None:

@@ -105,7 +105,7 @@ def test_the_bridge_speaks_both_dialects() -> None:
 
 
 def test_a_zigbee_plug_has_the_fields_of_the_recorded_one() -> None:
-    message, values = ZigbeePlug("plug_zigbee23", Random(1)).status(3.2, 8.4249)
+    (message,), values = ZigbeePlug("plug_zigbee23", Random(1)).status(3.2, 8.4249)
     body = msgspec.json.decode(message.payload)
     recorded = "child_lock current energy indicator_mode linkquality power state update update_available voltage"
     assert sorted(body) == recorded.split()
@@ -161,10 +161,10 @@ def test_a_bridge_hears_a_fob_several_times_with_other_times() -> None:
 
 
 def test_a_tasmota_plug_and_its_phases() -> None:
-    message, values = TasmotaPlug("pow1", Random(1)).status(2635.2, 6.2944, NOW_NS)
+    (message,), values = TasmotaPlug("pow1", Random(1)).status(2635.2, 6.2944, NOW_NS)
     energy = msgspec.json.decode(message.payload)["ENERGY"]
     assert (message.topic, energy["Total"], energy["Power"]) == ("tele/pow1/SENSOR", 6.294, 2635)
-    message, values = TasmotaPlug("pow3", Random(1), phases=3).status(300.0, 6.2944, NOW_NS)
+    (message,), values = TasmotaPlug("pow3", Random(1), phases=3).status(300.0, 6.2944, NOW_NS)
     energy = msgspec.json.decode(message.payload)["ENERGY"]
     assert energy["Power"] == [100, 100, 100]
     assert Counter(value.device for value in values) == {

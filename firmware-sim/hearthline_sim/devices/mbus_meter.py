@@ -74,6 +74,14 @@ class Identity:
         )
 
 
+def medium(name: str) -> Medium:
+    """Raises ValueError for a name that is none."""
+    for known in MEDIUM_CODES:
+        if known == name:
+            return known
+    raise ValueError(f"no M-Bus meter {name!r}; there are {', '.join(MEDIUM_CODES)}")
+
+
 def manufacturer_code(letters: str) -> bytes:
     """Three letters of five bits each (EN 62056-21), low byte first."""
     first, second, third = (ord(letter) - 64 for letter in letters)

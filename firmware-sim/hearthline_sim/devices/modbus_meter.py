@@ -123,6 +123,14 @@ SPANS: Final[dict[Model, tuple[range, ...]]] = {
 }
 
 
+def model(name: str) -> Model:
+    """Raises ValueError for a name that is none."""
+    for known in REGISTERS:
+        if known == name:
+            return known
+    raise ValueError(f"no Modbus meter {name!r}; there are {', '.join(REGISTERS)}")
+
+
 def crc16(data: bytes) -> bytes:
     """The two check bytes as they follow on the line."""
     crc = 0xFFFF

@@ -1,6 +1,6 @@
 """Raycome / Maibobo RBP blood-pressure cuff, protocol version 2 or 3, on a serial line (9600 8N1; 115200 is also seen).
 
-    CC 80 host, AA 80 device | ver 02 03 | len = type + sub + data | type | sub | data | XOR from ver to the last data byte
+    CC 80 host, AA 80 device | ver 02 03 | len = type + sub + data | type | sub | data | XOR from ver to last data byte
 
     01 01  connect      01 02  start      01 03  stop      01 04  power off      04 04  battery, mV big-endian
     01 05  live         version 2: 00 Phi 00 00 (Plo xor Phi) 00    version 3: Phi Plo           pressure in mmHg

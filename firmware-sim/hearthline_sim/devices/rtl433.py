@@ -114,6 +114,7 @@ class LeakSensor:
 
     def __init__(self, code: str, radio: Rtl433, *, model: str = "DY-SQ100B-WaterLeak-EV1527") -> None:
         self._bits = f"{int(code, 16):024b}"
+        self.device = f"rf433:ev1527:{code.lower()}"
         self._radio = radio
         self._model = model
 
@@ -134,6 +135,7 @@ class X10Contact:
 
     def __init__(self, id_: str, radio: Rtl433, *, battery_ok: bool = True) -> None:
         self._id = id_
+        self.device = f"rf433:x10-security:{id_}"
         self._radio = radio
         self._battery_ok = battery_ok
 

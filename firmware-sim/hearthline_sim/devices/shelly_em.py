@@ -33,6 +33,9 @@ class ShellyEm:
         self._id = id_
         self._rng = rng
 
+    def online(self) -> Publish:
+        return Publish(0.0, f"{self._id}/online", b"true", retain=True)
+
     def status(self, power_w: float, energy_wh: float) -> tuple[tuple[Publish, ...], tuple[Value, ...]]:
         """What it shows now and what it counted: two messages, and the values in them."""
         now: dict[str, Any] = {"id": 0}
@@ -69,6 +72,9 @@ class ShellyInput:
         self.device = f"shelly:{id_}"
         self._id = id_
         self._channel = channel
+
+    def online(self) -> Publish:
+        return Publish(0.0, f"{self._id}/online", b"true", retain=True)
 
     def press(self, event: str, wall_ns: int) -> tuple[Publish, ...]:
         """The notifications of one press (`event`: single_push, double_push, long_push)."""

@@ -18,6 +18,7 @@ from random import Random
 import msgspec
 
 from hearthline.clock import NS
+from hearthline_sim.devices.bus import Value
 from hearthline_sim.devices.emission import Publish
 
 MINUTE_NS = 60 * NS
@@ -74,6 +75,12 @@ class ShellyPlug:
         }
         readings = {"energy_import": total / 1000, "power": power, "voltage": voltage, "current": current}
         return PlugStatus(Publish(0.0, f"{self._id}/status/switch:0", msgspec.json.encode(payload)), readings)
+
+    def report(self, wall_ns: int) -> tuple[tuple[Publish, ...], tuple[Value, ...]]:
+        """The status and its values in the words of every meter."""
+        status = self.status(wall_ns)
+        values = (Value(self.device, quantity, value) for quantity, value in status.readings.items())
+        return (status.message,), tuple(values)
 
     def _minutes(self, wall_ns: int) -> dict[str, object]:
         minute_ns = wall_ns // MINUTE_NS * MINUTE_NS

@@ -54,7 +54,7 @@ class TasmotaPlug:
     def online(self) -> Publish:
         return Publish(0.0, f"tele/{self._topic}/LWT", b"Online", retain=True)
 
-    def status(self, power_w: float, energy_kwh: float, wall_ns: int) -> tuple[Publish, tuple[Value, ...]]:
+    def status(self, power_w: float, energy_kwh: float, wall_ns: int) -> tuple[tuple[Publish, ...], tuple[Value, ...]]:
         """The periodic report, and the values in it."""
         total = round(energy_kwh, 3)
         volts = [round(self._rng.gauss(230.0, 1.5)) for _ in range(self._phases)]
@@ -76,7 +76,7 @@ class TasmotaPlug:
         for index, place in enumerate((":A", ":B", ":C") if self._phases == 3 else ("",)):
             told = {"power": watts[index], "voltage": volts[index], "current": amps[index], "power_factor": 0.99}
             values += [Value(self.device + place, quantity, value) for quantity, value in told.items()]
-        return Publish(0.0, f"tele/{self._topic}/SENSOR", msgspec.json.encode(body)), tuple(values)
+        return (Publish(0.0, f"tele/{self._topic}/SENSOR", msgspec.json.encode(body)),), tuple(values)
 
     def _shape(self, values: list[Any]) -> Any:
         return values if self._phases > 1 else values[0]
@@ -90,6 +90,7 @@ class RfFob:
             raise ValueError(f"an EV1527 address has five hexadecimal digits, not {address!r}")
         self._topic = f"tele/{topic}/RESULT"
         self._address = int(address, 16)
+        self.device = f"rf433:ev1527:{self._address:05x}"
         self._rng = rng
         self._report: RfReport = report
 

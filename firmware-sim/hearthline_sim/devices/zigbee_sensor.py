@@ -101,7 +101,7 @@ class ZigbeePlug:
         self._topic = f"{base}/{name}"
         self._rng = rng
 
-    def status(self, power_w: float, energy_kwh: float) -> tuple[Publish, tuple[Value, ...]]:
+    def status(self, power_w: float, energy_kwh: float) -> tuple[tuple[Publish, ...], tuple[Value, ...]]:
         """One report, and the values in it."""
         volts = round(self._rng.gauss(230.0, 1.5))
         shown = {
@@ -121,4 +121,4 @@ class ZigbeePlug:
         }
         names = {"power": "power", "energy": "energy_import", "voltage": "voltage", "current": "current"}
         values = tuple(Value(self.device, names[field], value) for field, value in shown.items())
-        return Publish(0.0, self._topic, msgspec.json.encode(body)), values
+        return (Publish(0.0, self._topic, msgspec.json.encode(body)),), values
