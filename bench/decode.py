@@ -11,7 +11,8 @@ among those that the recording is known to hold (its `*.expected.json`), of thos
 Frames are a second apart, as on a polled line. Only our decoders know the time; what that costs is counted with them.
 A library is used as its own client uses it: the buffer and the loop are those of its client, the port left out.
 `pymeterbus load` is given frames that somebody else has cut out, and therefore nothing with glitches. Time is that of
-this process, the best of three runs. Libraries that are not installed are left out and told: install the extra `bench`.
+this process for each frame found, the best of three runs. Libraries that are not installed are left out and told:
+install the extra `bench`.
 """
 
 from __future__ import annotations
@@ -104,7 +105,8 @@ class Result:
 
     @property
     def us_per_frame(self) -> float:
-        return self.seconds / self.frames * 1e6
+        """Of each frame that was found: to drop a frame is no speed."""
+        return self.seconds / max(self.found, 1) * 1e6
 
 
 # --- recordings ---------------------------------------------------------------------------------------------------
@@ -668,7 +670,7 @@ def main() -> None:
     quiet_libraries()
     if not args.json:
         print(f"{'family':<14}{'decoder':<23}{'version':<9}{'stream':<10}{'found':>11}{'wrong':>7}{'right':>8}", end="")
-        print(f"{'µs/frame':>10}{'frames/s':>10}")
+        print(f"{'µs/found':>10}{'found/s':>10}")
     for result in run(Path(args.captures), args.frames, args.seed, args.only):
         if isinstance(result, str):
             print(result, file=sys.stderr)
