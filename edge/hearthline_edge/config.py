@@ -199,6 +199,8 @@ def _check_serial(where: str, port: SerialConfig, drivers: dict[str, Driver]) ->
     if not isinstance(driver, SerialDriver):
         known = ", ".join(sorted(name for name, each in drivers.items() if isinstance(each, SerialDriver)))
         raise ConfigError(f"{where}.driver = {port.driver!r} is not a serial driver; there are: {known}")
+    if driver.recordings_only:
+        raise ConfigError(f"{where}.driver = {port.driver!r} serves no port: {driver.recordings_only}")
     driver.open_session(port.options, f"{where}.options")  # its errors name what it was given as a name
 
 

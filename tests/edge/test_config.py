@@ -36,6 +36,10 @@ def write(folder: Path, body: str, head: str = 'gateway = "gw-1"\n') -> Path:
         (UPLINK + SERIAL + SERIAL, "serial: name = 'radio' is used 2 times"),
         (UPLINK + SERIAL + SERIAL.replace("radio", "b"), "serial: port = '/dev/ttyUSB0' is used 2 times"),
         (UPLINK + SERIAL.replace("enocean-esp3", "shelly-gen2"), "serial[0].driver = 'shelly-gen2'"),
+        (
+            UPLINK + SERIAL.replace("enocean-esp3", "contec08a-hid"),
+            "serial[0].driver = 'contec08a-hid' serves no port: it is a USB HID device",
+        ),
         (UPLINK + SERIAL + "options = { a = 1 }\n", "serial[0].options: unknown key `a`"),
         (UPLINK + "[local_mqtt]\noptions = { nothing = {} }\n", "local_mqtt.options.nothing"),
         (
