@@ -1,0 +1,70 @@
+"""The readout recorded outside, against what its `*.expected.json` knows and every number in its text."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from hearthline.clock import NS, Stamp
+from hearthline_edge.devices import Item, Readings, SerialDriver, find_drivers
+
+pytestmark = pytest.mark.captures
+
+START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
+RECORDING = "iskra_mt382_partial.txt"
+QUANTITIES = {
+    "1.7.0": ("power", "W"),
+    "2.7.0": ("power_export", "W"),
+    "1.8.0": ("energy_import", "kWh"),
+    "1.8.1": ("energy_import_t1", "kWh"),
+    "1.8.2": ("energy_import_t2", "kWh"),
+    "1.8.3": ("energy_import_t3", "kWh"),
+    "1.8.4": ("energy_import_t4", "kWh"),
+}
+FACTORS = {"kWh": 1, "kW": 1000}
+LEFT_OUT = {"0.9.1": "215658", "0.9.2": "210528"}  # the meter's own clock: data that goes no further
+
+
+def decode(stream: bytes) -> list[Item]:
+    driver = find_drivers()["iec62056-21"]
+    assert isinstance(driver, SerialDriver)
+    session = driver.open_session(driver.decode_options, "port")
+    return [item for data, at_s in ((stream, 0), (b"", 2)) for item in session.receive(data, START.later(at_s))]
+
+
+def test_every_number_of_the_readout_comes_out_and_none_beside(captures_dir: Path) -> None:
+    folder = captures_dir / "iec62056-21"
+    assert [path.name for path in folder.glob("*.expected.json")] == [f"{RECORDING}.expected.json"]
+    expected = json.loads((folder / f"{RECORDING}.expected.json").read_text("utf-8"))["expected"]
+    stream = (folder / RECORDING).read_bytes()
+    assert f"/{expected['ident']}".encode() in stream
+    lines = dict(re.findall(r"1-0:([0-9.]+)\((.+)\)", stream.decode("ascii")))
+    assert {code: lines.pop(code) for code in LEFT_OUT} == LEFT_OUT
+    assert (expected["date"], expected["time"]) == ("2021-05-28", "21:56:58")
+
+    wanted = {}
+    for code, text in lines.items():
+        figure, unit = text.split("*")
+        quantity, ours = QUANTITIES[code]
+        wanted["iec62056:port", quantity, ours] = float(Decimal(figure) * FACTORS[unit])
+    assert wanted["iec62056:port", "energy_import", "kWh"] == expected["1-0:1.8.0"]
+
+    (item,) = decode(stream)
+    assert isinstance(item, Readings)
+    assert {(r.device, r.quantity, r.unit): r.value for r in item.readings} == wanted
+    assert len(item.readings) == len(wanted) == 7
+
+
+def test_a_readout_that_is_cut_gives_no_half_of_a_value(captures_dir: Path) -> None:
+    """Cut at every byte: each value that comes out is one of the whole readout, and from a line that is whole."""
+    stream = (captures_dir / "iec62056-21" / RECORDING).read_bytes()
+    (whole,) = decode(stream)
+    assert isinstance(whole, Readings)
+    for end in range(len(stream)):
+        told = [reading for item in decode(stream[:end]) if isinstance(item, Readings) for reading in item.readings]
+        assert len(told) <= stream[:end].count(b"*kW")
+        assert set(told) <= set(whole.readings), end
