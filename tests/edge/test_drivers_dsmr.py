@@ -156,7 +156,7 @@ def test_a_telegram_a_little_early_is_not_missed() -> None:
 
 @pytest.mark.parametrize("options", [{"interval_s": -1}, {"interval_s": 7200}, {"interval": 1}, {"interval_s": "1"}])
 def test_wrong_options_are_named(options: dict[str, object]) -> None:
-    with pytest.raises(ConfigError, match="^hall: .*interval"):
+    with pytest.raises(ConfigError, match=r"^hall: .*interval"):
         DRIVER.open_session(options, "hall")
 
 
