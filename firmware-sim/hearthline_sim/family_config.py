@@ -111,7 +111,7 @@ class FobConfig(Config, frozen=True):
 
     rtl433    an EV1527 key fob; `id` five hexadecimal digits, keys A B C D, several together too (AD)
     tasmota   the same behind a Sonoff RF bridge; `id` in the order of the air; `report` received or raw
-    theengs   a Shelly BLU button; `id` its MAC, keys single double triple long
+    theengs   a Shelly BLU button; `id` its MAC, keys short double triple long
     chirpstack  a Milesight WS101; `id` its devEui, keys short long double
     shelly    a Shelly button input; `id` of the module, keys single_push double_push long_push
 

@@ -1,7 +1,7 @@
 """One run of a home as a process: happenings out on standard output, orders in on standard input, one clean end.
 
-Out, one JSON object a line: ready, mqtt, press, received, accepted, siren, relay, vital, cuff_error, change, error, done
-(and schedule_over, unplug, replug).
+Out, one JSON object a line: ready, mqtt, press, received, accepted, siren, relay, vital, cuff_error, change, unplug,
+replug, schedule_over, error, done.
 In, one order a line: press [n], service [n], sos [n], fob [n], sense DEVICE, measure, unplug NAME, replug NAME, quit.
 `n` counts from 1.
 """

@@ -180,7 +180,7 @@ def test_a_tasmota_plug_and_its_phases() -> None:
 
 def test_a_blu_press_is_one_packet_number_at_every_gateway_and_lingers() -> None:
     button = BluButton("BC:02:6E:AA:BB:CC", ("hall", "bath"), Random(1))
-    first, second = button.press("single"), button.press("long")
+    first, second = button.press("short"), button.press("long")
     assert {message.topic for message in first} == {f"home/{name}/BTtoMQTT/BC026EAABBCC" for name in ("hall", "bath")}
     packets = [{body["packet"] for body in bodies(press)} for press in (first, second)]
     assert packets[1] == {packet + 1 for packet in packets[0]}

@@ -24,7 +24,7 @@ import msgspec
 from hearthline_sim.devices.emission import Publish
 from hearthline_sim.devices.raycome_cuff import Vitals
 
-BUTTON_EVENTS: Final = {"single": 1, "double": 2, "triple": 3, "long": 4}
+BUTTON_EVENTS: Final = {"short": 1, "double": 2, "triple": 3, "long": 4}
 NAN: Final = 0x07FF
 KPA, TIME, PULSE, USER, STATUS, RESERVED = 0x01, 0x02, 0x04, 0x08, 0x10, 0x20
 MMHG_PER_KPA: Final = 7.50062
@@ -34,13 +34,13 @@ class BluButton:
     """One button, heard by one or more gateways."""
 
     def __init__(self, mac: str, gateways: tuple[str, ...], rng: Random, *, battery: int = 100) -> None:
-        self.device = f"ble:{mac}"
+        self.device = f"ble:{_compact(mac).lower()}"
         self._mac = mac
         self._gateways = gateways
         self._rng = rng
         self._battery = battery
         self._packet = rng.randrange(1, 250)
-        self._last: str = "single"
+        self._last: str = "short"
 
     def press(self, kind: str) -> tuple[Publish, ...]:
         """Several beacons of one packet number at each gateway, the last of them well after the press."""
@@ -69,7 +69,7 @@ class BluButton:
             "batt": self._battery,
             "button": BUTTON_EVENTS[self._last],
         }
-        topic = f"home/{gateway}/BTtoMQTT/{self._mac.replace(':', '')}"
+        topic = f"home/{gateway}/BTtoMQTT/{_compact(self._mac)}"
         return Publish(after_s, topic, msgspec.json.encode(body))
 
 
@@ -108,7 +108,7 @@ class GattCuff:
     """A cuff whose values a Bluetooth bridge forwards as they are; its clock is its own."""
 
     def __init__(self, bridge: str, mac: str, rng: Random, habits: CuffHabits) -> None:
-        self.device = f"ble:{mac}"
+        self.device = f"ble:{_compact(mac).lower()}"
         self._topic = f"hearthline/ble/{bridge}/{mac}/2a35"
         self._rng = rng
         self._habits = habits
@@ -119,3 +119,7 @@ class GattCuff:
         vitals = Vitals(systolic, min(round(self._rng.gauss(79, 8)), systolic - 20), round(self._rng.gauss(72, 8)))
         value = blood_pressure(vitals, clock, self._habits)
         return Publish(0.0, self._topic, msgspec.json.encode({"value": value.hex()})), vitals
+
+
+def _compact(mac: str) -> str:
+    return mac.replace(":", "")
