@@ -55,34 +55,37 @@ class ObisValue:
     storage: int = CURRENT_STORAGE
 
 
+_OF_THE_METER: Final = {
+    "1.8.0": Register("energy_import"),
+    "2.8.0": Register("energy_export"),
+    "15.8.0": Register("energy_total"),
+    "3.8.0": Register("reactive_energy_import"),
+    "4.8.0": Register("reactive_energy_export"),
+    "9.8.0": Register("apparent_energy"),
+    "16.7.0": Register("power"),
+    "1.7.0": Register("power", rank=1),
+    "15.7.0": Register("power", rank=2),
+    "1.7.1": Register("power", rank=3),
+    "2.7.0": Register("power_export"),
+    "3.7.0": Register("reactive_power"),
+    "4.7.0": Register("reactive_power_export"),
+    "9.7.0": Register("apparent_power"),
+    "11.7.0": Register("current"),
+    "12.7.0": Register("voltage"),
+    "13.7.0": Register("power_factor"),
+    "14.7.0": Register("frequency"),
+    "1.4.0": Register("power_demand"),
+    "1.6.0": Register("power_demand_max"),
+    "81.7.1": Register("phase_angle", ":A-B"),
+    "81.7.2": Register("phase_angle", ":A-C"),
+    "81.7.4": Register("phase_angle", ":A"),
+    "81.7.15": Register("phase_angle", ":B"),
+    "81.7.26": Register("phase_angle", ":C"),
+}
+
+
 def _electricity() -> dict[str, Register]:
-    registers = {
-        "1.8.0": Register("energy_import"),
-        "2.8.0": Register("energy_export"),
-        "15.8.0": Register("energy_total"),
-        "3.8.0": Register("reactive_energy_import"),
-        "4.8.0": Register("reactive_energy_export"),
-        "9.8.0": Register("apparent_energy"),
-        "16.7.0": Register("power"),
-        "1.7.0": Register("power", rank=1),
-        "15.7.0": Register("power", rank=2),
-        "1.7.1": Register("power", rank=3),
-        "2.7.0": Register("power_export"),
-        "3.7.0": Register("reactive_power"),
-        "4.7.0": Register("reactive_power_export"),
-        "9.7.0": Register("apparent_power"),
-        "11.7.0": Register("current"),
-        "12.7.0": Register("voltage"),
-        "13.7.0": Register("power_factor"),
-        "14.7.0": Register("frequency"),
-        "1.4.0": Register("power_demand"),
-        "1.6.0": Register("power_demand_max"),
-        "81.7.1": Register("phase_angle", ":A-B"),
-        "81.7.2": Register("phase_angle", ":A-C"),
-        "81.7.4": Register("phase_angle", ":A"),
-        "81.7.15": Register("phase_angle", ":B"),
-        "81.7.26": Register("phase_angle", ":C"),
-    }
+    registers = dict(_OF_THE_METER)
     registers |= {f"1.8.{tariff}": Register(f"energy_import_t{tariff}") for tariff in (1, 2, 3, 4)}
     registers |= {f"2.8.{tariff}": Register(f"energy_export_t{tariff}") for tariff in (1, 2)}
     for first, place in ((20, ":A"), (40, ":B"), (60, ":C")):
