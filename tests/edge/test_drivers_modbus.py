@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hearthline.clock import NS, Stamp
@@ -20,12 +20,11 @@ from hearthline_edge.devices import (
     Readings,
     Refused,
     Seen,
-    SerialDriver,
     SerialSession,
-    find_drivers,
 )
 from hearthline_edge.devices.modbus_frames import MOST_REGISTERS, Request, crc16, read_request, with_crc
 from hearthline_edge.devices.modbus_registers import WORDS, block_of, blocks, read_values
+from hearthline_edge.devices.modbus_rtu import DRIVER
 from hearthline_edge.profile import ModbusWay, Profile, ValueRule
 from hearthline_edge.profiles import load_profiles
 
@@ -47,10 +46,8 @@ TWO = profile(volts(0), volts(10, ":B"))
 
 
 def open_session(*meters: dict[str, Any], **options: Any) -> SerialSession:
-    driver = find_drivers()["modbus-rtu"]
-    assert isinstance(driver, SerialDriver)
     table = [{**meter, "profile": msgspec.to_builtins(meter["profile"])} for meter in meters]
-    return driver.open_session({"meters": table, **options}, "bus")
+    return DRIVER.open_session({"meters": table, **options}, "bus")
 
 
 def floats(*values: float) -> bytes:
@@ -88,6 +85,7 @@ def test_shipped_profiles_are_read_in_few_requests(name: str) -> None:
     kinds=st.lists(st.sampled_from(sorted(WORDS)), min_size=30, max_size=30),
     most=st.integers(4, MOST_REGISTERS),
 )
+@settings(deadline=None)
 def test_blocks_hold_every_value_once_and_no_gap_that_is_not_allowed(
     registers: list[int], gap: int, kinds: list[Any], most: int
 ) -> None:
@@ -112,6 +110,7 @@ def test_blocks_hold_every_value_once_and_no_gap_that_is_not_allowed(
 
 
 @given(value=st.floats(width=32, allow_nan=False, allow_infinity=False))
+@settings(deadline=None)
 def test_a_float_keeps_its_value(value: float) -> None:
     rule = ValueRule(quantity="voltage", register=0)
     (reading,), refused = read_values("d", blocks(profile(rule))[0], struct.pack(">f", value))
@@ -331,10 +330,8 @@ TABLE = msgspec.to_builtins(TWO)
     ],
 )
 def test_wrong_options_are_named(options: dict[str, Any], named: str) -> None:
-    driver = find_drivers()["modbus-rtu"]
-    assert isinstance(driver, SerialDriver)
     with pytest.raises(ConfigError, match=r"^port: .*" + named):
-        driver.open_session(options, "port")
+        DRIVER.open_session(options, "port")
 
 
 @given(
@@ -347,6 +344,7 @@ def test_wrong_options_are_named(options: dict[str, Any], named: str) -> None:
     ),
     listen=st.booleans(),
 )
+@settings(deadline=None)
 def test_no_bytes_ever_raise_and_every_value_was_on_the_line(pieces: list[bytes], listen: bool) -> None:
     session, stream = open_session({"unit": 1, "profile": TWO}, listen=listen), b"".join(pieces)
     at = 0.0

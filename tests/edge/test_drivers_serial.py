@@ -22,12 +22,10 @@ from hearthline_edge.devices import (
     SerialDriver,
     SerialSession,
     Vital,
-    dlt645_2007,
     enocean_esp3,
     find_drivers,
     raycome_rbp,
 )
-from hearthline_edge.framing import FrameDecoder
 
 logger.disable("dlt645")
 
@@ -42,12 +40,6 @@ NOISE = st.lists(st.one_of(MARKS, st.integers(0, 255)), max_size=80).map(bytes)
 
 def open_session(name: str, **options: Any) -> SerialSession:
     return SERIAL[name].open_session(options, "port")
-
-
-def reply(address: str, identifier: str, value: str, control: int = 0x91) -> bytes:
-    """A meter's frame, built apart from the driver."""
-    data = bytes.fromhex(identifier)[::-1] + bytes.fromhex(value)[::-1]
-    return bytes(DLT645Protocol.build_frame(bytes.fromhex(address)[::-1], control, data, 4))
 
 
 @pytest.mark.parametrize("name", SERIAL)
@@ -78,74 +70,9 @@ def test_a_flipped_bit_never_makes_a_vital_sign(flip: int) -> None:
     assert not any(isinstance(item, Vital) for item in items)
 
 
-@given(pieces=st.lists(st.one_of(NOISE, st.sampled_from([0x91, 0x11, 0xD1, 0x81])), max_size=8))
-@settings(max_examples=300, deadline=None)
-def test_dlt645_framing_agrees_with_an_independent_decoder(pieces: list[bytes | int]) -> None:
-    stream = b"".join(p if isinstance(p, bytes) else reply("000000000161", "00010000", "00000026", p) for p in pieces)
-    stream += bytes(300)  # settles every header that holds by chance
-    ours = [one for one in FrameDecoder(dlt645_2007.SHAPE).feed(stream, START) if isinstance(one, bytes)]
-    theirs, rest = [], stream
-    while True:
-        rest, frame = DLT645Protocol.deserialize_with_remaining(rest)
-        if frame is None:
-            break
-        theirs.append((bytes(frame.addr), frame.ctrl_code, bytes(frame.data)))
-    decoded = [(one[1:7], one[8], bytes((b - 0x33) & 0xFF for b in one[10:-2])) for one in ours]
-    assert decoded == theirs
-
-
-@given(counts=st.integers(0, 99_999_999))
-def test_dlt645_scales_exactly(counts: int) -> None:
-    session = open_session("dlt645-2007")
-    (item,) = session.receive(reply("000000000161", "00010000", f"{counts:08d}"), START)
-    assert isinstance(item, Readings)
-    assert item.readings[0].value == float(f"{counts // 100}.{counts % 100:02d}")
-
-
-def test_dlt645_polls_one_item_at_a_time_and_goes_on_in_silence() -> None:
-    meters = ["000000000161", "000000000162"]
-    session = open_session("dlt645-2007", meters=meters, items=["00010000", "02010100"], interval_s=30)
-    assert session.next_request(START) == (dlt645_2007.request(meters[0], "00010000"), 2.0)
-    assert session.next_request(START.later(0.5)) == (b"", 1.5)
-    session.receive(dlt645_2007.request(meters[0], "00010000"), START.later(0.6))  # the echo settles nothing
-    session.receive(reply(meters[1], "00010000", "00000026"), START.later(0.6))  # nor does another meter
-    assert session.next_request(START.later(0.6))[0] == b""
-    assert list(session.receive(reply(meters[0], "00010000", "00000026"), START.later(0.7)))
-    assert session.next_request(START.later(0.8))[0] == dlt645_2007.request(meters[0], "02010100")
-    assert session.next_request(START.later(2.8))[0] == dlt645_2007.request(meters[1], "00010000")
-    session.receive(reply(meters[1], "", "02", 0xD1), START.later(2.9))
-    assert session.next_request(START.later(3.0))[0] == dlt645_2007.request(meters[1], "02010100")
-    assert session.next_request(START.later(5.0)) == (b"", 25.0)
-    assert session.next_request(START.later(30.0))[0] == dlt645_2007.request(meters[0], "00010000")
-
-
-def test_dlt645_request_is_the_standards() -> None:
-    assert dlt645_2007.request("000000000161", "02010100").hex() == "fefefefe" + "68610100000000681104333434351716"
-
-
-def test_dlt645_wildcard_is_answered_by_any_meter() -> None:
-    session = open_session("dlt645-2007", meters=["A" * 12], items=["00010000"])
-    assert session.next_request(START)[0][5:11] == b"\xaa" * 6
-    assert list(session.receive(reply("000000000161", "00010000", "00000026"), START.later(0.1)))
-    assert session.next_request(START.later(0.2))[1] == pytest.approx(59.8)
-
-
-def test_dlt645_without_meters_only_listens() -> None:
-    session = open_session("dlt645-2007")
-    assert session.next_request(START)[0] == b""
-    assert list(session.receive(reply("000000000161", "00010000", "00000026"), START))
-
-
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("dlt645-2007", {"meters": ["161"]}),
-        ("dlt645-2007", {"meters": ["000000000161\n"]}),
-        ("dlt645-2007", {"meters": ["A" * 12, "000000000161"]}),
-        ("dlt645-2007", {"meters": ["000000000161"] * 2}),
-        ("dlt645-2007", {"items": ["02FF0100"]}),
-        ("dlt645-2007", {"interval_s": 0}),
-        ("dlt645-2007", {"metres": []}),
         ("raycome-bp", {"version": 4}),
         ("raycome-bp", {"baudrate": 1}),
         ("enocean-esp3", {"learn": True}),

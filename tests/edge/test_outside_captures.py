@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -29,17 +28,7 @@ pytestmark = pytest.mark.captures
 
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
 DRIVERS = find_drivers()
-SERIAL_FILES = {"enocean-esp3": 10, "raycome-bp": 4, "dlt645-2007": 7}
-METER_UNITS = {  # unit in expected.json -> (quantity by DI, unit, factor)
-    "kWh": ("energy_import", "kWh", 1),
-    "V": ("voltage", "V", 1),
-    "A": ("current", "A", 1),
-    "C": ("temperature", "Cel", 1),
-    "kW": ("power", "W", 1000),
-    "kvar": ("reactive_power", "var", 1000),
-    "kVA": ("apparent_power", "VA", 1000),
-    "": ("power_factor", "/", 1),
-}
+SERIAL_FILES = {"enocean-esp3": 10, "raycome-bp": 4}
 
 
 def recordings(folder: Path, count: int) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -101,19 +90,7 @@ def expect_raycome(frame: dict[str, Any]) -> tuple[Any, ...] | None:
     return ("vital", *(frame[key] for key in ("systolic", "diastolic", "pulse", "user", "clock")))
 
 
-def expect_dlt645(frame: dict[str, Any]) -> tuple[Any, ...] | None:
-    if int(frame["control"], 16) < 0x80:
-        return None
-    device = f"dlt645:{frame['address']}"
-    if "error_word" in frame:
-        return ("refused", "error-reply")
-    if "value" not in frame:
-        return ("seen", device)
-    quantity, unit, factor = METER_UNITS[frame["unit"]]
-    return ("readings", (device, quantity, float(Decimal(str(frame["value"])) * factor), unit))
-
-
-EXPECT = {"enocean-esp3": expect_enocean, "raycome-bp": expect_raycome, "dlt645-2007": expect_dlt645}
+EXPECT = {"enocean-esp3": expect_enocean, "raycome-bp": expect_raycome}
 
 
 @pytest.mark.parametrize("name", SERIAL_FILES)

@@ -32,7 +32,7 @@ from hearthline_edge.devices import (
     sml_messages,
     visomat_jpi,
 )
-from hearthline_edge.devices.dlt645_items import ITEMS
+from hearthline_edge.devices.dlt645_items import BLOCKS, ITEMS
 from hearthline_edge.framing import FrameDecoder, FrameShape
 
 CAPTURES = Path(__file__).parent.parent / "captures"
@@ -80,12 +80,12 @@ def _rbp_mend(frame: bytearray) -> None:
     frame[-1] = reduce(xor, frame[2:-1])
 
 
-_DLT_ITEMS = [bytes((byte + 0x33) & 0xFF for byte in bytes.fromhex(item)[::-1]) for item in ITEMS]
+_DLT_ITEMS = [bytes((byte + 0x33) & 0xFF for byte in bytes.fromhex(item)[::-1]) for item in (*ITEMS, *BLOCKS)]
 
 
 def _dlt_garbage(rng: random.Random) -> bytearray:
     body = rng.choice((b"", b"", *_DLT_ITEMS)) + rng.randbytes(rng.choice((0, 1, 2, 3, 4, 9, 60)))
-    control = rng.choice((0x91, 0x91, 0x91, 0xB1, 0xD1, 0x93, 0x94, 0x11, 0x81))
+    control = rng.choice((0x91, 0x91, 0x91, 0xB1, 0x92, 0xB2, 0xD1, 0x93, 0x94, 0x11, 0x81))
     address = bytes.fromhex(f"{rng.randrange(10**12):012d}") if rng.random() < 0.7 else rng.randbytes(6)
     return bytearray((0x68, *address, 0x68, control, len(body))) + body + b"\0\x16"
 
