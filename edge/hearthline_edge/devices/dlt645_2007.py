@@ -30,7 +30,8 @@ from hearthline.config import check_config
 from hearthline_edge.bus import Bus, Line, Poll, character_s
 from hearthline_edge.devices import DeviceNote, GroupingRule, Item, LineSettings, Readings, Refused, Seen, SerialDriver
 from hearthline_edge.devices.dlt645_items import ASCII_ITEMS, MeterItem, bcd_digits, decode_data
-from hearthline_edge.devices.dlt645_lists import DISCOVER, WILDCARD, Ask, Options, reading_lists
+from hearthline_edge.devices.dlt645_lists import DISCOVER, WILDCARD, Ask, reading_lists
+from hearthline_edge.devices.dlt645_lists import Options as _Options
 from hearthline_edge.framing import TICK_S, Doubt, FrameDecoder, FrameShape
 
 LINE: Final = LineSettings(2400, parity="E")
@@ -146,7 +147,7 @@ class _Parts:
 class Dlt645Session:
     """Polls the meters of one line, and decodes whatever else replies on it."""
 
-    def __init__(self, options: Options, name: str) -> None:
+    def __init__(self, options: _Options, name: str) -> None:
         self._decoder = FrameDecoder(SHAPE)
         lists = reading_lists(options, name)
         self._own: dict[str, dict[str, MeterItem]] = {each.address: each.own for each in lists.targets.values()}
@@ -282,7 +283,7 @@ def _encode(poll: Poll[Ask]) -> bytes:
 
 
 def _open_session(options: dict[str, Any], name: str) -> Dlt645Session:
-    return Dlt645Session(check_config(options, Options, name), name)
+    return Dlt645Session(check_config(options, _Options, name), name)
 
 
 DRIVER = SerialDriver(
