@@ -1,6 +1,7 @@
 """What a profile must be beyond what its types say: one way, known words, legal paths and places.
 
-Every error names file and key, and what to do. docs/profiles.md has the same rules for who writes one.
+What a meter's driver reads out of a path, the driver checks: profiles.py tries it. Every error names file and key, and
+what to do. docs/profiles.md has the same rules for who writes one.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import Final, Literal
 from hearthline.errors import ConfigError
 from hearthline.model import TELEMETRY_UNITS, VITAL_UNITS
 from hearthline_edge.devices import CHANGES, HAZARDS
-from hearthline_edge.devices.mbus_profile import parse_selector
 from hearthline_edge.profile import NOTES, PRESS, EventRule, Profile, Scalar, ValueRule
 from hearthline_edge.profile_mqtt import as_tuple
 from hearthline_edge.profile_paths import WHOLE, parse_path, parse_rule_topic, parse_topic
@@ -94,8 +94,6 @@ def _check_value(profile: Profile, value: ValueRule, where: str) -> None:
         _check_register(value, where)
     elif value.path == WHOLE:
         raise ConfigError(f"{where}.path is missing: which record of the meter's reply it is")
-    elif profile.mbus is not None:
-        _within(f"{where}.path = {value.path!r}", lambda: parse_selector(value.path))
 
 
 def _check_register(value: ValueRule, where: str) -> None:

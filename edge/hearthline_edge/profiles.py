@@ -91,6 +91,9 @@ def load_profile(path: Path) -> Profile:
         raise ConfigError(f"{path}: no such profile")
     profile = load_config(path, Profile)
     check_profile(profile, str(path))
+    driver = driver_of(profile)
+    if isinstance(driver, SerialDriver):
+        driver.open_session(driver.decode_options, str(path))
     return profile
 
 
