@@ -82,7 +82,7 @@ class TopicPattern:
         levels = parse_topic(profile.mqtt.topic, named_by_payload=profile.mqtt.device_path is not None)
         if levels[-1] != "#":
             return cls(levels, frozenset({()}))
-        topics = [rule.topic for rule in (*profile.value, *profile.event)]
+        topics = [rule.topic for rule in profile.value] + [rule.topic for rule in profile.event]
         tails = frozenset(parse_rule_topic(topic) for topic in topics if topic is not None)
         return cls(levels[:-1], None if None in topics else tails)
 
