@@ -210,7 +210,9 @@ def test_an_mbus_meter_by_its_primary_address() -> None:
     assert hexed(meter.receive(short(0x40, 5))) == ["e5"]
     (first,) = meter.receive(short(0x7B, 5))
     assert first.burst.data[7:11].hex() == "78563412"
-    assert {value.quantity: value.value for value in first.values}["water_volume"] == 123.456
+    told = {(value.device, value.quantity): value.value for value in first.values}
+    assert told["mbus:HYD:12345678", "water_volume"] == 123.456
+    assert told["mbus:HYD:12345678:s1", "water_volume"] == 61.728
     (repeated,) = meter.receive(short(0x7B, 5))
     (following,) = meter.receive(short(0x5B, 5))
     access = [answer.burst.data[15] for answer in (first, repeated, following)]

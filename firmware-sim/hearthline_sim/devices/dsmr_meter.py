@@ -119,8 +119,13 @@ class DsmrMeter:
             values += [
                 Value(f"{self.device}:{'ABC'[index]}", "current", amps) for index, amps in enumerate(shown.currents)
             ]
+            for phase in "ABC":
+                told = dict.fromkeys(("voltage_sags", "voltage_swells", "power_export"), 0.0)
+                values += [Value(f"{self.device}:{phase}", quantity, value) for quantity, value in told.items()]
             values += [Value(self.device, "power_failures", shown.failures)]
             values += [Value(self.device, "long_power_failures", shown.long_failures)]
+        else:
+            values.append(Value(self.device, "power_limit", 999_000))
         if self._gas_id:
             values.append(Value(self.gas_device, "gas_volume", shown.gas_m3))
         return tuple(values)

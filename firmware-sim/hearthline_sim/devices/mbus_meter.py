@@ -46,6 +46,7 @@ class Record:
     raw: int
     quantity: str = ""
     value: float = 0.0
+    place: str = ""  # behind the device: :s1 of the first storage, :m with an extension of the maker's
 
     def encode(self) -> bytes:
         coding = self.dif[0] & 0x0F
@@ -117,7 +118,7 @@ def electricity_records(number: str, counters: Counters) -> list[Record]:
     deciamps, watts = round(counters.rate / counters.voltage_v * 10), round(counters.rate)
     return [
         Record(b"\x04", b"\x03", wh, "energy_import", wh / 1000),
-        Record(b"\x04", b"\x83\x7f", wh),
+        Record(b"\x04", b"\x83\x7f", wh, "energy_import", wh / 1000, ":m"),
         Record(b"\x02", b"\xfd\x48", decivolts, "voltage", decivolts / 10),
         Record(b"\x02", b"\xfd\x5b", deciamps, "current", deciamps / 10),
         Record(b"\x02", b"\x2b", watts, "power", watts),
@@ -149,7 +150,7 @@ def water_records(number: str, counters: Counters) -> list[Record]:
         Record(b"\x0c", b"\x78", int(number)),
         Record(b"\x0c", b"\x13", litres, "water_volume", litres / 1000),
         Record(b"\x0b", b"\x3b", hourly, "volume_flow", hourly / 1000 / 3600),
-        Record(b"\x4c", b"\x13", litres // 2),
+        Record(b"\x4c", b"\x13", litres // 2, "water_volume", (litres // 2) / 1000, ":s1"),
     ]
 
 
@@ -215,7 +216,9 @@ class MbusMeter:
         self._last_control = control
         records = _RECORDS[self._medium](self._identity.number, self._counters())
         data = b"".join(record.encode() for record in records)
-        values = tuple(Value(self.device, record.quantity, record.value) for record in records if record.quantity)
+        values = tuple(
+            Value(self.device + record.place, record.quantity, record.value) for record in records if record.quantity
+        )
         return Answer(Burst(after_s, reply(self._primary, self._identity, self._access, 0, data)), values)
 
     def _next_request(self) -> tuple[int, int, bytes] | None:

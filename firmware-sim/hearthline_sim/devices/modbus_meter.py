@@ -5,7 +5,8 @@
     refusal  function + 80, code: 01 function, 02 address, 03 count
 
     SDM, function 04 (register = 3xxxx - 30001): 0000 V  0006 A  000C W  0012 VA  0018 var  001E PF  0046 Hz
-        0048 import kWh  004A export kWh  0156 import + export kWh;  SDM630 has phases at +0, +2, +4 and 0034 total W
+        0048 import kWh  004A export kWh  004C 004E kvarh  0054 demand W  0056 its maximum  0156 import + export kWh
+    SDM630: the first six at +0, +2, +4 by phase, 015A import and 0160 export too; 0034 W  0038 VA  003C var  003E PF
     DDSU666, functions 03 and 04: 2000 V  2002 A  2004 kW  2006 kvar  200A PF  200E Hz  4000 import kWh  400A export kWh
 
 Source: Modbus over serial line V1.02, the Eastron SDM120/230/630 and CHINT DDSU666 register lists. Registers between
@@ -59,6 +60,19 @@ class Register:
     scale: float = 1.0
 
 
+def _sdm_totals() -> tuple[Register, ...]:
+    return (
+        Register(0x0046, "frequency"),
+        Register(0x0048, "energy_import"),
+        Register(0x004A, "energy_export"),
+        Register(0x004C, "reactive_energy_import"),
+        Register(0x004E, "reactive_energy_export"),
+        Register(0x0054, "power_demand"),
+        Register(0x0056, "power_demand_max"),
+        Register(0x0156, "energy_total"),
+    )
+
+
 def _sdm_single() -> tuple[Register, ...]:
     return (
         Register(0x0000, "voltage"),
@@ -67,26 +81,32 @@ def _sdm_single() -> tuple[Register, ...]:
         Register(0x0012, "apparent_power"),
         Register(0x0018, "reactive_power"),
         Register(0x001E, "power_factor"),
-        Register(0x0046, "frequency"),
-        Register(0x0048, "energy_import"),
-        Register(0x004A, "energy_export"),
-        Register(0x0156, "energy_total"),
+        *_sdm_totals(),
     )
 
 
 def _sdm630() -> tuple[Register, ...]:
-    phases = tuple(
-        Register(first + 2 * index, quantity, f":{phase}")
-        for first, quantity in ((0x0000, "voltage"), (0x0006, "current"), (0x000C, "power"))
-        for index, phase in enumerate("ABC")
-    )
+    by_phase = {
+        0x0000: "voltage",
+        0x0006: "current",
+        0x000C: "power",
+        0x0012: "apparent_power",
+        0x0018: "reactive_power",
+        0x001E: "power_factor",
+        0x015A: "energy_import",
+        0x0160: "energy_export",
+    }
     return (
-        *phases,
+        *(
+            Register(first + 2 * index, quantity, f":{phase}")
+            for first, quantity in by_phase.items()
+            for index, phase in enumerate("ABC")
+        ),
         Register(0x0034, "power"),
-        Register(0x0046, "frequency"),
-        Register(0x0048, "energy_import"),
-        Register(0x004A, "energy_export"),
-        Register(0x0156, "energy_total"),
+        Register(0x0038, "apparent_power"),
+        Register(0x003C, "reactive_power"),
+        Register(0x003E, "power_factor"),
+        *_sdm_totals(),
     )
 
 
@@ -170,6 +190,7 @@ class ModbusMeter:
         self._dead = dead
         self._buffer = b""
         self._first = True
+        self._most_w = 0.0
 
     def receive(self, data: bytes) -> tuple[Answer, ...]:
         self._buffer += data
@@ -213,24 +234,27 @@ class ModbusMeter:
         return DEVICE_FAILURE if self._rng.random() < self._error_rate else 0
 
     def _shown(self) -> dict[tuple[str, str], float]:
+        """What each quantity is, in its unit: in all, and by phase, on which the load spreads alike."""
         load = self._load()
-        phases = 3 if self._model == "sdm630" else 1
-        power = load.power_w / phases
         apparent = load.power_w / load.power_factor
-        shown = {
-            ("power", ""): load.power_w,
-            ("apparent_power", ""): apparent,
-            ("reactive_power", ""): (apparent**2 - load.power_w**2) ** 0.5,
-            ("power_factor", ""): load.power_factor,
-            ("frequency", ""): load.frequency_hz,
-            ("energy_import", ""): load.energy_kwh,
-            ("energy_export", ""): load.export_kwh,
-            ("energy_total", ""): load.energy_kwh + load.export_kwh,
+        reactive = (apparent**2 - load.power_w**2) ** 0.5
+        self._most_w = max(self._most_w, load.power_w)
+        in_all = {
+            "power": load.power_w,
+            "apparent_power": apparent,
+            "reactive_power": reactive,
+            "energy_import": load.energy_kwh,
+            "energy_export": load.export_kwh,
         }
-        for index, place in enumerate((":A", ":B", ":C") if phases == 3 else ("",)):
-            shown["voltage", place] = load.voltage_v + index * 0.7
-            shown["current", place] = power / load.power_factor / load.voltage_v
-            shown["power", place] = power
-        if phases == 3:
-            shown["power", ""] = load.power_w
+        shown = {(quantity, ""): value for quantity, value in in_all.items()}
+        shown |= {(quantity, f":{phase}"): value / 3 for quantity, value in in_all.items() for phase in "ABC"}
+        shown["energy_total", ""] = load.energy_kwh + load.export_kwh
+        shown["reactive_energy_import", ""] = load.energy_kwh * 0.31
+        shown["reactive_energy_export", ""] = 0.0
+        shown["power_demand", ""], shown["power_demand_max", ""] = load.power_w, self._most_w
+        shown["frequency", ""] = load.frequency_hz
+        for index, place in enumerate(("", ":A", ":B", ":C")):
+            shown["voltage", place] = load.voltage_v + 0.7 * index
+            shown["current", place] = apparent / (3 if place else 1) / shown["voltage", place]
+            shown["power_factor", place] = load.power_factor
         return shown
