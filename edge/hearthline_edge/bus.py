@@ -17,6 +17,7 @@ Rules of the room:
 - A poll that has timed out 3 times while its unit answered others is a poll that this unit does not know: its timeouts
   no longer silence the unit, and it is asked as rarely as a silent unit.
 - No reply to 3 rounds: one DeviceNote "no-reply"; one "reply" when the unit is back.
+- A reply that was broken on the line is asked for once more, before its unit counts as silent.
 - A late reply never answers the next request. Nothing is awaited after a timeout (`asked` is None), and the unit is
   left alone for the timeout's length again: what a driver cannot tell apart by unit, function, length or identifier
   (two Modbus reads of one size from one unit) is waited out. Where replies do not name their sender
@@ -30,7 +31,7 @@ How a session uses it, in this order:
         if data: bus.heard(now)
         for each good frame: if bus.asked is not None and it answers bus.asked: bus.answered(now) (or bus.go_on(…))
                              elif it is of a known unit: bus.present(unit, now)
-        for each frame with a failed check: bus.spoilt()
+        for what was no frame, with a failed check or over `GLITCH_BYTES`: bus.spoilt()
         items += bus.notes(now)
     def next_request(self, now):
         sent, delay_s = bus.next_request(now)
@@ -47,6 +48,7 @@ from hearthline.clock import NS, Stamp
 from hearthline_edge.devices import DeviceNote, LineSettings
 
 MISSED_ROUNDS: Final = 3
+GLITCH_BYTES: Final = 3  # what an idle line may add to nothing; more that is no frame was one
 LONGEST_BACKOFF_NS: Final = 600 * NS
 _BACKOFF_PART: Final = 8
 _PROBE_PART: Final = 4  # a probe that failed is followed by four times its length for live units
@@ -190,7 +192,7 @@ class Bus(Generic[Ask]):
             self._asked.deadline_ns = max(self._asked.deadline_ns, later_ns)
 
     def spoilt(self) -> None:
-        """A frame whose check failed: if a reply is awaited and does not come, its poll is asked once more."""
+        """A broken frame: if a reply is awaited and does not come, its poll is asked once more."""
         if self._asked is not None:
             self._asked.spoilt = True
 

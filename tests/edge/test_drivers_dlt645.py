@@ -153,6 +153,20 @@ def test_a_late_reply_is_a_reading_but_not_the_answer_of_what_is_asked_now() -> 
     assert session.next_request(START.later(2.5))[1] > 50
 
 
+@pytest.mark.parametrize("keeps", [slice(15), slice(-1), slice(6, None)], ids=["half", "cut short", "begun late"])
+def test_a_broken_reply_is_asked_for_once_more(keeps: slice) -> None:
+    session = open_session(ONE, TWO, items=[VOLTS])
+    asked(session, 0)
+    told(session, reply(ONE, VOLTS, "2300")[keeps], 0.1)
+    for tenth in range(2, 21):
+        told(session, b"", tenth / 10)
+    assert asked(session, 2.0) == request(TWO, VOLTS)
+    told(session, reply(TWO, VOLTS, "2300"), 2.1)
+    assert asked(session, 4.1) == request(ONE, VOLTS)
+    told(session, b"", 6.2)
+    assert asked(session, 8.3) == b""  # but not a third time
+
+
 def test_each_meter_has_its_own_items_and_periods() -> None:
     session = open_session(
         {"address": ONE, "items": ["0201FF00"], "interval_s": 10},

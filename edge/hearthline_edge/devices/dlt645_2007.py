@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from hearthline.clock import Stamp
 from hearthline.config import check_config
-from hearthline_edge.bus import Bus, Line, Poll, character_s
+from hearthline_edge.bus import GLITCH_BYTES, Bus, Line, Poll, character_s
 from hearthline_edge.devices import DeviceNote, GroupingRule, Item, LineSettings, Readings, Refused, Seen, SerialDriver
 from hearthline_edge.devices.dlt645_items import ASCII_ITEMS, MeterItem, bcd_digits, decode_data
 from hearthline_edge.devices.dlt645_lists import DISCOVER, WILDCARD, Ask, reading_lists
@@ -167,7 +167,7 @@ class Dlt645Session:
                 items += self._take(found, now)
                 continue
             items.append(found)
-            if found.reason == "checksum":
+            if found.reason == "checksum" or len(found.raw) > 2 * GLITCH_BYTES:
                 self._bus.spoilt()
         notes = self._bus.notes(now)
         return items + [replace(note, device=self._answered_by.get(note.device, note.device)) for note in notes]

@@ -33,7 +33,7 @@ import msgspec
 from hearthline.clock import NS, Stamp
 from hearthline.config import Config, check_config, load_config
 from hearthline.errors import ConfigError
-from hearthline_edge.bus import Bus, Line, Poll, character_s, silence_s
+from hearthline_edge.bus import GLITCH_BYTES, Bus, Line, Poll, character_s, silence_s
 from hearthline_edge.devices import DeviceNote, GroupingRule, Item, LineSettings, Readings, Refused, Seen, SerialDriver
 from hearthline_edge.devices.modbus_frames import (
     EXCEPTIONS,
@@ -141,7 +141,7 @@ class ModbusSession:
                 items += self._take(found, now)
                 continue
             items.append(found)
-            if found.reason == "checksum":
+            if found.reason == "checksum" or len(found.raw) > 2 * GLITCH_BYTES:
                 self._bus.spoilt()
         return items + self._bus.notes(now)
 
