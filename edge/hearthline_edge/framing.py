@@ -16,6 +16,7 @@ Time passes only by `feed`: while `waiting`, call `feed(b"", now)` at least ever
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ class FrameDecoder:
 
     def __init__(self, shape: FrameShape) -> None:
         self._shape = shape
+        self._start = re.compile(b"[" + re.escape(shape.starts) + b"]")
         self._patience_ns = round(shape.patience_s * NS)
         self._buffer = b""
         self._base = 0  # place of buffer[0] in the whole stream
@@ -73,9 +75,9 @@ class FrameDecoder:
     def feed(self, data: bytes, now: Stamp) -> list[bytes | Refused]:
         """What these bytes complete, and what time has settled. Never raises."""
         found: list[bytes | Refused] = []
-        if not data or (self._buffer and self._is_stale(0, now) and self._holds_frame(data)):
+        if self._buffer and (not data or (self._is_stale(0, now) and self._holds_frame(data))):
             self._scan(now, found)
-        if now.mono_ns - self._skipped_mono_ns > self._patience_ns:
+        if self._skipped and now.mono_ns - self._skipped_mono_ns > self._patience_ns:
             self._give_skipped(found)
         if data:
             self._places.append(self._base + len(self._buffer))
@@ -85,17 +87,25 @@ class FrameDecoder:
         return found
 
     def _scan(self, now: Stamp, found: list[bytes | Refused]) -> None:
-        at = 0
-        while at < len(self._buffer):
-            verdict = self._judge(self._buffer, at)
+        at, buffer = 0, self._buffer
+        while at < len(buffer):
+            if buffer[at] not in self._shape.starts:
+                mark = self._start.search(buffer, at)
+                start = len(buffer) if mark is None else mark.start()
+                self._skip(at, start, found)
+                at = start
+                continue
+            verdict = self._shape.judge(buffer, at)
             if isinstance(verdict, int):
                 self._give_skipped(found)
-                found.append(self._buffer[at : at + verdict])
+                found.append(buffer[at : at + verdict])
                 at += verdict
-            elif verdict is Doubt.MORE and len(self._buffer) - at < self._shape.limit and not self._is_stale(at, now):
+            elif verdict is Doubt.MORE and len(buffer) - at < self._shape.limit and not self._is_stale(at, now):
                 break
             else:
-                self._skip(at, verdict, found)
+                if verdict is Doubt.BAD_CHECK:
+                    self._skipped_reason = "checksum"
+                self._skip(at, at + 1, found)
                 at += 1
         self._forget(at)
 
@@ -112,15 +122,19 @@ class FrameDecoder:
     def _came_mono_ns(self, at: int) -> int:
         return self._times[bisect_right(self._places, self._base + at) - 1]
 
-    def _skip(self, at: int, why: Doubt, found: list[bytes | Refused]) -> None:
-        self._skipped.append(self._buffer[at])
-        self._skipped_mono_ns = self._came_mono_ns(at)
-        if why is Doubt.BAD_CHECK:
-            self._skipped_reason = "checksum"
-        if len(self._skipped) >= NOISE_CHUNK:
-            self._give_skipped(found)
+    def _skip(self, low: int, high: int, found: list[bytes | Refused]) -> None:
+        """Pass over the buffered bytes from `low` to `high`, and give them in chunks of `NOISE_CHUNK`."""
+        while low < high:
+            middle = min(high, low + NOISE_CHUNK - len(self._skipped))
+            self._skipped += self._buffer[low:middle]
+            self._skipped_mono_ns = self._came_mono_ns(middle - 1)
+            if len(self._skipped) >= NOISE_CHUNK:
+                self._give_skipped(found)
+            low = middle
 
     def _give_skipped(self, found: list[bytes | Refused]) -> None:
+        if not self._skipped:
+            return
         noise = bytes(self._skipped).rstrip(self._shape.filler)
         if noise:
             found.append(Refused(self._skipped_reason, noise.hex()))
@@ -129,10 +143,12 @@ class FrameDecoder:
 
     def _forget(self, count: int) -> None:
         """Drop `count` settled bytes from the front."""
-        self._buffer = self._buffer[count:]
         self._base += count
-        while len(self._places) > 1 and self._places[1] <= self._base:
-            del self._places[0], self._times[0]
-        if not self._buffer:
+        if count == len(self._buffer):
+            self._buffer = b""
             self._places.clear()
             self._times.clear()
+            return
+        self._buffer = self._buffer[count:]
+        while len(self._places) > 1 and self._places[1] <= self._base:
+            del self._places[0], self._times[0]
