@@ -35,6 +35,7 @@ from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingInta
 from hearthline_edge.local_devices import LANE, LocalDevices, OnMessage
 from hearthline_edge.local_mqtt import LocalSession
 from hearthline_edge.outbox import WARN_EVENT_DEPTH, EventRow, Outbox
+from hearthline_edge.profile_mqtt import mqtt_driver
 from hearthline_edge.serial_port import SerialPort
 from hearthline_edge.siren import open_sirens
 from hearthline_edge.uplink import Ears, Uplink
@@ -65,7 +66,7 @@ class Agent:
         self._clock = clock
         self._outside = outside or Outside()
         self._custody = self._outside.custody(outbox)
-        self._drivers = find_drivers()
+        self._drivers = find_drivers() | {driver.name: driver for driver in map(mqtt_driver, config.mqtt_profiles)}
         self._events: list[EventIntake] = []
         self._readings: list[ReadingIntake] = []
         self._ports: list[SerialPort] = []
@@ -287,7 +288,8 @@ class Agent:
             self._uplink.status_changed()
 
     def _faults(self, event_depth: int) -> list[str]:
-        faults = [port.fault for port in self._ports] + [session.fault for session in self._sessions]
+        faults = list(self._config.faults)
+        faults += [port.fault for port in self._ports] + [session.fault for session in self._sessions]
         faults += [events.fault for events in self._events] + [readings.fault for readings in self._readings]
         faults = [fault for fault in (*faults, self._uplink.fault) if fault] + self._home.faults
         if self._ballast_gone:

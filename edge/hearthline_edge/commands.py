@@ -17,10 +17,11 @@ import typer
 from hearthline.clock import SystemClock
 from hearthline.errors import ConfigError
 from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
-from hearthline_edge.config import load_edge_config
-from hearthline_edge.devices import SerialDriver, driver_named, find_drivers
+from hearthline_edge.config import load_edge_config, own_profile_folder
+from hearthline_edge.devices import Driver, SerialDriver, driver_named, find_drivers
 from hearthline_edge.doctor import Check, examine
 from hearthline_edge.outbox_view import OutboxView, look_into
+from hearthline_edge.profiles import ProfileView, describe, driver_of, load_profile, load_profiles
 from hearthline_edge.recording import read_recording
 from hearthline_edge.replay import replay
 
@@ -79,20 +80,18 @@ def outbox(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> N
 @app.command()
 def decode(
     file: Annotated[str, typer.Argument(help="A recording, or - for standard input.", metavar="FILE|-")],
-    driver: Annotated[str, typer.Option("--driver", help="The device family.", metavar="NAME")],
+    driver: Annotated[str, typer.Option("--driver", help="The device family.", metavar="NAME")] = "",
+    profile: Annotated[Path | None, typer.Option("--profile", help="A device's profile.", metavar="FILE")] = None,
     options: Annotated[str, typer.Option("--options", help="The driver's options.", metavar="TOML")] = "",
     gap: Annotated[float, typer.Option("--gap", help="Seconds between lines that say no time.", min=0.0)] = 0.15,
 ) -> int:
-    """Decode a recording with a driver, presses grouped as the agent does; prints one JSON object for each item.
+    """Decode a recording with a driver or a profile, presses grouped as the agent does; prints JSON lines.
 
     A recording is lines of hexadecimal digits, raw bytes of a serial line, or JSON lines: {"topic": …, "payload": …}
     (as mosquitto_sub -F %j writes them), {"hex": …}, or bare payloads. Exits with 1 for a line that cannot be read.
     Example: hearthline edge decode --driver enocean-esp3 press.hex
     """
-    drivers = find_drivers()
-    chosen = driver_named(driver, drivers)
-    if chosen is None:
-        raise ConfigError(f"--driver {driver}: there is no such driver; there are: {', '.join(sorted(drivers))}")
+    chosen = _driver(driver, profile)
     bytes_per_s = chosen.line.baudrate / _BITS_PER_BYTE if isinstance(chosen, SerialDriver) else math.inf
     try:
         with click.open_file(file, "rb") as recording:
@@ -104,6 +103,50 @@ def decode(
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     return 0
+
+
+def _driver(name: str, profile: Path | None) -> Driver:
+    if bool(name) == (profile is not None):
+        raise ConfigError("give either --driver NAME or --profile FILE")
+    if profile is not None:
+        return driver_of(load_profile(profile))
+    drivers = find_drivers()
+    chosen = driver_named(name, drivers)
+    if chosen is None:
+        raise ConfigError(f"--driver {name}: there is no such driver; there are: {', '.join(sorted(drivers))}")
+    return chosen
+
+
+@app.command()
+def profiles(
+    config: ConfigOption = DEFAULT_CONFIG,
+    check: Annotated[Path | None, typer.Option("--check", help="Check one profile's file.", metavar="FILE")] = None,
+    json: JsonOption = False,
+) -> int:
+    """List the device profiles that this gateway knows, shipped and its own, or check one file. Exits 1 for a bad one.
+
+    Example: hearthline edge profiles --check acme-sos.toml
+    """
+    if check is not None:
+        views, broken = [describe(load_profile(check))], dict[str, str]()
+    else:
+        folder = own_profile_folder(config) if config.exists() or config != DEFAULT_CONFIG else None
+        found = load_profiles(folder)
+        views, broken = [describe(found.known[name]) for name in sorted(found.known)], found.broken
+    if json:
+        typer.echo(_json({"profiles": views, "broken": broken}))
+    else:
+        for view in views:
+            typer.echo(_profile_for_people(view))
+        for name, why in broken.items():
+            typer.echo(f"WRONG {name}: {why}")
+    return 1 if broken else 0
+
+
+def _profile_for_people(view: ProfileView) -> str:
+    gives = ", ".join((*view.values, *view.events))
+    supervised = f"silent for {view.supervision_s:g} s is a fault" if view.supervision_s else "its silence says nothing"
+    return f"{view.name}: {view.title} ({view.way}, {view.speaks}); gives {gives}; {supervised}"
 
 
 def _toml(text: str) -> dict[str, Any]:

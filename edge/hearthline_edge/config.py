@@ -157,12 +157,23 @@ def load_edge_config(path: Path) -> EdgeConfig:
     return config
 
 
+def own_profile_folder(path: Path) -> Path | None:
+    """Where the configuration at `path` keeps the installer's profiles, if there are any. Raises ConfigError."""
+    return _profile_folder(path, load_config(path, EdgeFile))
+
+
+def _profile_folder(path: Path, file: EdgeFile) -> Path | None:
+    folder = path.parent / (file.profile_dir or "profiles")
+    if folder.is_dir():
+        return folder
+    if file.profile_dir is not None:
+        raise ConfigError(f"{path}: profile_dir = {file.profile_dir!r}: there is no folder {folder}; create it")
+    return None
+
+
 def _with_profiles(path: Path, file: EdgeFile) -> EdgeConfig:
     """The configuration with its profiles, and what of them had to be set aside."""
-    folder = path.parent / (file.profile_dir or "profiles")
-    if file.profile_dir is not None and not folder.is_dir():
-        raise ConfigError(f"{path}: profile_dir = {file.profile_dir!r}: there is no folder {folder}; create it")
-    profiles = load_profiles(folder if folder.is_dir() else None)
+    profiles = load_profiles(_profile_folder(path, file))
     faults = [f"profile {name}: {why}" for name, why in profiles.broken.items()]
     ports = []
     for index, port in enumerate(file.serial):

@@ -48,6 +48,7 @@ class Check:
 def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
     """Every check but that of the configuration itself."""
     checks = [_data_dir(config), _outbox(config)]
+    checks += [Check("profile", False, f"{fault}.") for fault in config.faults]
     checks += _refusals(config, now)
     for port in config.serial:
         checks.append(_port(f"serial port {port.name}", port.port))

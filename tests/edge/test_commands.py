@@ -48,7 +48,7 @@ def config(folder: Path, more: str = "") -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["run", "doctor", "outbox", "decode", ""])
+@pytest.mark.parametrize("command", ["run", "doctor", "outbox", "decode", "profiles", ""])
 def test_every_help_has_an_example(edge: Run, command: str) -> None:
     code, out, _ = edge(*([command] if command else []), "--help")
     assert code == 0
@@ -104,6 +104,53 @@ def test_decode_of_a_wrong_line_is_1_and_of_a_wrong_driver_2(edge: Run, tmp_path
     assert code == 2
     assert "enocean-esp3" in err
     assert edge("decode", "--driver", "enocean-esp3", tmp_path / "absent")[0] == 2
+
+
+PROFILE = """
+name = "acme-sos"
+title = "ACME SOS button"
+supervision_s = 14400
+[mqtt]
+topic = "acme/{device}/state"
+[[value]]
+path = "batt"
+quantity = "battery"
+[[event]]
+path = "key"
+equals = "long"
+event = "press"
+"""
+
+
+def test_a_profile_decodes_a_log_is_checked_and_listed(edge: Run, tmp_path: Path) -> None:
+    own = tmp_path / "profiles" / "acme-sos.toml"
+    own.parent.mkdir()
+    own.write_text(PROFILE, encoding="utf-8")
+    log = tmp_path / "log"
+    payload = json.dumps({"key": "long", "batt": 55})
+    log.write_text(json.dumps({"topic": "acme/hall/state", "payload": payload}) + "\n", encoding="utf-8")
+    code, out, _ = edge("decode", "--profile", own, log)
+    assert code == 0
+    assert [(f["device_id"], f["event"], f["quantity"], f["value"]) for f in decoded(out)] == [
+        ("acme-sos:hall", "press", None, None),
+        ("acme-sos:hall", None, "battery", 55.0),
+    ]
+    assert edge("decode", log)[0] == 2
+    assert edge("decode", "--profile", own, "--driver", "sml", log)[0] == 2
+    code, out, _ = edge("profiles", "--check", own, "--json")
+    assert code == 0
+    assert json.loads(out)["profiles"][0]["values"] == ["battery %EL"]
+    code, out, _ = edge("profiles", "--config", config(tmp_path))
+    assert code == 0
+    assert "acme-sos: ACME SOS button" in out
+    assert "eastron-sdm630: " in out
+    own.write_text(PROFILE.replace("battery", "batery"), encoding="utf-8")
+    assert edge("profiles", "--check", own)[0] == 2
+    code, out, _ = edge("profiles", "--config", config(tmp_path))
+    assert code == 1
+    assert "WRONG acme-sos" in out
+    code, out, _ = edge("doctor", "--config", config(tmp_path))
+    assert "WRONG profile: " in out
 
 
 def test_doctor_has_advice_for_every_reason() -> None:
