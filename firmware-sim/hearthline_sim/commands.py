@@ -40,7 +40,7 @@ def run(
     """Run one home: its serial ports, its broker messages, and the elder.
 
     Happenings come out as JSON lines; orders go in, one a line: press [n], service [n], sos [n], fob [n],
-    sense DEVICE, measure, unplug NAME, replug NAME, quit.
+    sense DEVICE, measure, reset DEVICE, zigbee on|off, unplug NAME, replug NAME, quit.
 
     Example: hearthline sim run --home docs/examples/home.toml --seconds 60 --presses 20 --ledger ledger.jsonl
     """

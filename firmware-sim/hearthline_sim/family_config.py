@@ -135,6 +135,7 @@ class SensorConfig(Config, frozen=True):
     """A detector whose receiver publishes at the broker: kind z2m (any sense) or rtl433 (door: X10, leak: EV1527).
 
     `name`: its friendly name, its X10 id, or its code of six hexadecimal digits. `every_s` as of a contact.
+    `attributes`: Zigbee2MQTT publishes each attribute on its own topic as well.
     """
 
     kind: Literal["z2m", "rtl433"]
@@ -142,6 +143,7 @@ class SensorConfig(Config, frozen=True):
     sense: Sense
     dialect: Dialect = "2.x"
     every_s: float = 0.0
+    attributes: bool = False
 
 
 class PlugConfig(Config, frozen=True):

@@ -114,6 +114,15 @@ class Home:
             self._cuff.measure()
         return self._wireless.measure() or self._cuff is not None
 
+    def turn_zigbee(self, on: bool) -> bool:
+        """Stop or start Zigbee2MQTT; false when there is none."""
+        self._agenda.after(0, partial(self._wireless.turn_zigbee, on))
+        return self._wireless.has_zigbee
+
+    def reset(self, device: str) -> bool:
+        """Set a plug's counter to zero; false when it has none that can be."""
+        return self._wireless.reset(device)
+
     def measure_daily(self) -> None:
         """Use the cuff at the elder's hours, every day of the home's time."""
         second = self._time.second(time.time_ns())

@@ -79,7 +79,11 @@ class RadioConfig(Config, frozen=True):
 
 
 class CuffConfig(Config, frozen=True):
-    """A Raycome blood-pressure cuff on a serial port."""
+    """A Raycome blood-pressure cuff on a serial port.
+
+    `notify_bytes`: behind a Bluetooth serial adapter its frames arrive in pieces of so many bytes (20), regardless of
+    where one ends; 0: a wire.
+    """
 
     name: str
     path: str
@@ -89,6 +93,7 @@ class CuffConfig(Config, frozen=True):
     clock: ClockFault = "ahead"
     error_rate: float = 0.0
     measure_s: float = raycome_cuff.MEASURE_S
+    notify_bytes: int = 0
 
 
 class MeterConfig(Config, frozen=True):

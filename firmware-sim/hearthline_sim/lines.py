@@ -27,9 +27,10 @@ from hearthline_sim.home_config import CuffConfig, MeterConfig, RadioConfig, Rel
 from hearthline_sim.ledger import Ledger, SentReading, Vital
 from hearthline_sim.loads import Loads
 from hearthline_sim.notice import OnSent, Sensor
-from hearthline_sim.port import PtyPort
+from hearthline_sim.port import PtyPort, Sent
 
 _8N1 = 10
+_NOTIFY_S = 0.015  # between two Bluetooth notifications
 _HOP_S = 0.012  # a repeater's copy comes so much later
 
 
@@ -143,6 +144,7 @@ class CuffLine:
         self._tell = tell
         self._agenda = Agenda(f"cuff {config.name}", failed)
         self._current: Measurement | None = None
+        self._notify_bytes = config.notify_bytes
         self._cuff = RaycomeCuff(
             rng,
             battery_mv=config.battery_mv,
@@ -178,9 +180,21 @@ class CuffLine:
             return
         measurement = self._cuff.measure(datetime.now().astimezone(), vitals)
         self._current = measurement
-        for burst in measurement.live:
+        live = measurement.live[:-1] if self._notify_bytes else measurement.live
+        for burst in live:
             self._agenda.after(burst.after_s, partial(self._live, measurement, burst))
         self._agenda.after(measurement.end.after_s, lambda: self._end(measurement))
+
+    def _transmit_end(self, measurement: Measurement) -> Sent:
+        """The frame that ends it; by Bluetooth together with the last pressure, in notifications."""
+        if not self._notify_bytes:
+            return self.port.transmit(measurement.end.data)
+        data = measurement.live[-1].data + measurement.end.data
+        pieces = [data[at : at + self._notify_bytes] for at in range(0, len(data), self._notify_bytes)]
+        for piece in pieces[:-1]:
+            self.port.send(piece)
+            time.sleep(_NOTIFY_S)
+        return self.port.transmit(pieces[-1])
 
     def _live(self, measurement: Measurement, burst: Burst) -> None:
         if self._current is measurement:
@@ -190,7 +204,7 @@ class CuffLine:
         if self._current is not measurement:
             return
         self._current = None
-        sent = self.port.transmit(measurement.end.data)
+        sent = self._transmit_end(measurement)
         got = measurement.vitals
         if got is None:
             self._tell("cuff_error", device=self.device, code=measurement.error, sent_wall_ns=sent.wall_ns)

@@ -2,8 +2,8 @@
 
 Out, one JSON object a line: ready, mqtt, press, received, accepted, siren, relay, vital, cuff_error, change, unplug,
 replug, schedule_over, error, done.
-In, one order a line: press [n], service [n], sos [n], fob [n], sense DEVICE, measure, unplug NAME, replug NAME, quit.
-`n` counts from 1.
+In, one order a line: press [n], service [n], sos [n], fob [n], sense DEVICE, measure, reset DEVICE, zigbee on|off,
+unplug NAME, replug NAME, quit. `n` counts from 1.
 """
 
 from __future__ import annotations
@@ -30,7 +30,10 @@ from hearthline_sim.schedule import Call, plan_calls
 
 _CONNECT_S = 5.0  # how long "ready" waits for the local broker
 _LOOK_S = 0.1
-ORDERS = "press [n], service [n], sos [n], fob [n], sense DEVICE, measure, unplug NAME, replug NAME, quit"
+ORDERS = (
+    "press [n], service [n], sos [n], fob [n], sense DEVICE, measure, reset DEVICE, zigbee on|off, "
+    "unplug NAME, replug NAME, quit"
+)
 
 
 class Happenings:
@@ -180,12 +183,6 @@ def _obey(home: Home, order: str, argument: str, tell: Happenings) -> None:
             home.call(caller, ButtonRole.SERVICE if order == "service" else ButtonRole.EMERGENCY)
             return
         tell("error", message=f"{order} {argument}: there are {len(callers)}, counted from 1")
-    elif order == "measure":
-        if not home.measure():
-            tell("error", message="measure: the home has no cuff")
-    elif order == "sense":
-        if not home.notices.happen(argument):
-            tell("error", message=f"sense {argument}: no such sensor; there are {', '.join(home.notices.devices)}")
     elif order in ("unplug", "replug"):
         port = home.ports.get(argument)
         if port is None:
@@ -193,8 +190,23 @@ def _obey(home: Home, order: str, argument: str, tell: Happenings) -> None:
             return
         (port.unplug if order == "unplug" else port.replug)()
         tell(order, port=argument)
-    else:
-        tell("error", message=f"unknown order {order!r}; there are: {ORDERS}")
+    elif (fault := _obeyed_simply(home, order, argument)) is not None:
+        tell("error", message=f"{f'{order} {argument}'.rstrip()}: {fault}")
+
+
+def _obeyed_simply(home: Home, order: str, argument: str) -> str | None:
+    """Why an order could not be obeyed; None when it was."""
+    match order, argument:
+        case "measure", _:
+            return None if home.measure() else "the home has no cuff"
+        case "sense", device:
+            known = home.notices.happen(device)
+            return None if known else f"no such sensor; there are {', '.join(home.notices.devices)}"
+        case "reset", device:
+            return None if home.reset(device) else "no such plug, or its counter cannot be reset"
+        case "zigbee", ("on" | "off"):
+            return None if home.turn_zigbee(argument == "on") else "the home has no Zigbee button and no Zigbee sensor"
+    return f"unknown order; there are: {ORDERS}"
 
 
 def _numbered(callers: list[Caller], text: str) -> Caller | None:

@@ -66,12 +66,14 @@ class Wireless:
         self._loads = loads
         self._ledger = ledger
         self._tell = tell
+        self._zigbee_up = True
+        self._zigbee = Air(lambda message, told: self._zigbee_up and air.publish(message, told), air.agenda)
         self._announcements: list[Announce] = []
+        self._resets: dict[str, Callable[[], None]] = {}
         self._reports: list[Report] = []
-        zigbee = [button.dialect for button in config.sos]
-        zigbee += [sensor.dialect for sensor in config.sensors if sensor.kind == "z2m"]
-        if zigbee:
-            self._announcements.append(lambda: (bridge_state("online", zigbee[0]),))
+        dialects = [button.dialect for button in config.sos]
+        dialects += [sensor.dialect for sensor in config.sensors if sensor.kind == "z2m"]
+        self._dialect = dialects[0] if dialects else None
         self.sos = [self._sos(button) for button in config.sos]
         self.fobs = [self._fob(fob) for fob in config.fobs]
         self.sensors = [self._sensor(sensor) for sensor in config.sensors]
@@ -81,8 +83,12 @@ class Wireless:
 
     def greet(self) -> None:
         """The broker is there (again): who announces itself does so, and what measures reports."""
+        if self._dialect is not None and self._zigbee_up:
+            self._air.later((bridge_state("online", self._dialect),))
         for announce in self._announcements:
-            self._air.later(announce())
+            messages = tuple(announce())
+            zigbee = messages[0].topic.startswith("zigbee2mqtt/")
+            (self._zigbee if zigbee else self._air).later(messages)
         self.report()
 
     def report(self) -> None:
@@ -90,8 +96,28 @@ class Wireless:
         for report in self._reports:
             messages, values = report(time.time_ns())
             *before, last = messages
-            self._air.later(before)
-            self._air.publish(last, partial(self._record, values))
+            air = self._zigbee if values[0].device.startswith("z2m:") else self._air
+            air.later(before)
+            air.publish(last, partial(self._record, values))
+
+    @property
+    def has_zigbee(self) -> bool:
+        return self._dialect is not None
+
+    def turn_zigbee(self, on: bool) -> None:
+        """Stop or start Zigbee2MQTT, through which nothing passes meanwhile."""
+        self._zigbee_up = on
+        if on:
+            self.greet()
+        elif self._dialect is not None:
+            self._air.later((bridge_state("offline", self._dialect),))
+
+    def reset(self, device: str) -> bool:
+        """Set a plug's counter to zero, as its app can; false when it has none that can be."""
+        reset = self._resets.get(device)
+        if reset is not None:
+            reset()
+        return reset is not None
 
     def measure(self) -> bool:
         """Use the Bluetooth cuffs; false when there is none."""
@@ -126,7 +152,8 @@ class Wireless:
         )
         self._announcements.append(lambda: button.announce(time.time_ns()))
         actions = {ButtonRole.EMERGENCY: config.emergency, ButtonRole.SERVICE: config.service}
-        return Caller(button.device, actions, self._sending(lambda key: button.press(key, time.time_ns())))
+        press = self._sending(lambda key: button.press(key, time.time_ns()), self._zigbee)
+        return Caller(button.device, actions, press)
 
     def _fob(self, config: FobConfig) -> Caller:
         rng, heard_by = self._rng(config.id), config.heard_by
@@ -149,30 +176,32 @@ class Wireless:
                 module = ShellyInput(config.id)
                 self._announcements.append(lambda: (module.online(),))
                 device, press = module.device, lambda key: module.press(key, time.time_ns())
-        return Caller(device, {role: config.key(role) for role in ButtonRole}, self._sending(press))
+        return Caller(device, {role: config.key(role) for role in ButtonRole}, self._sending(press, self._air))
 
-    def _sending(self, press: Callable[[str], tuple[Publish, ...]]) -> Callable[[str, OnSent], None]:
-        return lambda key, sent: self._air.send(press(key), sent)
+    @staticmethod
+    def _sending(press: Callable[[str], tuple[Publish, ...]], air: Air) -> Callable[[str, OnSent], None]:
+        return lambda key, sent: air.send(press(key), sent)
 
     # --- sensors, meters, cuffs -------------------------------------------------------------------------------
 
     def _sensor(self, config: SensorConfig) -> Sensor:
         rng = self._rng(config.name)
         if config.kind == "z2m":
-            sensor = ZigbeeSensor(config.name, config.sense, rng, dialect=config.dialect)
+            sensor = ZigbeeSensor(config.name, config.sense, rng, dialect=config.dialect, attributes=config.attributes)
             self._announcements.append(sensor.announce)
-            happen: Callable[[bool], tuple[Publish, ...]] = sensor.happen
-            return Sensor(sensor.device, WORDS[config.sense], config.every_s, self._noticing(happen))
+            tell = partial(self._notice, self._zigbee, sensor.happen)
+            return Sensor(sensor.device, WORDS[config.sense], config.every_s, tell)
         if config.sense == "leak":
             leak = LeakSensor(config.name, Rtl433())
-            happen = lambda _active: leak.leak(time.time_ns())  # noqa: E731
-            return Sensor(leak.device, ("leak", ""), config.every_s, self._noticing(happen))
+            tell = partial(self._notice, self._air, lambda _active: leak.leak(time.time_ns()))
+            return Sensor(leak.device, ("leak", ""), config.every_s, tell)
         contact = X10Contact(config.name, Rtl433())
-        happen = lambda active: contact.report(active, time.time_ns())  # noqa: E731
-        return Sensor(contact.device, WORDS["door"], config.every_s, self._noticing(happen))
+        tell = partial(self._notice, self._air, lambda active: contact.report(active, time.time_ns()))
+        return Sensor(contact.device, WORDS["door"], config.every_s, tell)
 
-    def _noticing(self, happen: Callable[[bool], tuple[Publish, ...]]) -> Callable[[bool, OnSent], None]:
-        return lambda active, sent: self._air.send(happen(active), sent)
+    @staticmethod
+    def _notice(air: Air, happen: Callable[[bool], tuple[Publish, ...]], active: bool, sent: OnSent) -> None:
+        air.send(happen(active), sent)
 
     def _plug(self, config: PlugConfig) -> None:
         rng, watts, watt_hours = self._rng(config.id), self._loads.plug_power_w, self._loads.plug_energy_wh
@@ -180,7 +209,8 @@ class Wireless:
             case "shelly":
                 plug = ShellyPlug(config.id, rng, watts, watt_hours)
                 self._announcements.append(lambda: (plug.online(),))
-                self._reports.append(lambda now: plug.report(now))
+                self._reports.append(plug.report)
+                self._resets[plug.device] = lambda: plug.reset_counter(time.time_ns())
             case "shelly-em":
                 meter = ShellyEm(config.id, rng)
                 self._announcements.append(lambda: (meter.online(),))

@@ -306,3 +306,140 @@ def test_a_zigbee_press_is_lost_while_the_broker_is_away_and_pressed_again(tmp_p
         broker.start()
         assert log.wait("press", device="z2m:SOS Bad", heard=True)["again_of"] == 1
         home.close()
+
+
+FAMILIES = """
+[[rflinks]]
+name = "stick"
+path = "ttyStick"
+fobs = [{ id = "008440e6" }]
+pirs = [{ protocol = "Pir", id = "aa66", every_s = 0.0 }]
+[[fobs]]
+kind = "theengs"
+id = "BC:02:6E:AA:BB:CC"
+[[sensors]]
+kind = "z2m"
+name = "door"
+sense = "door"
+attributes = true
+[[buses]]
+name = "bus"
+path = "ttyBus"
+kind = "modbus"
+meters = [{ address = "1", model = "sdm120" }]
+[[push_meters]]
+name = "p1"
+path = "ttyP1"
+kind = "dsmr"
+id = "K8EG004046395507"
+interval_s = 0.2
+[[gatt_cuffs]]
+mac = "C4:64:E3:00:00:01"
+"""
+
+
+@pytest.fixture
+def family_home(home_file: Path, log: Log, tmp_path: Path) -> Iterator[Home]:
+    home_file.write_text(home_file.read_text() + FAMILIES)
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        made = Home(load_home(home_file), 1, ledger, log, lambda: log("failed"))
+        assert made.wait_connected(WAIT_S)
+        yield made
+        made.close()
+
+
+def test_remotes_sensors_and_cuffs_of_the_families(family_home: Home, log: Log, agent: Agent, tmp_path: Path) -> None:
+    line = os.open(tmp_path / "ttyStick", os.O_RDWR | os.O_NOCTTY)
+    blu, remote = family_home.fobs
+    assert [blu.device, remote.device] == ["ble:bc026eaabbcc", "rflink:newkaku:008440e6"]
+    family_home.call(remote, ButtonRole.EMERGENCY)
+    assert b"NewKaku;ID=008440e6;SWITCH=1;CMD=ON;\r\n" in read_until(line, lambda data: b"CMD=ON;\r\n" in data)
+    assert log.wait("press", device=remote.device)["heard"]
+    family_home.call(blu, ButtonRole.SERVICE)
+    assert log.wait("press", device=blu.device, button="double")["heard"]
+    assert family_home.notices.happen("rflink:pir:aa66")
+    log.wait("change", device="rflink:pir:aa66", change="motion", heard=True)
+    assert family_home.notices.happen("z2m:door")
+    log.wait("change", device="z2m:door", change="open", heard=True)
+    agent.heard.wait("message", topic="zigbee2mqtt/door/contact", text="false")
+    assert not family_home.notices.happen("z2m:window")
+    assert family_home.measure()
+    log.wait("vital", device="ble:c464e3000001", heard=True)
+    os.close(line)
+
+
+def test_meters_of_the_families_and_a_port_that_is_pulled(family_home: Home, tmp_path: Path) -> None:
+    bus = os.open(tmp_path / "ttyBus", os.O_RDWR | os.O_NOCTTY)
+    os.write(bus, bytes.fromhex("010400480002f1dd"))
+    assert read_until(bus, lambda data: len(data) >= 9)[:3].hex() == "010404"
+    family_home.ports["bus"].unplug()
+    assert not (tmp_path / "ttyBus").is_symlink()
+    os.close(bus)
+    family_home.ports["bus"].replug()
+    bus = os.open(tmp_path / "ttyBus", os.O_RDWR | os.O_NOCTTY)
+    os.write(bus, bytes.fromhex("010400480002f1dd"))
+    assert read_until(bus, lambda data: len(data) >= 9)[:3].hex() == "010404"
+    os.close(bus)
+    p1 = os.open(tmp_path / "ttyP1", os.O_RDWR | os.O_NOCTTY)
+    stream = read_until(p1, lambda data: data.count(b"\r\n/") >= 2)
+    os.close(p1)
+    assert not stream.startswith(b"/")  # who opens the port hears the rest of a telegram first
+    wanted = {"modbus:bus:1", "dsmr:K8EG004046395507"}
+    assert wanted <= {reading.device for reading in Ledger.load(tmp_path / "ledger.jsonl").readings}
+
+
+def test_zigbee2mqtt_can_stop_and_loses_what_is_pressed_meanwhile(family_home: Home, log: Log, agent: Agent) -> None:
+    assert family_home.turn_zigbee(False)
+    agent.heard.wait("message", topic="zigbee2mqtt/bridge/state", text="offline")
+    family_home.call(family_home.sos[0], ButtonRole.EMERGENCY)
+    log.wait("press", device="z2m:SOS Bad", heard=False)
+    assert family_home.turn_zigbee(True)
+    assert log.wait("press", device="z2m:SOS Bad", heard=True)["again_of"] == 1
+    assert family_home.reset("shelly:plug-1")
+    assert not family_home.reset("shelly:plug-2")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('model = "sdm120"', 'model = "sdm999"', "buses.meters.model: modbus has sdm120"),
+        ('address = "1"', 'address = "0"', "a Modbus unit is 1 to 247"),
+        ('kind = "theengs"', 'kind = "rtl433"', "fobs.id: five hexadecimal digits"),
+        ('"BC:02:6E:AA:BB:CC"', '"BC:02:6E:AA:BB:CC"\nemergency = "A"', "theengs has no key 'A'"),
+        ('kind = "dsmr"', 'kind = "sml"', "push_meters.id: twenty hexadecimal digits"),
+        ('sense = "door"', 'sense = "window"', "Invalid enum value"),
+        ('"ttyBus"', '"ttyP1"', "is given twice"),
+    ],
+)
+def test_a_wrong_family_names_its_key(tmp_path: Path, old: str, new: str, message: str) -> None:
+    path = tmp_path / "home.toml"
+    path.write_text((HOME.format(port=1883) + FAMILIES).replace(old, new))
+    with pytest.raises(ConfigError, match=message):
+        load_home(path)
+
+
+def test_a_process_obeys_the_orders_of_the_families(home_file: Path) -> None:
+    home_file.write_text(home_file.read_text() + FAMILIES)
+    orders = "fob 1\nsense z2m:door\nzigbee sideways\nreset nothing\nsense nothing\n"
+    command = [sys.executable, "-m", "hearthline_sim", "run", "--home", str(home_file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        lines = (msgspec.json.decode(line) for line in process.stdout)
+        ready = next(line for line in lines if line["kind"] == "ready")
+        assert ready["fobs"] == ["ble:bc026eaabbcc", "rflink:newkaku:008440e6"]
+        assert ready["sensors"] == ["rflink:pir:aa66", "z2m:door"]
+        process.stdin.write(orders)
+        process.stdin.flush()
+        told: list[dict[str, Any]] = []
+        while {"press", "change"} - {line["kind"] for line in told} or sum(
+            line["kind"] == "error" for line in told
+        ) < 3:
+            told.append(next(lines))
+        process.stdin.write("quit\n")
+        process.stdin.flush()
+        rest = list(lines)
+        assert process.wait(WAIT_S) == 0
+    errors = [line["message"] for line in told if line["kind"] == "error"]
+    assert [error.partition(":")[0] for error in errors] == ["zigbee sideways", "reset nothing", "sense nothing"]
+    assert rest[-1]["changes"] == 1

@@ -46,6 +46,16 @@ def bridge_state(word: Literal["online", "offline"], dialect: Dialect, base: str
     return Publish(0.0, f"{base}/bridge/state", state_payload(word, dialect), retain=True)
 
 
+def attribute_topics(whole: Publish, body: dict[str, Any]) -> list[Publish]:
+    """What `output: attribute_and_json` publishes besides: a topic an attribute, a text as it is, null as nothing."""
+    after_s = whole.after_s + 0.001
+    messages = []
+    for name, value in body.items():
+        text = value.encode() if isinstance(value, str) else msgspec.json.encode(value)
+        messages.append(Publish(after_s, f"{whole.topic}/{name}", b"" if value is None else text, whole.retain))
+    return messages
+
+
 class ZigbeeSensor:
     """One sensor of one sense. `active`: open, moving, smoke, leak."""
 
@@ -58,7 +68,9 @@ class ZigbeeSensor:
         dialect: Dialect = "2.x",
         base: str = "zigbee2mqtt",
         retain: bool = False,
+        attributes: bool = False,
     ) -> None:
+        """`attributes`: Zigbee2MQTT publishes each attribute on a topic of its own as well."""
         self.device = f"z2m:{name}"
         self.sense: Sense = sense
         self.active = False
@@ -66,6 +78,7 @@ class ZigbeeSensor:
         self._rng = rng
         self._dialect: Dialect = dialect
         self._retain = retain
+        self._attributes = attributes
         self._battery: Any = rng.choice((100, 87.5, "100.00", None))
         self._battery_low: Any = rng.choice((False, None))
 
@@ -73,14 +86,14 @@ class ZigbeeSensor:
         """The report of a change; a motion detector tells each further movement again."""
         self.active = active
         copies = self._rng.randint(1, 3) if active and self.sense in ("motion", "smoke", "leak") else 1
-        return tuple(self._report(0.4 * index, active) for index in range(copies))
+        return tuple(message for index in range(copies) for message in self._report(0.4 * index, active))
 
     def announce(self) -> tuple[Publish, ...]:
         """After a restart of Zigbee2MQTT: online, and a state whose sense is not known yet."""
         online = Publish(0.0, f"{self._topic}/availability", state_payload("online", self._dialect), retain=True)
-        return online, self._report(0.003, None)
+        return online, *self._report(0.003, None)
 
-    def _report(self, after_s: float, active: bool | None) -> Publish:
+    def _report(self, after_s: float, active: bool | None) -> tuple[Publish, ...]:
         told = (not active if self.sense == "door" else active) if active is not None else None
         body = {
             "battery": self._battery,
@@ -90,7 +103,8 @@ class ZigbeeSensor:
             "tamper": False,
             "voltage": self._rng.randint(2900, 3100),
         }
-        return Publish(after_s, self._topic, msgspec.json.encode(body), self._retain)
+        whole = Publish(after_s, self._topic, msgspec.json.encode(body), self._retain)
+        return (whole, *attribute_topics(whole, body)) if self._attributes else (whole,)
 
 
 class ZigbeePlug:

@@ -50,6 +50,7 @@ name = "cuff"
 path = "tty-cuff"
 version = 3
 measure_s = 1.0
+notify_bytes = 20
 
 [[sos]]
 name = "SOS: Bad/奶奶"
@@ -84,6 +85,7 @@ id = "shellyplusi4-b0"
 kind = "z2m"
 name = "door"
 sense = "door"
+attributes = true
 [[sensors]]
 kind = "z2m"
 name = "motion"
@@ -282,6 +284,9 @@ def test_every_family_once(living: tuple[Home, Ledger, Gateway, Center]) -> None
     expect_vitals(ledger, center)
     expect_readings_of_all(ledger, center)
     until_none(lambda: {("modbus:modbus:4", "no-reply")} - notes_of(center))
+    assert home.turn_zigbee(False)
+    until_none(lambda: {("z2m:bridge", "offline")} - notes_of(center))
+    assert home.turn_zigbee(True)
     home.ports["radio"].unplug()
     home.ports["modbus"].unplug()
     home.ports["radio"].replug()
