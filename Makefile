@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all the set-up there is; each makes its own virtual environment in .venv.
 PY = .venv/bin/python
 
-.PHONY: demo test check torture bench clean
+.PHONY: demo test check captures torture bench clean
 
 demo: ## the whole product on this machine: press a pendant, watch the alert arrive (no root needed)
 	@sh .ci/setup demo
@@ -17,6 +17,11 @@ check: ## lint, format, types, import contracts
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+
+# Each file HEARTHLINE_CAPTURES/<driver>/<name> has <name>.expected.json beside it: what it holds.
+captures: ## every recording decoded and compared with what is known of it: a table by driver at the end
+	@sh .ci/setup dev
+	HEARTHLINE_CAPTURES=$(or $(HEARTHLINE_CAPTURES),../shared/captures) $(PY) -m pytest tests/edge/outside
 
 torture: ## the fault trials of docs/proof.md in their long form; hours long
 	@sh .ci/setup dev

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edge.outside import table
 from trials import published
 
 
@@ -16,11 +17,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The figures of the fault trials, which are what they are run for."""
+    """The figures of the fault trials and the table of recordings, which are what they are run for."""
     if published:
         terminalreporter.section("trials")
         for result in published:
             terminalreporter.write_line(json.dumps(result, ensure_ascii=False))
+    if table.rows:
+        terminalreporter.section("recordings from outside")
+        for line in table.lines():
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session")

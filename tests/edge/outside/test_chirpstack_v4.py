@@ -5,58 +5,52 @@ from __future__ import annotations
 import base64
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from edge.outside.replayed import found, recordings
-from hearthline.clock import NS, Stamp
+from edge.outside.recordings import START, Recording, compare_all, only, refusals, series
+from edge.outside.table import Row
 from hearthline_edge.devices import MqttMessage, Press, Seen
 from hearthline_edge.devices.chirpstack_v4 import DRIVER
 
 pytestmark = pytest.mark.captures
 
-NOW = Stamp(NS, NS, "boot", True)
+
+def compare(recording: Recording, row: Row) -> None:
+    known, told = recording.expected, recording.told(0.15)
+    only(known, "not_an_alarm", "fPort", "button", "devEui", "fCnt", "data_hex", "rssi", "snr")
+    presses = [f"{press.button} press" for press in recording.presses(told)]
+    row.same(presses, [known["button"]] if "button" in known else [], "presses")
+    assert (refusals(told), series(told)) == ([], [])
+    if "button" in known:
+        assert DRIVER.wrap is not None
+        (line,) = recording.lines()
+        wrapped = json.loads(DRIVER.wrap(bytes.fromhex(line)).payload)
+        row.same((wrapped["fPort"], base64.b64decode(wrapped["data"]).hex()), (known["fPort"], line), "frame")
+    else:
+        device = f"lorawan:{json.loads(recording.lines()[0])['topic'].split('/')[3]}"
+        row.same([item for item, *_ in told], [Seen(device)], "sign of life")
+    if "devEui" in known:
+        compare_uplink(recording, row)
 
 
-def message(recording: Path) -> tuple[str, dict[str, Any]]:
-    (line,) = recording.read_text(encoding="utf-8").splitlines()
-    told = json.loads(line)
-    return told["topic"], json.loads(told["payload"])
-
-
-def test_recordings(captures_dir: Path) -> None:
-    checked = []
-    for name, recording, expected in recordings(captures_dir / "chirpstack-v4", 3):
-        items = found("chirpstack-v4", recording)
-        presses = [item.button for item in items if item.event == "press"]
-        if "button" in expected:
-            assert [f"{button} press" for button in presses] == [expected["button"]], name
-            wrapped = DRIVER.wrap(bytes.fromhex(recording.read_text("ascii"))) if DRIVER.wrap else None
-            assert wrapped is not None
-            assert json.loads(wrapped.payload)["fPort"] == expected["fPort"]
-        else:
-            assert items == [], name
-        checked.append(name)
-    assert len(checked) == 3
-
-
-def test_the_uplink(captures_dir: Path) -> None:
-    """Its device and its omitted zeros; the values that only a press shows, on the same uplink with a press in it."""
-    recording = captures_dir / "chirpstack-v4" / "up.jsonl"
-    expected = json.loads(recording.with_name("up.jsonl.expected.json").read_text(encoding="utf-8"))["expected"]
-    topic, uplink = message(recording)
-    device = f"lorawan:{expected['devEui']}"
-    assert (uplink["fPort"], base64.b64decode(uplink["data"]).hex()) == (expected["fPort"], expected["data_hex"])
-    session = DRIVER.open_session({})
-    assert list(session.receive(MqttMessage(topic, json.dumps(uplink).encode(), False), NOW)) == [Seen(device)]
-    pressed = {**uplink, "fPort": 85, "data": base64.b64encode(b"\xff\x2e\x01").decode()}
-    (press,) = session.receive(MqttMessage(topic, json.dumps(pressed).encode(), False), NOW)
+def compare_uplink(recording: Recording, row: Row) -> None:
+    """Its omitted zeros, and the values that only a press shows: on the same uplink with a press in it."""
+    known = recording.expected
+    message = json.loads(recording.lines()[0])
+    uplink = json.loads(message["payload"])
+    data = base64.b64decode(uplink["data"]).hex()
+    row.same((uplink["fPort"], data), (known["fPort"], known["data_hex"]), "frame")
+    pressed = json.dumps({**uplink, "fPort": 85, "data": base64.b64encode(b"\xff\x2e\x01").decode()})
+    (press,) = DRIVER.open_session({}).receive(MqttMessage(message["topic"], pressed.encode(), False), START)
     assert isinstance(press, Press)
     facts = dict(press.facts)
-    assert (press.device, facts["frame"], facts["rssi_dbm"], facts["snr_db"]) == (
-        device,
-        expected["fCnt"],
-        expected["rssi"],
-        expected["snr"],
+    row.same(
+        (press.device, facts["frame"], facts["rssi_dbm"], facts["snr_db"]),
+        (f"lorawan:{known['devEui']}", known["fCnt"], known["rssi"], known["snr"]),
+        "uplink",
     )
+
+
+def test_every_recording(captures_dir: Path) -> None:
+    compare_all(captures_dir, "chirpstack-v4", compare, 3)

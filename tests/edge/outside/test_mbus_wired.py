@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hearthline.clock import NS, Stamp
-from hearthline_edge.devices import Item, Readings, RefusalReason, Refused, SerialDriver, find_drivers
+from edge.outside.recordings import Recording, Told, compare_all, only
+from edge.outside.table import Row
+from hearthline_edge.devices import Readings, RefusalReason, Refused
 from hearthline_edge.devices.mbus_readings import device_id
 from hearthline_edge.devices.mbus_records import Record, Telegram, read_telegram
 
 pytestmark = pytest.mark.captures
 
-START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
-FILES = 19
 FUNCTIONS = {"present": "Instantaneous value", "max": "Maximum value", "min": "Minimum value"}
 MEDIA = {0x00: "Other", 0x02: "Electricity", 0x03: "Gas", 0x04: "Heat: Outlet"}
 UNITS = {"m3": "m^3", "m3/h": "m^3/h", "Cel": "Â°C"}  # ours -> theirs, as their output came down to us
@@ -45,6 +43,26 @@ QUANTITIES = {
     "dimensionless": "Dimensionless",
     "manufacturer": "Manufacturer specific",
 }
+READINGS = {  # theirs -> our quantity, unit, and what one of theirs is
+    "Volume": ("volume", "m3", 1.0),
+    "Volume flow": ("volume_flow", "m3/s", 1 / 3600),
+    "Energy": ("energy", "kWh", 0.001),
+    "Power": ("power", "W", 1.0),
+    "Voltage": ("voltage", "V", 1.0),
+    "Current": ("current", "A", 1.0),
+    "On time": ("operating_time", "h", 1 / 3600),
+    "Flow temperature": ("flow_temperature", "Cel", 1.0),
+    "Return temperature": ("return_temperature", "Cel", 1.0),
+    "Temperature difference": ("temperature_difference", "K", 1.0),
+    "External temperature": ("temperature", "Cel", 1.0),
+    "%RH": ("humidity", "%RH", 1.0),
+}
+BY_MEDIUM = {
+    ("volume", "Gas"): "gas_volume",
+    ("energy", "Electricity"): "energy_import",
+    ("energy", "Heat: Outlet"): "heat_energy",
+    ("power", "Heat: Outlet"): "heat_power",
+}
 ERROR_REPLIES = {
     "application_busy",
     "error",
@@ -53,27 +71,6 @@ ERROR_REPLIES = {
     "too_many_vifes",
     "unimplemented_ci",
 }
-
-
-def recordings(folder: Path) -> list[tuple[str, bytes, dict[str, Any]]]:
-    """Name, frame and what it is expected to hold."""
-    found = []
-    for path in sorted(folder.glob("*.expected.json")):
-        recording = path.with_name(path.name.removesuffix(".expected.json"))
-        expected = json.loads(path.read_text(encoding="utf-8"))["expected"]
-        found.append((recording.stem, bytes.fromhex(recording.read_text(encoding="ascii")), expected))
-    assert len(found) >= FILES, f"{folder}: {len(found)} recordings, {FILES} were known"
-    return found
-
-
-def decode(frame: bytes) -> list[Item]:
-    driver = find_drivers()["mbus-wired"]
-    assert isinstance(driver, SerialDriver)
-    session = driver.open_session({}, "port")
-    items = list(session.receive(frame, START))
-    for second in (1, 2):
-        items += session.receive(b"", START.later(second))
-    return items
 
 
 def as_libmbus(record: Record) -> dict[str, Any]:
@@ -108,40 +105,61 @@ def own_data(telegram: Telegram) -> list[dict[str, Any]]:
     ]
 
 
-def test_records_equal_those_of_libmbus(captures_dir: Path) -> None:
-    compared = 0
-    for name, frame, expected in recordings(captures_dir / "mbus-wired"):
-        if "slave" not in expected:
-            continue
-        telegram, slave = read_telegram(frame[7:-2]), expected["slave"]
-        assert telegram.identification.lstrip("0") == slave["Id"].lstrip("0"), name
-        assert telegram.manufacturer == slave["Manufacturer"], name
-        assert str(telegram.version) == slave["Version"], name
-        assert MEDIA[telegram.medium] == slave["Medium"], name
-        assert str(telegram.access_number) == slave["AccessNumber"], name
-        assert f"{telegram.status:02X}" == slave["Status"], name
-        # libmbus leaves out what is 0 where no DIFE tells it
-        records = [{"Tariff": "0", "Device": "0"} | record for record in expected["records"]]
-        assert [as_libmbus(record) for record in telegram.records] + own_data(telegram) == records, name
-        compared += len(records)
-    assert compared >= 149
+def compare(recording: Recording, row: Row) -> None:
+    known = recording.expected
+    frame = bytes.fromhex(recording.path.read_text(encoding="ascii"))
+    if "case" in known:
+        compare_malformed(recording, frame, row)
+        return
+    only(known, "slave", "records")
+    telegram, slave = read_telegram(frame[7:-2]), known["slave"]
+    found = {
+        "Id": telegram.identification.lstrip("0"),
+        "Manufacturer": telegram.manufacturer,
+        "Version": str(telegram.version),
+        "Medium": MEDIA[telegram.medium],
+        "AccessNumber": str(telegram.access_number),
+        "Status": f"{telegram.status:02X}",
+    }
+    row.same(found, {key: slave[key].lstrip("0") if key == "Id" else slave[key] for key in found}, "slave")
+    # libmbus leaves out what is 0 where no DIFE tells it
+    records = [{"Tariff": "0", "Device": "0"} | record for record in known["records"]]
+    row.same([as_libmbus(record) for record in telegram.records] + own_data(telegram), records, "records")
+    compare_readings(recording.told(), device_id(telegram), records, telegram.medium, row)
 
 
-def test_every_reply_gives_readings_of_its_meter(captures_dir: Path) -> None:
-    for name, frame, expected in recordings(captures_dir / "mbus-wired"):
-        if "slave" in expected:
-            (item,) = decode(frame)
-            assert isinstance(item, Readings), name
-            series = [(reading.device, reading.quantity) for reading in item.readings]
-            assert len(set(series)) == len(series), name
-            assert all(device.startswith(device_id(read_telegram(frame[7:-2]))) for device, _ in series), name
+def compare_readings(told: list[Told], device: str, records: list[dict[str, Any]], medium: int, row: Row) -> None:
+    """Each record of libmbus that has a quantity of ours is a reading, and nothing else is."""
+    (item,) = (one.item for one in told)
+    assert isinstance(item, Readings)
+    wanted = []
+    for record in records:
+        reading = reading_of(record, medium)
+        if reading is None:
+            row.leave_out(f"records of no quantity of ours: {record['Quantity'] or record['Function']}")
+        else:
+            wanted.append(reading)
+    found = [(reading.quantity, pytest.approx(reading.value, rel=1e-12), reading.unit) for reading in item.readings]
+    row.same(found, wanted, "readings")
+    series = [(reading.device, reading.quantity) for reading in item.readings]
+    assert len(set(series)) == len(series)
+    assert all(owner.startswith(device) for owner, _ in series)
 
 
-def test_malformed_frames_are_refused_with_their_reason(captures_dir: Path) -> None:
-    refused = 0
-    for name, frame, expected in recordings(captures_dir / "mbus-wired"):
-        if "case" in expected:
-            reason: RefusalReason = "error-reply" if expected["case"] in ERROR_REPLIES else "length"
-            assert decode(frame) == [Refused(reason, frame.hex())], name
-            refused += 1
-    assert refused >= 10
+def reading_of(record: dict[str, Any], medium: int) -> tuple[str, float, str] | None:
+    """(quantity, value, unit) by the words of libmbus, where ours has such a quantity."""
+    quantity, unit, factor = READINGS.get(record["Quantity"], ("", "", 1.0))
+    quantity = BY_MEDIUM.get((quantity, MEDIA[medium]), quantity)
+    return (quantity, float(record["Value"]) * factor, unit) if quantity else None
+
+
+def compare_malformed(recording: Recording, frame: bytes, row: Row) -> None:
+    known = recording.expected
+    only(known, "case", "libmbus", "records")
+    reason: RefusalReason = "error-reply" if known["case"] in ERROR_REPLIES else "length"
+    row.same([item for item, *_ in recording.told()], [Refused(reason, frame.hex())], known["case"])
+    row.same(known.get("records", []), [], "records of libmbus")
+
+
+def test_every_recording(captures_dir: Path) -> None:
+    compare_all(captures_dir, "mbus-wired", compare, 19)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hearthline.clock import NS, Stamp
-from hearthline_edge.devices import Item, Readings, Seen, SerialDriver, Vital, find_drivers, raycome_rbp
+from edge.outside.recordings import Recording, compare_all, only
+from edge.outside.table import Row
+from hearthline_edge.devices import Item, Readings, Seen, Vital, raycome_rbp
 
 pytestmark = pytest.mark.captures
 
-START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
-RECORDINGS = 4
+LAYOUT = ("hex", "dir", "version", "len", "type", "sub", "xor_ok", "len_ok")
 COMMANDS = {
     "connect": (1, 1),
     "start measurement": (1, 2),
@@ -24,18 +23,7 @@ COMMANDS = {
 }
 
 
-def decode(recording: Path) -> list[Item]:
-    driver = find_drivers()["raycome-bp"]
-    assert isinstance(driver, SerialDriver)
-    session, now, items = driver.open_session(driver.decode_options, "port"), START, list[Item]()
-    for line in recording.read_text(encoding="ascii").split():
-        for data, seconds in ((bytes.fromhex(line), 0), (b"", 1), (b"", 2)):
-            items += session.receive(data, now.later(seconds))
-        now = now.later(3)
-    return items
-
-
-def told(item: Item) -> tuple[Any, ...]:
+def words(item: Item) -> tuple[Any, ...]:
     match item:
         case Vital():
             clock = item.device_time.replace("T", " ")
@@ -48,6 +36,7 @@ def told(item: Item) -> tuple[Any, ...]:
 
 
 def wanted(frame: dict[str, Any]) -> tuple[Any, ...] | None:
+    only(frame, *LAYOUT, "systolic", "diastolic", "pulse", "user", "clock", "pressure_mmhg")
     assert frame["xor_ok"]
     assert frame["len_ok"]
     if frame["dir"] != "device->host":
@@ -60,15 +49,17 @@ def wanted(frame: dict[str, Any]) -> tuple[Any, ...] | None:
     return ("seen", "raycome:port")
 
 
+def compare(recording: Recording, row: Row) -> None:
+    known = recording.expected
+    only(known, "frames")
+    frames = [wanted(frame) for frame in known["frames"]]
+    found = [words(item) for item, *_ in recording.told()]
+    row.same(found, [frame for frame in frames if frame is not None], "frames")
+    for frame, meaning in zip(known["frames"], known.get("meaning", []), strict=False):
+        if meaning in COMMANDS:
+            sent = raycome_rbp.command(frame["version"], COMMANDS[meaning], b"\x00")
+            row.same(sent.hex(), frame["hex"], meaning)
+
+
 def test_every_recording(captures_dir: Path) -> None:
-    paths = sorted((captures_dir / "raycome-bp").glob("*.expected.json"))
-    assert len(paths) >= RECORDINGS
-    for path in paths:
-        expected = json.loads(path.read_text(encoding="utf-8"))["expected"]
-        frames = [wanted(frame) for frame in expected["frames"]]
-        items = decode(path.with_name(path.name.removesuffix(".expected.json")))
-        assert [told(item) for item in items] == [frame for frame in frames if frame is not None], path.name
-        for frame, meaning in zip(expected["frames"], expected.get("meaning", []), strict=False):
-            if meaning in COMMANDS:
-                sent = raycome_rbp.command(frame["version"], COMMANDS[meaning], b"\x00")
-                assert sent.hex() == frame["hex"], meaning
+    compare_all(captures_dir, "raycome-bp", compare, 4)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hearthline.clock import NS, Stamp
-from hearthline_edge.devices import Change, DeviceNote, Press, Readings, SerialDriver, find_drivers
-from hearthline_edge.grouping import PressState, Verdict, judge
+from edge.outside.recordings import Recording, Told, compare_all, only
+from edge.outside.table import Row
+from hearthline_edge.devices import Change, DeviceNote, Press, Readings
 
 pytestmark = pytest.mark.captures
 
-START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
 QUANTITIES = {
     "temperature": ("temperature", "Cel"),
     "humidity": ("humidity", "%RH"),
@@ -22,12 +20,12 @@ QUANTITIES = {
     "uv_intensity": ("uv_intensity", "/"),
 }
 UNITS = {"temperature_unit": "°C", "humidity_unit": "%"}
-TOLD = {"node", "protocol", "id", *QUANTITIES, *UNITS, "battery", "switch", "command", "doorbell_melody", "pir"}
+TOLD = ("node", "protocol", "id", *QUANTITIES, *UNITS, "battery", "switch", "command", "doorbell_melody", "pir")
 
 
 def wanted(decoded: dict[str, Any]) -> list[tuple[Any, ...]]:
-    """What a line must give, in the words of its expected.json; every key of it is used."""
-    assert set(decoded) <= TOLD, "a key that this test does not compare"
+    """What a line must give, in the words of its expected.json."""
+    only(decoded, *TOLD)
     assert decoded["node"] == "gateway"
     assert all(decoded.get(key, unit) == unit for key, unit in UNITS.items())
     device = f"rflink:{decoded['protocol'].replace(' ', '-')}:{decoded['id']}"
@@ -46,38 +44,31 @@ def wanted(decoded: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [*found, *([("readings", device, values)] if values else [])]
 
 
-def told(item: Any) -> tuple[Any, ...]:
-    match item:
-        case Press():
+def words(one: Told) -> tuple[Any, ...]:
+    match one.item:
+        case Press() as item:
             return ("press", item.device, item.button, {name: int(value) for name, value in item.facts})
-        case Change():
+        case Change() as item:
             return ("change", item.device, item.kind)
-        case DeviceNote():
+        case DeviceNote() as item:
             return ("note", item.device, item.kind)
-        case Readings():
-            devices = {each.device for each in item.readings}
+        case Readings(readings=readings):
+            devices = {each.device for each in readings}
             assert len(devices) == 1
-            return ("readings", *devices, {(each.quantity, each.unit, each.value) for each in item.readings})
-    raise AssertionError(item)
+            return ("readings", *devices, {(each.quantity, each.unit, each.value) for each in readings})
+    raise AssertionError(one.item)
+
+
+def compare(recording: Recording, row: Row) -> None:
+    lines, told = recording.lines(), recording.told(by_line=True)
+    row.frames = len(lines)
+    assert [line.strip() for line in lines] == [each["line"] for each in recording.expected]
+    for number, each in enumerate(recording.expected):
+        row.same([words(one) for one in told if one.line == number], wanted(each["decoded"]), each["line"])
+        row.leave_out("a battery that is said to be well", each["decoded"].get("battery") == "ok")
+    pressed = sum("command" in each["decoded"] or "doorbell_melody" in each["decoded"] for each in recording.expected)
+    row.same(len(recording.presses(told)), pressed, "presses")
 
 
 def test_every_line(captures_dir: Path) -> None:
-    paths = sorted((captures_dir / "rflink").glob("*.expected.json"))
-    assert paths
-    driver = find_drivers()["rflink"]
-    assert isinstance(driver, SerialDriver)
-    for path in paths:
-        expected = json.loads(path.read_text(encoding="utf-8"))["expected"]
-        lines = path.with_name(path.name.removesuffix(".expected.json")).read_bytes().splitlines(keepends=True)
-        assert [line.decode().strip() for line in lines if line.strip()] == [each["line"] for each in expected]
-        session, states, new = driver.open_session(driver.decode_options, "port"), dict[Any, PressState](), 0
-        for number, (line, each) in enumerate(zip((line for line in lines if line.strip()), expected, strict=True)):
-            now = START.later(3 * number)
-            items = list(session.receive(line, now))
-            assert [told(item) for item in items] == wanted(each["decoded"]), each["line"]
-            for item in items:
-                if isinstance(item, Press):
-                    key = (item.device, item.button)
-                    verdict, states[key] = judge(states.get(key), item, driver.grouping, now)
-                    new += verdict is Verdict.NEW
-        assert new == sum("command" in each["decoded"] or "doorbell_melody" in each["decoded"] for each in expected)
+    compare_all(captures_dir, "rflink", compare, 1)

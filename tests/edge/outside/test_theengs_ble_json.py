@@ -4,52 +4,66 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from edge.outside.replayed import found, recordings
-from hearthline.clock import NS, Stamp
-from hearthline_edge.devices import Change, DeviceNote, Item, MqttMessage, Press, Readings
-from hearthline_edge.devices.theengs_ble_json import DRIVER
+from edge.outside.recordings import Recording, Told, compare_all, only, refusals
+from edge.outside.table import Row
+from hearthline_edge.devices import Change, DeviceNote, Press, Readings
 
 pytestmark = pytest.mark.captures
 
 BUTTONS = {1: "short", 3: "triple"}
+LIGHT = {93: 87.0, 5: 36.0}  # packet -> lux, which expected.json does not name
 
 
-def told(line: str) -> dict[str, object]:
-    """What a message alone says, in the words of its expected.json."""
-    session = DRIVER.open_session({})
-    now = Stamp(NS, NS, "boot", True)
-    items: list[Item] = list(session.receive(MqttMessage(DRIVER.example_topic, line.encode(), False), now))
+def words(told: list[Told]) -> dict[str, Any]:
+    """What one message alone says, in the words of its expected.json."""
+    items = [item for item, *_ in told]
     presses = [item for item in items if isinstance(item, Press)]
-    kinds = {item.kind for item in items if isinstance(item, Change)}
-    levels = [r.value for item in items if isinstance(item, Readings) for r in item.readings if r.quantity == "battery"]
+    kinds = [item.kind for item in items if isinstance(item, Change)]
+    values = [(r.quantity, r.value) for item in items if isinstance(item, Readings) for r in item.readings]
     assert len(presses) <= 1
+    assert len(kinds) <= 1
+    assert len(dict(values)) == len(values)
     return {
         "packet": dict(presses[0].facts)["packet"] if presses else None,
         "button": presses[0].button if presses else None,
-        "batt": levels[0] if levels else None,
-        "open": "open" in kinds if kinds & {"open", "closed"} else None,
-        "motion": "motion" in kinds if kinds & {"motion", "no-motion"} else None,
+        "open": kinds[0] == "open" if kinds and kinds[0] in ("open", "closed") else None,
+        "motion": kinds[0] == "motion" if kinds and kinds[0] in ("motion", "no-motion") else None,
         "encrypted": any(isinstance(item, DeviceNote) and item.kind == "encrypted" for item in items),
+        "values": dict(values),
     }
 
 
-def test_recordings(captures_dir: Path) -> None:
-    for name, recording, expected in recordings(captures_dir / "theengs-ble-json", 1):
-        lines = recording.read_text(encoding="utf-8").splitlines()
-        assert len(lines) == len(expected) == 8, name
-        for line, frame in zip(lines, expected, strict=True):
-            wanted = {**frame, "button": BUTTONS.get(frame["button"])}
-            if frame["button"] is None:
-                wanted["packet"] = None  # only a press tells its number
-            assert told(line) == wanted, line
-        presses = {
-            (json.loads(line).get("mac"), frame["packet"])
-            for line, frame in zip(lines, expected, strict=True)
-            if frame["button"]
-        }
-        assert (
-            len([item for item in found("theengs-ble-json", recording) if item.event == "press"]) == len(presses) == 4
-        )
+def wanted(frame: dict[str, Any]) -> dict[str, Any]:
+    only(frame, "packet", "button", "batt", "open", "motion", "encrypted")
+    values = {"battery": float(frame["batt"])} if frame["batt"] is not None else {}
+    if frame["button"] is None and frame["packet"] in LIGHT:
+        values["illuminance"] = LIGHT[frame["packet"]]
+    packet = frame["packet"] if frame["button"] else None  # only a press tells its number
+    same = {key: frame[key] for key in ("open", "motion", "encrypted")}
+    return {**same, "packet": packet, "button": BUTTONS.get(frame["button"]), "values": values}
+
+
+def compare(recording: Recording, row: Row) -> None:
+    alone = recording.told(0.15, afresh=True)
+    for number, (line, frame) in enumerate(zip(recording.lines(), recording.expected, strict=True)):
+        row.same(words([one for one in alone if one.line == number]), wanted(frame), line)
+        if frame["packet"] is not None and frame["button"] is None:
+            row.leave_out("the number of a packet that tells no press")
+    known = [
+        (json.loads(line).get("mac"), frame["packet"], BUTTONS[frame["button"]])
+        for line, frame in zip(recording.lines(), recording.expected, strict=True)
+        if frame["button"]
+    ]
+    told = recording.told(0.15)
+    presses = [(dict(press.facts)["packet"], press.button) for press in recording.presses(told)]
+    assert len(set(known)) == len(known)
+    row.same(presses, [(packet, button) for _, packet, button in known], "presses")
+    assert refusals(told) == []
+
+
+def test_every_recording(captures_dir: Path) -> None:
+    compare_all(captures_dir, "theengs-ble-json", compare, 1)
