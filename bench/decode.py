@@ -502,7 +502,10 @@ def meterbus_receive(_: Recording) -> Feed:
         waiting.extend(data)
         found: list[Output] = []
         while waiting:
-            frame = recv_frame(Port())
+            try:
+                frame = recv_frame(Port())
+            except IndexError:  # of a frame that ends too soon
+                continue
             if frame and frame[0] == 0x68:
                 found += _meterbus_output(frame)
         return found

@@ -39,6 +39,7 @@ _SLOWEST: Final = LineSettings(1200, parity="E")
 _START: Final = 0x68
 _END: Final = 0x16
 _OFFSET: Final = 0x33
+_WITHOUT_OFFSET: Final = bytes((byte - _OFFSET) & 0xFF for byte in range(256))
 _HEADER: Final = 10
 _MAX_DATA: Final = 200  # of a reading reply; more is a header that holds by chance
 _PAUSE_S: Final = 0.05  # the bus rests between a reply and the next request
@@ -110,20 +111,14 @@ def _to_line(address: str, control: int, data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A checked frame from a meter; `data` without the 33."""
+    """A checked frame from a meter; `data` without the 33, `identifier` "" where it is too short for one."""
 
     address: str
+    device: str
     control: int
+    identifier: str
     data: bytes
-    raw: str
-
-    @property
-    def device(self) -> str:
-        return f"dlt645:{self.address}"
-
-    @property
-    def identifier(self) -> str:
-        return self.data[3::-1].hex().upper() if len(self.data) >= 4 else ""
+    raw: bytes
 
     @property
     def more(self) -> bool:
@@ -184,8 +179,9 @@ class Dlt645Session:
         address = bcd_digits(raw[6:0:-1])
         if address is None:
             return [Refused("sanity", raw.hex())]
-        data = bytes((byte - _OFFSET) & 0xFF for byte in raw[_HEADER:-2])
-        frame = _Frame(address, raw[8], data, raw.hex())
+        data = raw[_HEADER:-2].translate(_WITHOUT_OFFSET)
+        identifier = data[3::-1].hex().upper() if len(data) >= 4 else ""
+        frame = _Frame(address, f"dlt645:{address}", raw[8], identifier, data, raw)
         poll = self._bus.asked
         asked = poll is not None and self._is_answer(frame, poll.ask)
         items = self._decode(frame, poll.ask.identifier if poll is not None and asked else "")
@@ -226,15 +222,15 @@ class Dlt645Session:
     def _decode(self, frame: _Frame, asked: str) -> list[Item]:
         """The items of one frame. `asked`: the identifier that it answers, where that is known."""
         if frame.control in _ERRORS:
-            return [Refused("error-reply", frame.raw), *self._error_note(frame, asked)]
+            return [Refused("error-reply", frame.raw.hex()), *self._error_note(frame, asked)]
         if frame.control == _ADDRESS_REPLY or frame.control in _ACKNOWLEDGED:
             return [Seen(frame.device)]
         if frame.control in (_FURTHER, _FURTHER_AND_MORE):
             return self._decode_further(frame)
         if frame.control not in (_REPLY, _REPLY_AND_MORE):
-            return [Refused("unsupported", frame.raw)]
+            return [Refused("unsupported", frame.raw.hex())]
         if len(frame.data) < 4:
-            return [Refused("length", frame.raw)]
+            return [Refused("length", frame.raw.hex())]
         if frame.more:
             self._parts = _Parts(frame.address, frame.identifier, frame.data[4:])
             return [Seen(frame.device)]
@@ -245,7 +241,7 @@ class Dlt645Session:
         parts = self._parts
         if parts is None or not parts.continued_by(frame) or parts.sequence >= _MOST_FRAMES:
             self._parts = None
-            return [Refused("sanity" if parts else "unsupported", frame.raw)]
+            return [Refused("sanity" if parts else "unsupported", frame.raw.hex())]
         parts.data += frame.data[4:-1]
         parts.sequence += 1
         if frame.more:
@@ -260,7 +256,7 @@ class Dlt645Session:
         readings, reason = decode_data(frame.device, frame.identifier, data, own)
         items: list[Item] = [Readings(tuple(readings))] if readings else []
         if reason is not None:
-            return [*items, Refused(reason, frame.raw)]
+            return [*items, Refused(reason, frame.raw.hex())]
         return items or [Seen(frame.device)]
 
     def _error_note(self, frame: _Frame, asked: str) -> list[Item]:

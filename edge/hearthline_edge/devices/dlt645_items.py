@@ -108,7 +108,8 @@ def decode_data(
     most = 1 + _MOST_TARIFFS if identifier in _OPEN_ENDED else len(layout)
     if len(data) != count * size or not 1 <= count <= most:
         return [], "length"
-    readings, reason = list[Reading](), None
+    readings: list[Reading] = []
+    reason: RefusalReason | None = None
     for number, item in enumerate(layout[:count]):
         value = data[number * size : (number + 1) * size][::-1]
         if value.count(0xFF) == size:
@@ -135,8 +136,8 @@ def decode_item(device: str, item: MeterItem, value: bytes) -> Reading | None:
     digits = bcd_digits(bytes((value[0] & 0x7F,)) + value[1:] if negative else value)
     if digits is None:
         return None
-    count = -Decimal(digits) if negative else Decimal(digits)
-    number = float(count * item.scale + item.offset)
+    exact = Decimal(digits) * (-item.scale if negative else item.scale)
+    number = float(exact + item.offset if item.offset else exact)
     if item.minimum is not None and number < item.minimum:
         return None
     if item.maximum is not None and number > item.maximum:

@@ -54,6 +54,35 @@ def test_a_press_arrives_once_and_with_its_battery_reading(center: Center, bridg
     steady(lambda: len(center.alarms) == 1, 0.3, "a press was doubled")
 
 
+def test_a_profile_of_the_installer_is_heard_within_the_gateway(
+    make_gateway: MakeGateway, bridge: Client, make_center: Callable[..., Center]
+) -> None:
+    gateway = make_gateway()
+    folder = gateway.config.parent / "profiles"
+    folder.mkdir()
+    (folder / "acme-sos.toml").write_text(
+        """name = "acme-sos"
+title = "ACME SOS button"
+supervision_s = 14400
+[mqtt]
+topic = "acme/{device}/state"
+[[event]]
+path = "key"
+equals = "long"
+event = "press"
+""",
+        encoding="utf-8",
+    )
+    gateway.start()
+    wait_for(lambda: connected(gateway) == SESSIONS, "the local sessions")
+    center = make_center(gateway)
+    bridge.publish("acme/hall/state", '{"key": "long"}')
+    bridge.publish("acme/hall/state", '{"key": "short"}')
+    (alarm,) = center.wait_alarms(1)
+    assert (alarm.subject, alarm.data["driver"]) == ("acme-sos:hall", "profile:acme-sos")
+    steady(lambda: len(center.alarms) == 1, 0.3, "the short press is none")
+
+
 def test_what_is_not_understood_is_kept_counted_and_holds_nothing_up(center: Center, bridge: Client) -> None:
     for payload in ("{", '"', "\x00\x01", '{"action": ', "[1,2]"):
         bridge.publish("zigbee2mqtt/sos", payload)
