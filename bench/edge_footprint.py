@@ -1,39 +1,41 @@
-"""Memory and CPU of the edge agent's process, with one pendant, one cuff, one meter and MQTT plugs at work.
+"""Memory, CPU and disk of the edge agent's process, with 50 devices at work (see footprint_home.py).
 
-    python bench/edge_footprint.py --seconds 60 --rate 10
+    python bench/edge_footprint.py [--seconds 300] [--press-every 20]
 
-Starts its own mosquitto, as local broker and center, and a center that acknowledges. Serial devices speak at their real
-pace: a press every 5 s, a blood-pressure result every 30 s, a meter that answers each poll at 2400 baud with 11 bits a
-byte. RSS counts shared pages whole, PSS in shares; CPU is a share of one core.
+Starts its own mosquitto, as local broker and center, and a center that acknowledges. The agent is started twice: the
+first start lays the compiled modules that an installed agent has. RSS counts shared pages whole, PSS in shares; CPU is
+a share of one core. Commits are counted by SQLite itself (the change counter in the write-ahead log's index); each is
+one fsync, a checkpoint brings three more. Bytes written are the pages that the agent dirtied for the disk, without the
+file system's own journal; on a memory file system there are none: TMPDIR says where to work.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import random
+import struct
 import sys
 import tempfile
-import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import psutil
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from hearthline_sim.devices.dlt645_meter import Dlt645Meter, MeterState
-from hearthline_sim.devices.raycome_cuff import RaycomeCuff, Vitals
-from hearthline_sim.port import PtyPort
-from integration.edge.gateway import Center, Client, Gateway, press_telegram, release_telegram, wait_for
+sys.path.extend(str(Path(__file__).resolve().parent.parent / folder) for folder in ("tests", ""))
+from bench.footprint_home import GEN1_PROFILE, FootprintHome
+
+from integration.edge.gateway import Center, Client, Gateway, wait_for
 from servers import mosquitto
 
-GOAL_MIB = 60.0
-METER = "000000000161"
-PRESS_EVERY_S, VITAL_EVERY_S = 5.0, 30.0
-MIB = 1024 * 1024
+GOAL_MIB: Final = 60.0
+MIB: Final = 1024 * 1024
+EARLY_S: Final = 60.0
+SETTLE_S: Final = 10.0
+SESSIONS: Final = 3
+FSYNCS_OF_A_CHECKPOINT: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,48 @@ class Row:
     pss_mib: float
     threads: int
     cpu_percent: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """What the agent has asked of the disk so far."""
+
+    at: float
+    commits: int
+    checkpoints: int
+    written: int
+
+    @classmethod
+    def of(cls, pid: int, outbox: Path) -> Disk:
+        """By the file format's description (walformat.html): iChange is the third word, a salt counts the restarts."""
+        index = outbox.with_name(f"{outbox.name}-shm").read_bytes()[:48]
+        (commits,) = struct.unpack_from("=I", index, 8)
+        (restarts,) = struct.unpack_from(">I", index, 32)
+        return cls(time.monotonic(), commits, restarts, psutil.Process(pid).io_counters().write_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Wear:
+    """Between two looks."""
+
+    seconds: float
+    commits: int
+    checkpoints: int
+    written: int
+
+    @classmethod
+    def between(cls, first: Disk, last: Disk) -> Wear:
+        commits = (last.commits - first.commits) % 2**32
+        restarts = (last.checkpoints - first.checkpoints) % 2**32
+        return cls(last.at - first.at, commits, restarts, last.written - first.written)
+
+    @property
+    def fsyncs_an_hour(self) -> float:
+        return (self.commits + FSYNCS_OF_A_CHECKPOINT * self.checkpoints) / self.seconds * 3600
+
+    @property
+    def mib_a_day(self) -> float:
+        return self.written / MIB / self.seconds * 86400
 
 
 class Watch:
@@ -66,111 +110,116 @@ class Watch:
         return float(times.user + times.system)
 
 
-class Devices:
-    """The serial devices of one home, until stopped."""
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """What came of what the devices told. `lost`, `doubled`: presses; `unheard`: devices of which nothing came."""
 
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._stop = threading.Event()
-        self.radio = PtyPort(folder / "ttyRADIO", 10, 57600)
-        self._cuff = RaycomeCuff(random.Random(1), error_rate=0.0)
-        self.cuff = PtyPort(folder / "ttyCUFF", 10, 9600, self._on_cuff)
-        meter = Dlt645Meter(METER, random.Random(2), lambda: MeterState(1234.5, 230.1, 1.234, 280.0))
-        self._meter = meter
-        self.meter = PtyPort(folder / "ttyMETER", 11, 2400, self._on_meter)
-        for port in (self.radio, self.cuff, self.meter):
-            stack.callback(port.close)
-        stack.callback(self._stop.set)
-        threading.Thread(target=self._live, daemon=True).start()
-
-    def _on_meter(self, data: bytes) -> None:
-        for reply in self._meter.receive(data):
-            self._stop.wait(reply.burst.after_s)
-            self.meter.send(reply.burst.data)
-
-    def _on_cuff(self, data: bytes) -> None:
-        for answer in self._cuff.receive(data)[0]:
-            self._stop.wait(answer.after_s)
-            self.cuff.send(answer.data)
-
-    def _live(self) -> None:
-        began, presses, vitals = time.monotonic(), 0, 0
-        while not self._stop.wait(0.1):
-            elapsed = time.monotonic() - began
-            if elapsed >= presses * PRESS_EVERY_S:
-                presses += 1
-                self.radio.send(press_telegram(button=presses % 4))
-                self.radio.send(release_telegram())
-            if elapsed >= vitals * VITAL_EVERY_S:
-                vitals += 1
-                result = self._cuff.measure(datetime.now(UTC), Vitals(130 + vitals % 10, 80, 70)).end
-                self.cuff.send(result.data)
+    messages: int
+    presses: int
+    alarms: int
+    lost: int
+    doubled: int
+    values: int
+    stored: int
+    events: int
+    packs: int
+    readings: int
+    unheard: tuple[str, ...]
 
 
-def measure(seconds: float, rate: float) -> tuple[list[Row], dict[str, int]]:
+def measure(seconds: float, press_every_s: float) -> tuple[list[Row], Wear, Committed]:
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         broker = stack.enter_context(mosquitto(folder, extra="queue_qos0_messages true"))
-        devices = Devices(folder, stack)
+        sender = Client(broker.port, ())
+        stack.callback(sender.close)
+        home = FootprintHome(
+            folder, lambda message, qos: sender.publish(message.topic, message.payload, qos=qos, retain=message.retain)
+        )
+        stack.callback(home.close)
+        assert (home.serial_devices, home.mqtt_devices) == (20, 30)
         gateway = Gateway(
             folder,
             "gw-bench",
             broker.port,
-            broker.port,
-            serial={"radio": (devices.radio.path, "enocean-esp3"), "cuff": (devices.cuff.path, "raycome-bp")},
-            tables=(
-                f'[[serial]]\nname = "meter"\nport = "{devices.meter.path}"\ndriver = "dlt645-2007"\nparity = "N"\n'
-                f'options = {{ meters = ["{METER}"], interval_s = 5.0 }}'
-            ),
+            tables=f'[local_mqtt]\nport = {broker.port}\nprofiles = ["{GEN1_PROFILE}"]\n{home.tables()}',
             log_level="info",
+            environment={"PYTHONPYCACHEPREFIX": str(folder / "compiled"), "PYTHONDONTWRITEBYTECODE": ""},
         )
         center = Center(broker.port, gateway.name)
         stack.callback(center.close)
-        plugs = Client(broker.port, ())
-        stack.callback(plugs.close)
-        gateway.start()
         stack.callback(gateway.end)
-        wait_for(lambda: gateway.log_text().count("local broker connected") == 5, "the local sessions")
+        gateway.start()
+        gateway.stop()
+        gateway.start()
+        wait_for(lambda: gateway.told("local broker connected") == SESSIONS, "the local sessions")
         assert gateway.process is not None
-        watch = Watch(gateway.process.pid)
+        pid, outbox = gateway.process.pid, gateway.data / "outbox.db"
+        watch = Watch(pid)
         watch.look("after start")
-        sent = publish(plugs, rate, seconds)
+        home.start(press_every_s)
+        early_s = min(EARLY_S, seconds / 2)
+        time.sleep(early_s)
+        watch.look(f"after {early_s:.0f} s")
+        disk = Disk.of(pid, outbox)
+        time.sleep(seconds - early_s)
         watch.look(f"after {seconds:.0f} s")
+        wear = Wear.between(disk, Disk.of(pid, outbox))
+        home.quiet()
+        time.sleep(SETTLE_S)
         wait_for(lambda: gateway.outbox()["telemetry"]["depth"] == 0, "the outbox to empty")
-        told = {
-            "mqtt messages": sent,
-            "presses": len(center.alarms),
-            "vital signs": len(center.of_type("hearthline.vital.v1")),
-            "readings": sum(len(pack.readings) for pack in center.packs),
-        }
-        return watch.rows, told
+        return watch.rows, wear, compare(home, center)
 
 
-def publish(plugs: Client, rate: float, seconds: float) -> int:
-    """Plug reports at an even rate; how many."""
-    began, sent = time.monotonic(), 0
-    while (elapsed := time.monotonic() - began) < seconds:
-        if elapsed * rate >= sent:
-            body = {"id": 0, "apower": 40 + sent % 7, "voltage": 230.1, "current": 0.2, "aenergy": {"total": sent * 3}}
-            plugs.publish(f"plug-{sent % 20}/status/switch:0", json.dumps(body), qos=0)
-            sent += 1
-        time.sleep(0.005)
-    return sent
+def compare(home: FootprintHome, center: Center) -> Committed:
+    events = {event.id: event for event in center.events}.values()
+    packs = {(pack.envelope.outbox, pack.envelope.seq): pack for pack in center.packs}.values()
+    readings = [reading for pack in packs for reading, _ in pack.readings]
+    alarms = Counter(event.subject for event in center.alarms)
+    stored = Counter((reading.device, reading.quantity) for reading in readings)
+    heard = {event.subject for event in events} | {reading.device for reading in readings}
+    return Committed(
+        messages=home.messages,
+        presses=home.pressed.total(),
+        alarms=alarms.total(),
+        lost=(home.pressed - alarms).total(),
+        doubled=(alarms - home.pressed).total(),
+        values=home.told.total(),
+        stored=sum(stored[key] for key in home.told),
+        events=len(events),
+        packs=len(packs),
+        readings=len(readings),
+        unheard=tuple(
+            device
+            for device in home.devices
+            if not any(each == device or each.startswith(f"{device}:") for each in heard)
+        ),
+    )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=10.0, help="MQTT messages a second")
+    parser.add_argument("--seconds", type=float, default=300.0)
+    parser.add_argument("--press-every", type=float, default=20.0, help="seconds between two presses anywhere")
     arguments = parser.parse_args()
-    rows, told = measure(arguments.seconds, arguments.rate)
+    rows, wear, committed = measure(arguments.seconds, arguments.press_every)
     print(f"{'':14} {'RSS MiB':>8} {'PSS MiB':>8} {'threads':>8} {'CPU %':>7}")
     for row in rows:
         cpu = "" if row.cpu_percent is None else f"{row.cpu_percent:.2f}"
         print(f"{row.when:14} {row.rss_mib:8.1f} {row.pss_mib:8.1f} {row.threads:8} {cpu:>7}")
-    print(", ".join(f"{count} {name}" for name, count in told.items()))
+    print(
+        f"{committed.messages} MQTT messages; {committed.presses} presses, {committed.alarms} alarms: "
+        f"{committed.lost} lost, {committed.doubled} doubled\n"
+        f"{committed.values} values of meters and plugs told, {committed.stored} stored\n"
+        f"committed: {committed.events} events, {committed.packs} packs of {committed.readings} readings\n"
+        f"disk: {wear.commits} commits and {wear.checkpoints} checkpoints in {wear.seconds:.0f} s, "
+        f"{wear.fsyncs_an_hour:.0f} fsyncs an hour, {wear.mib_a_day:.0f} MiB written a day"
+    )
+    if committed.unheard:
+        print(f"nothing heard of: {', '.join(committed.unheard)}")
     within = rows[-1].rss_mib < GOAL_MIB
     print(f"goal: under {GOAL_MIB:.0f} MiB resident: {'met' if within else 'NOT met'}")
-    return 0 if within else 1
+    return 0 if within and not committed.lost and not committed.doubled and not committed.unheard else 1
 
 
 if __name__ == "__main__":
