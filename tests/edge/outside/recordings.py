@@ -143,11 +143,19 @@ def compare_all(captures: Path, folder: str, comparison: Comparison, least: int)
     """Every recording of a folder, in the table. `least`: how many were known; an empty folder is no success."""
     found = recordings(captures / folder)
     assert len(found) >= least, f"{folder}: {len(found)} recordings, {least} were known"
+    failed: list[Exception] = []
     for recording in found:
-        frames = len(recording.reads(1.0))
-        with table.row(recording.driver.name, recording.file, frames) as row:
+        row = Row(recording.driver.name, recording.file, len(recording.reads(1.0)))
+        table.rows[recording.file] = row
+        try:
             comparison(recording, row)
             assert row.agreed, "nothing was compared"
+        except (AssertionError, ValueError, LookupError) as error:
+            row.wrong = str(error).partition("\n")[0] or type(error).__name__
+            error.add_note(recording.file)
+            failed.append(error)
+    if failed:
+        raise ExceptionGroup(f"{folder}: {len(failed)} of {len(found)} recordings differ", failed)
 
 
 def only(known: dict[str, Any], *names: str) -> None:

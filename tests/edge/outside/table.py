@@ -8,15 +8,16 @@ fails the comparison, and its row says so.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass
 class Row:
-    """One recording. `frames`: frames, telegrams, messages or lines in it; `agreed`: values found as they are known."""
+    """One recording. `frames`: frames, telegrams, messages or lines in it; `agreed`: values found as they are known.
+
+    `file`: folder/name. `wrong`: why its comparison failed.
+    """
 
     driver: str
     file: str
@@ -28,7 +29,7 @@ class Row:
 
     def same(self, found: Any, known: Any, what: str = "") -> None:
         """Exactly this was found. Counts each value of `known`."""
-        assert found == known, f"{self.file}: {what}\nfound {found!r}\nknown {known!r}"
+        assert found == known, f"{what}\nfound {found!r}\nknown {known!r}"
         self.agreed += _leaves(known)
 
     def leave_out(self, why: str, values: int = 1) -> None:
@@ -39,17 +40,6 @@ class Row:
 
 
 rows: dict[str, Row] = {}
-
-
-@contextmanager
-def row(driver: str, file: str, frames: int) -> Iterator[Row]:
-    """The row of a file, in the table from now on, right or wrong. `file`: folder/name."""
-    one = rows[file] = Row(driver, file, frames)
-    try:
-        yield one
-    except BaseException as error:
-        one.wrong = str(error).partition("\n")[0] or type(error).__name__
-        raise
 
 
 def lines() -> list[str]:
@@ -75,7 +65,7 @@ def _driver(driver: str) -> tuple[list[int], list[str]]:
     figures = [len(mine), frames, agreed + aside + differ, agreed, aside, differ, len(wrong)]
     reasons = [f"{driver}: {count} left out: {why}" for why, count in left_out.most_common()]
     reasons += [f"{driver}: {count} differing: {why}" for why, count in differing.most_common()]
-    return figures, [*reasons, *(f"{driver}: WRONG {one.wrong}" for one in wrong)]
+    return figures, [*reasons, *(f"{driver}: WRONG {one.file}: {one.wrong}" for one in wrong)]
 
 
 def _leaves(value: Any) -> int:
