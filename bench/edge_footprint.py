@@ -142,7 +142,8 @@ def measure(seconds: float, press_every_s: float) -> tuple[list[Row], Wear, Comm
             folder,
             "gw-bench",
             broker.port,
-            tables=f'[local_mqtt]\nport = {broker.port}\nprofiles = ["{GEN1_PROFILE}"]\n{home.tables()}',
+            tables=f'[clock]\ntrust = "synced"\n[local_mqtt]\nport = {broker.port}\nprofiles = ["{GEN1_PROFILE}"]\n'
+            f"{home.tables()}",
             log_level="info",
             environment={"PYTHONPYCACHEPREFIX": str(folder / "compiled"), "PYTHONDONTWRITEBYTECODE": ""},
         )
