@@ -116,7 +116,7 @@ alert = Table(
     Column("id", _Key, primary_key=True, autoincrement=True),
     Column("kind", String(32), nullable=False),  # emergency, service, gateway-silent, center-blind
     Column("join_key", String(256), nullable=False),
-    Column("state", String(16), nullable=False),  # raised, acknowledged, attending, resolved
+    Column("state", String(16), nullable=False),  # raised, acknowledged, attending, arrived, resolved
     Column("home_id", String(64)),
     Column("resident_id", String(64)),
     Column("gateway_id", String(64), nullable=False),
@@ -128,10 +128,14 @@ alert = Table(
     Column("last_press_ns", BigInteger),
     Column("acknowledged_by", String(64)),
     Column("acknowledged_ns", BigInteger),
+    Column("assigned_to", String(64)),  # who has it now
     Column("attending_ns", BigInteger),
+    Column("arrived_ns", BigInteger),
     Column("resolved_by", String(64)),
     Column("resolved_ns", BigInteger),
     Column("outcome", String(32)),
+    Column("reopened", Integer, nullable=False, server_default="0"),  # how often
+    Column("cancelled_ns", BigInteger),  # when the elder took it back at home; that closes nothing
     Column("version", Integer, nullable=False, server_default="1"),  # optimistic lock of two operators
     Index("uq_alert_open", "join_key", unique=True, sqlite_where=text("state <> 'resolved'"),
           postgresql_where=text("state <> 'resolved'")),
