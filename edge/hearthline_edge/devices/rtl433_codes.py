@@ -15,8 +15,9 @@
 Which decoder takes a code depends on the transmitter's timing and changes from press to press, so a device is known
 by its bits and never by the model that rtl_433 names. A code without a pair 10 in its first 20 bits is a PT2262's; 6 %
 of all EV1527 addresses have none and are named so too, always in the same way. A 25-bit row may have its sync pulse
-before or after the code: what has been heard of the code in an unshifted shape decides, and else the pulse counts as
-the next word's, as it does for rtl_433's own decoders. A flex decoder must not be told to invert.
+before or after the code: the device that the installer has named decides, or what has been heard of the code in an
+unshifted shape, and else the pulse counts as the next word's, as it does for rtl_433's own decoders. A flex decoder
+must not be told to invert.
 
 Sources: the EV1527 and PT2262 data sheets; rtl_433's decoders smoke_gs558, generic_remote, akhan_100F14, chuango and
 kerui as their source documents them; the recordings of rtl_433_tests (EV1527-Universal-Remote, generic_remote,
@@ -70,9 +71,13 @@ class _Heard:
 
 
 class CodeBook:
-    """What has been heard: one burst in several shapes is one transmission of one device."""
+    """What has been heard: one burst in several shapes is one transmission of one device.
 
-    def __init__(self) -> None:
+    `expected`: devices that the installer has named. A shape that may be one of them is that one.
+    """
+
+    def __init__(self, expected: frozenset[str] = frozenset()) -> None:
+        self._expected = expected
         self._recent: list[_Heard] = []
         self._known: dict[int, bool] = {}  # codes heard unshifted, and whether only a flex decoder told them
 
@@ -84,10 +89,17 @@ class CodeBook:
             if any(code in heard.codes for code in shape.codes):
                 heard.last_ns = now.mono_ns
                 return heard.told
-        code = next((code for code in shape.codes if code in self._known), shape.codes[0])
-        told = name(code, self._known.get(code, shape.flex))
+        told = self._likeliest(shape)
         self._recent = [*self._recent[-_RECENT:], _Heard(shape.codes, told, now.mono_ns)]
         return told
+
+    def _likeliest(self, shape: Shape) -> Told:
+        names = (name(code, flex) for code in shape.codes for flex in (False, True))
+        expected = next((told for told in names if told.device in self._expected), None)
+        if expected is not None:
+            return expected
+        code = next((code for code in shape.codes if code in self._known), shape.codes[0])
+        return name(code, self._known.get(code, shape.flex))
 
     def _learn(self, code: int, flex: bool) -> None:
         flex = self._known.pop(code, True) and flex

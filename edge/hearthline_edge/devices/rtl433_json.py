@@ -67,7 +67,7 @@ class Rtl433Session:
     def __init__(self, options: _Options) -> None:
         self._only = frozenset(options.only)
         self._meanings = options.sensors
-        self._codes = CodeBook()
+        self._codes = CodeBook(self._only | frozenset(options.sensors))
         self._states: dict[tuple[str, str], tuple[str, int]] = {}  # (device, of what): state and when it was told
 
     def receive(self, message: MqttMessage, now: Stamp) -> Iterable[Item]:
@@ -145,7 +145,7 @@ class Rtl433Session:
             elif there and meaning != "ignore":
                 self._remember(device, hazard, "there", now)
                 items.append(Press(device, hazard, hazard, raw, facts=_facts(value), lasting=True))
-            elif not there and self._remember(device, hazard, "over", now) == "there":
+            elif not there and self._remember(device, hazard, "over", now) != "over":
                 items.append(Release(device, hazard))
         return items
 
