@@ -91,8 +91,10 @@ def _dlt_garbage(rng: random.Random) -> bytearray:
 
 
 def _dlt_mend(frame: bytearray) -> None:
-    frame[-2] = sum(frame[:-2]) & 0xFF
-    frame[-1] = 0x16
+    preamble = len(frame) - len(frame.lstrip(b"\xfe"))
+    if len(frame) - preamble > 2:
+        frame[-2] = sum(frame[preamble:-2]) & 0xFF
+        frame[-1] = 0x16
 
 
 _MBUS_RECORDS = tuple(
@@ -123,10 +125,9 @@ def _mbus_garbage(rng: random.Random) -> bytearray:
 
 
 def _mbus_mend(frame: bytearray) -> None:
-    if len(frame) < 9 or frame[0] != 0x68:
-        return
-    frame[-2] = sum(frame[4:-2]) & 0xFF
-    frame[-1] = 0x16
+    if len(frame) >= 9 or (len(frame) == 5 and frame[0] == 0x10):
+        frame[-2] = sum(frame[4 if len(frame) >= 9 else 1 : -2]) & 0xFF
+        frame[-1] = 0x16
 
 
 def _modbus_garbage(rng: random.Random) -> bytearray:

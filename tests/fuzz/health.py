@@ -14,6 +14,7 @@ from hearthline_edge.payload import RAW_LIMIT
 
 _ITEMS = get_args(Item)
 _REASONS = frozenset(get_args(RefusalReason)) - {"driver-error"}
+CONTENT_LIMIT = 160  # characters: a button's name and a counter
 _encode = msgspec.json.Encoder().encode
 
 
@@ -27,6 +28,7 @@ def check_item(item: Any) -> None:
             assert len(raw) <= RAW_LIMIT
         case Readings(readings):
             assert readings
+            assert len({(each.device, each.quantity) for each in readings}) == len(readings), "two values of one series"
             for reading in readings:
                 assert reading.device
                 assert math.isfinite(reading.value)
@@ -34,7 +36,7 @@ def check_item(item: Any) -> None:
         case Press(device, button, content, raw):
             assert device
             assert button
-            assert len(content) <= 64
+            assert len(content) <= CONTENT_LIMIT
             assert len(raw) <= RAW_LIMIT
         case Vital():
             assert set(dict(item.values)) <= set(VITAL_UNITS)
@@ -50,14 +52,21 @@ def check_item(item: Any) -> None:
 
 
 def weight(thing: Any) -> int:
-    """How much a session keeps: bytes of its buffers, characters of its texts, entries of its collections."""
+    """How much a session keeps: bytes of buffers, characters of texts, entries of collections, each once."""
+    return _weight(thing, set())
+
+
+def _weight(thing: Any, known: set[int]) -> int:
+    if id(thing) in known:
+        return 0
+    known.add(id(thing))
     if isinstance(thing, bytes | bytearray | str):
         return len(thing)
     if isinstance(thing, dict):
-        return len(thing) + sum(weight(key) + weight(value) for key, value in thing.items())
+        return len(thing) + sum(_weight(key, known) + _weight(value, known) for key, value in thing.items())
     if isinstance(thing, list | tuple | set | frozenset | deque):
-        return len(thing) + sum(weight(each) for each in thing)
+        return len(thing) + sum(_weight(each, known) for each in thing)
     state = list(getattr(thing, "__dict__", {}).values())
     for kind in type(thing).__mro__:
         state += [getattr(thing, name) for name in getattr(kind, "__slots__", ()) if hasattr(thing, name)]
-    return sum(weight(each) for each in state if not callable(each))
+    return sum(_weight(each, known) for each in state if not callable(each))

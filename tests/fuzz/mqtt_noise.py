@@ -1,18 +1,18 @@
-"""Hostile MQTT messages from one seed: the topics and keys of a driver's captures, with values from nowhere.
+"""Hostile MQTT messages from one seed: the topics and keys of recorded messages, with values from nowhere.
 
-Topics: captured, with parts exchanged, empty, endless, with wildcards and other scripts. Payloads: captured JSON with
-one value replaced, keys doubled, objects composed of the driver's own keys, broken text, nesting, very long strings.
+Topics: recorded, with parts exchanged, empty, endless, with wildcards and other scripts. Payloads: recorded JSON with
+one value replaced, keys doubled, objects composed of the recorded keys, broken text, nesting, very long strings. Half
+of the values are recorded ones.
 """
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Any, Final
 
-from fuzz.families import vectors
 from hearthline_edge.devices import MqttMessage
 
 _ODD_TEXT: Final = (
@@ -45,17 +45,19 @@ _ODD_PARTS: Final = (
 
 
 class MqttNoise:
-    """`message()`: the next hostile message for one MQTT driver."""
+    """`message()`: the next hostile message for who says such `messages`."""
 
-    def __init__(self, driver: str, rng: random.Random) -> None:
+    def __init__(self, messages: Iterable[MqttMessage], rng: random.Random) -> None:
         self._rng = rng
-        messages = [message for vector in vectors(driver) for message in vector["messages"]]
-        self._topics = sorted({message["topic"] for message in messages})
+        recorded = tuple(messages)
+        self._topics = sorted({message.topic for message in recorded})
         self._parts = sorted({part for topic in self._topics for part in topic.split("/")} | set(_ODD_PARTS))
-        self._payloads = sorted({message["payload"].encode() for message in messages})
+        self._payloads = sorted({message.payload for message in recorded})
         trees = list(_trees(self._payloads))
         self._keys = sorted({key for tree in trees for key in _keys(tree)} | {""})
-        self._holes = sorted({hole for tree in trees for hole in _holes(tree)})
+        self._holes = sorted({hole for tree in trees for hole in _holes(tree)}) or [(b"", b"")]
+        self._values = sorted({value for tree in trees for value in _values(tree)})
+        self._values += [payload for payload in self._payloads if len(payload) < 64]
         self._odd_bytes = [text.encode() for text in _ODD_TEXT]
         self._weighted: tuple[tuple[int, Callable[[], bytes]], ...] = (
             (400, self._replaced),
@@ -98,7 +100,7 @@ class MqttNoise:
         return "/".join(parts)
 
     def _odd(self) -> bytes:
-        odd: bytes = self._pick(self._odd_bytes)
+        odd: bytes = self._pick(self._values if self._values and self._rng.random() < 0.5 else self._odd_bytes)
         return odd
 
     def _replaced(self) -> bytes:
@@ -163,6 +165,15 @@ def _keys(tree: Any) -> Iterator[str]:
         for key, value in tree.items():
             yield key
             yield from _keys(value)
+
+
+def _values(tree: Any) -> Iterator[bytes]:
+    """The texts, numbers and truths of a payload, as JSON."""
+    if isinstance(tree, dict | list):
+        for each in tree.values() if isinstance(tree, dict) else tree:
+            yield from _values(each)
+    else:
+        yield json.dumps(tree).encode()
 
 
 def _holes(tree: Any) -> Iterator[tuple[bytes, bytes]]:

@@ -1,6 +1,7 @@
-"""Hostile frames for every driver that there is: none raises, hangs, grows, or gives what cannot be kept and sent.
+"""Hostile frames for every driver and shipped profile: none raises, hangs, grows, or gives what cannot be kept.
 
-HEARTHLINE_SEED repeats a run. A new driver is fuzzed by itself; a new serial one needs its row in families.py.
+HEARTHLINE_SEED repeats a run. A new driver or MQTT profile is fuzzed by itself; a new serial driver needs its row in
+families.py, and one in asking.py when it asks meters.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from fuzz.drive import Outcome, drive_line, drive_mqtt
-from fuzz.families import FAMILIES, MQTT, SERIAL, good_frames, vectors
+from fuzz.asking import ASKING
+from fuzz.drive import ASKING_WEIGHT, Outcome, drive_line, drive_mqtt
+from fuzz.families import FAMILIES, SERIAL, good_frames, vectors
 from fuzz.line_noise import LineNoise
 from fuzz.mqtt_noise import MqttNoise
+from fuzz.over_mqtt import SPEAKERS
 from hearthline.clock import Stamp
 from hearthline_edge.devices import Item, Press, enocean_esp3
 from hearthline_edge.framing import FrameDecoder
@@ -34,6 +37,7 @@ def tell(driver: str, outcome: Outcome) -> None:
         slowest_call_ms=round(outcome.slowest_s * 1000, 1),
         kept_at_most=outcome.heaviest,
         items=dict(sorted(outcome.items.items())),
+        **({"requests": outcome.requests} if outcome.requests else {}),
     )
 
 
@@ -63,13 +67,24 @@ def test_no_hostile_bytes_break_a_serial_driver(driver: str) -> None:
     assert expected <= set(outcome.items), "the noise does not reach everything that the driver can say"
 
 
-@pytest.mark.parametrize("driver", MQTT)
-def test_no_hostile_message_breaks_an_mqtt_driver(driver: str) -> None:
-    noise = MqttNoise(driver, random.Random(f"{SEED} {driver}"))
-    outcome = drive_mqtt(MQTT[driver], MQTT[driver].open_session({}), noise, FRAMES)
-    tell(driver, outcome)
-    expected = {item["type"] for vector in vectors(driver) for item in vector["items"]}
-    assert expected <= set(outcome.items), "the noise does not reach everything that the driver can say"
+@pytest.mark.parametrize("name", ASKING)
+def test_no_hostile_answers_break_a_session_that_asks(name: str) -> None:
+    asking, rng = ASKING[name], random.Random(f"{SEED} {name}")
+    noise = LineNoise(asking.driver, rng, asking.answer)
+    outcome = drive_line(asking.open_session(), noise, rng, FRAMES, ASKING_WEIGHT)
+    tell(name, outcome)
+    assert {"DeviceNote", "Readings", "Refused", "Seen"} <= set(outcome.items)
+    assert outcome.requests > FRAMES / 50
+
+
+@pytest.mark.parametrize("name", SPEAKERS)
+def test_no_hostile_message_breaks_an_mqtt_driver(name: str) -> None:
+    speaker = SPEAKERS[name]
+    noise = MqttNoise(speaker.messages, random.Random(f"{SEED} {name}"))
+    outcome = drive_mqtt(speaker.driver.configured(speaker.options), speaker.open_session(), noise, FRAMES)
+    tell(name, outcome)
+    assert speaker.says <= set(outcome.items), "the noise does not reach everything that the driver can say"
+    assert outcome.claimed > FRAMES / 4
 
 
 # --- controls: the rig finds what is planted ---------------------------------------------------------------------
