@@ -49,10 +49,16 @@ def battery(millivolts: int) -> bytes:
     return answer((4, 4), millivolts.to_bytes(2, "big"))
 
 
-def started(session: SerialSession) -> None:
-    """A connected monitor with a full battery, whose measurement begins at START."""
-    assert session.next_request(START)[0] == CONNECT
+def switched_on(session: SerialSession) -> None:
+    """A monitor that was off for ten seconds and answers at START."""
+    for before_s in (10, 5, 0):
+        assert session.next_request(START.later(-before_s))[0] == CONNECT
     session.receive(CONNECTED, START)
+
+
+def started(session: SerialSession) -> None:
+    """A monitor with a full battery that was switched on, whose measurement begins at START."""
+    switched_on(session)
     assert session.next_request(START)[0] == BATTERY
     session.receive(battery(4000), START)
     assert session.next_request(START) == (BEGIN, 60.0)
@@ -70,8 +76,7 @@ def test_a_monitor_that_was_connected_is_started_once_its_battery_suffices() -> 
 
 def test_a_weak_battery_starts_nothing() -> None:
     session = open_session(start="on-connect")
-    session.next_request(START)
-    session.receive(CONNECTED, START)
+    switched_on(session)
     session.next_request(START)
     assert [type(item) for item in session.receive(battery(3600), START)] == [DeviceNote, Readings]
     assert session.next_request(START) == (b"", 600.0)
@@ -79,11 +84,47 @@ def test_a_weak_battery_starts_nothing() -> None:
 
 def test_by_hand_nothing_is_started() -> None:
     session = open_session()
-    session.next_request(START)
-    session.receive(CONNECTED, START)
+    switched_on(session)
     session.next_request(START)
     session.receive(battery(4000), START)
     assert session.next_request(START) == (b"", 600.0)
+
+
+def test_a_monitor_that_stands_there_when_the_gateway_starts_is_left_alone() -> None:
+    session = open_session(start="on-connect")
+    assert session.next_request(START)[0] == CONNECT
+    session.receive(CONNECTED, START)
+    assert session.next_request(START)[0] == BATTERY
+    session.receive(battery(4000), START)
+    assert session.next_request(START) == (b"", 600.0)
+
+
+@pytest.mark.parametrize("heard", [LIVE, RESULT, answer((1, 7), b"\x06"), answer((1, 2), b"\x00")])
+def test_a_monitor_that_somebody_has_used_since_it_was_switched_on_is_not_started(heard: bytes) -> None:
+    session = open_session(start="on-connect")
+    switched_on(session)
+    session.receive(heard, START.later(1))
+    for second in range(2, 60):
+        request = session.next_request(START.later(second))[0]
+        assert request != BEGIN
+        if request == BATTERY:
+            session.receive(battery(4000), START.later(second))
+
+
+@pytest.mark.parametrize("pulse", [0, 19, 301, 0xFFFF])
+def test_a_pulse_that_no_heart_has_is_left_out(pulse: int) -> None:
+    data = RESULT[6:-3] + pulse.to_bytes(2, "big")
+    (vital,) = open_session().receive(answer((1, 6), data), START)
+    assert isinstance(vital, Vital)
+    assert vital.values == (("systolic", 122), ("diastolic", 75))
+
+
+def test_an_error_that_the_monitor_repeats_is_told_once() -> None:
+    session, frame = open_session(), answer((1, 7), b"\x07")
+    told = [item for second in range(200) for item in session.receive(frame, START.later(second))]
+    assert [type(item) for item in told] == [DeviceNote] + [Seen] * 199
+    assert [type(item) for item in session.receive(answer((1, 7), b"\x06"), START.later(200))] == [DeviceNote]
+    assert [type(item) for item in session.receive(frame, START.later(201))] == [DeviceNote]
 
 
 def test_a_silent_measurement_is_stopped_and_told() -> None:
@@ -110,9 +151,9 @@ def test_a_measurement_without_end_is_stopped() -> None:
     assert len(notes) == 1
 
 
-def starts(*, answers_battery: int) -> list[int]:
+def starts(*, answers_battery: int, answers_connect: int = 1) -> list[int]:
     """The seconds after the first start at which it is started again, when every so many queries are answered."""
-    session, begun, queries = open_session(start="on-connect"), [], 0
+    session, begun, queries, calls = open_session(start="on-connect"), [], 0, 0
     started(session)
     session.receive(answer((1, 7), b"\x06"), START.later(20))
     for second in range(21, 1900):
@@ -122,7 +163,9 @@ def starts(*, answers_battery: int) -> list[int]:
         if request == BEGIN:
             begun.append(second)
         elif request == CONNECT:
-            session.receive(CONNECTED, now)
+            calls += 1
+            if calls % answers_connect == 0:
+                session.receive(CONNECTED, now)
         elif request == BATTERY:
             queries += 1
             if queries % answers_battery == 0:
@@ -134,8 +177,12 @@ def test_a_connection_is_started_once() -> None:
     assert starts(answers_battery=1) == []
 
 
-def test_a_line_that_comes_and_goes_starts_once_in_ten_minutes() -> None:
-    begun = [0, *starts(answers_battery=2)]
+def test_a_line_that_loses_a_frame_starts_nothing() -> None:
+    assert starts(answers_battery=2) == []
+
+
+def test_a_monitor_that_comes_and_goes_is_started_once_in_ten_minutes() -> None:
+    begun = [0, *starts(answers_battery=2, answers_connect=3)]
     assert len(begun) > 1
     assert all(later - earlier >= 600 for earlier, later in pairwise(begun))
 

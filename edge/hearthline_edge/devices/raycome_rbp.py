@@ -10,11 +10,13 @@
 The monitor acknowledges a command by its own type and sub. The session says "connect" until the monitor answers, then
 asks for the battery now and then, never while it measures. `start = "on-connect"`: for a monitor that stands ready on
 somebody's arm whenever it is switched on: once its battery is known to suffice, a measurement is started, and stopped
-when nothing was heard of it for a minute, or when it has no end after three; once in ten minutes at most. Otherwise
-the monitor's own key starts it.
+when nothing was heard of it for a minute, or when it has no end after three; once in ten minutes at most. Only a
+monitor that has left two "connect" unanswered was switched on: one that stands there when the gateway starts, or loses
+a frame, is left alone, and so is one that measures already. Otherwise the monitor's own key starts it.
 `live_pressure`: each live pressure as a reading, some four a second; without it they only show life.
 
-A result is told once a minute at most: monitors repeat it. Presses there are none, so there is nothing to group.
+A result or an error is told once a minute at most: monitors repeat them. A pulse that no heart has is left out. Presses
+there are none, so there is nothing to group.
 
 Source: no official document was seen; more than ten public code bases, some derived from the maker's kit, agree on this
 layout, and the frames of version 2 are recorded. Version 3, and the words of the errors, are of one or two code bases
@@ -57,12 +59,15 @@ _PRESSURE: Final = (1, 5)
 _RESULT: Final = (1, 6)
 _ERROR: Final = (1, 7)
 _BATTERY: Final = (4, 4)
+_MEASURING: Final = (_START, _STOP, _PRESSURE, _RESULT, _ERROR)
 _RESULT_BYTES: Final = 13
 
 LOW_BATTERY_MV: Final = 3600  # at and below this the makers' apps refuse to start
 PLAUSIBLE_MMHG: Final = range(40, 301)
+_PLAUSIBLE_PULSE: Final = range(20, 301)
 _REPEAT_NS: Final = 60 * NS
 _CONNECT_EVERY_NS: Final = 5 * NS
+_SWITCHED_OFF: Final = 2  # "connect" that nobody answered, before the monitor counts as off
 _BATTERY_EVERY_NS: Final = 600 * NS
 _ANSWER_NS: Final = 10 * NS
 _MEASURING_NS: Final = 10 * NS  # since the last live pressure
@@ -116,7 +121,8 @@ class _Conversation:
         self._version = version
         self._start_on_connect = start_on_connect
         self._connected = False
-        self._fresh = False  # connected, and the battery not known since
+        self._fresh = False  # switched on, and neither its battery known nor a measurement heard since
+        self._calls = 0  # "connect" said in vain, and the one that is awaited
         self._unanswered = False
         self._due_mono_ns = 0  # of the next command
         self._wanted: tuple[int, int] | None = None  # start or stop, to be said next
@@ -127,8 +133,12 @@ class _Conversation:
         """A checked frame of the monitor."""
         self._unanswered = False
         if not self._connected:
-            self._connected = self._fresh = True
+            self._connected, self._fresh = True, self._calls > _SWITCHED_OFF
             self._due_mono_ns = now.mono_ns  # ask for the battery at once
+        self._calls = 0
+        if kind in _MEASURING:
+            self._fresh = False
+            self._wanted = None if self._wanted == _START else self._wanted
         if kind in (_RESULT, _ERROR, _STOP):
             ours, self._started_mono_ns = self._started_mono_ns is not None, None
             self._due_mono_ns = now.mono_ns + NS if ours else max(self._due_mono_ns, now.mono_ns + NS)
@@ -166,6 +176,7 @@ class _Conversation:
 
     def _say(self, now: Stamp) -> bytes:
         kind, self._wanted = self._wanted or (_BATTERY if self._connected else _CONNECT), None
+        self._calls += kind == _CONNECT
         self._unanswered = kind != _START  # its silence is a matter of the measurement
         wait_ns = _ANSWER_NS if self._connected else _CONNECT_EVERY_NS
         if kind == _START:
@@ -183,8 +194,7 @@ class RaycomeSession:
         self._conversation = _Conversation(options.version, options.start == "on-connect")
         self._decoder = FrameDecoder(SHAPE)
         self._battery_low = False
-        self._last_result = b""
-        self._last_result_mono_ns = 0
+        self._told: dict[tuple[int, int], tuple[bytes, int]] = {}  # the last result and error, and when they came
 
     def receive(self, data: bytes, now: Stamp) -> Iterable[Item]:
         items: list[Item] = []
@@ -210,7 +220,7 @@ class RaycomeSession:
         if kind == _PRESSURE:
             return self._pressure(frame, data)
         if kind == _ERROR:
-            return self._error(frame, data)
+            return self._error(frame, data, now)
         if kind == _BATTERY:
             return self._battery(data, now)
         return [Seen(self._device)]
@@ -231,20 +241,26 @@ class RaycomeSession:
     def _result(self, frame: bytes, data: bytes, now: Stamp) -> list[Item]:
         if len(data) != _RESULT_BYTES:
             return [Refused("length", frame.hex())]
-        repeated = data == self._last_result and now.mono_ns - self._last_result_mono_ns <= _REPEAT_NS
-        self._last_result, self._last_result_mono_ns = data, now.mono_ns
-        if repeated:
+        if self._is_repeated(_RESULT, data, now):
             return [Seen(self._device)]
         systolic, diastolic, pulse = (int.from_bytes(data[at : at + 2], "big") for at in (7, 9, 11))
         if systolic not in PLAUSIBLE_MMHG or diastolic not in PLAUSIBLE_MMHG or diastolic >= systolic:
             note = DeviceNote(self._device, "measurement-error", "implausible result, measure again")
             return [note, Refused("sanity", frame.hex())]
-        values = (("systolic", systolic), ("diastolic", diastolic), ("heart_rate", pulse))
+        pressures = (("systolic", systolic), ("diastolic", diastolic))
+        values = (*pressures, ("heart_rate", pulse)) if pulse in _PLAUSIBLE_PULSE else pressures
         return [Vital(self._device, values, data[0], _device_time(data[1:7]), frame.hex())]
 
-    def _error(self, frame: bytes, data: bytes) -> list[Item]:
+    def _is_repeated(self, kind: tuple[int, int], data: bytes, now: Stamp) -> bool:
+        last, mono_ns = self._told.get(kind, (b"", 0))
+        self._told[kind] = data, now.mono_ns
+        return data == last and now.mono_ns - mono_ns <= _REPEAT_NS
+
+    def _error(self, frame: bytes, data: bytes, now: Stamp) -> list[Item]:
         if not data:
             return [Refused("length", frame.hex())]
+        if self._is_repeated(_ERROR, data, now):
+            return [Seen(self._device)]
         detail = _ERRORS.get(data[0], f"unknown error {data[0]:02X}")
         return [DeviceNote(self._device, "measurement-error", detail)]
 
