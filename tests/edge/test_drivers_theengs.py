@@ -9,7 +9,7 @@ import pytest
 
 from hearthline.clock import NS, Stamp
 from hearthline.errors import ConfigError
-from hearthline_edge.devices import Change, DeviceNote, Item, MqttMessage, Press, Readings, Seen
+from hearthline_edge.devices import Change, DeviceNote, Item, MqttMessage, Press, Readings, Release, Seen
 from hearthline_edge.devices.theengs_ble_json import DRIVER
 from hearthline_edge.grouping import PressState, Verdict, judge
 
@@ -78,6 +78,13 @@ def test_a_late_copy_changes_nothing_back_and_doubles_no_reading() -> None:
     changed, readings = air.beacon(packet=3, open=0, batt=90)
     assert isinstance(changed, Change)
     assert isinstance(readings, Readings)
+
+
+def test_a_hazard_counts_also_in_a_packet_that_was_heard_before_and_is_ended_by_the_first_report() -> None:
+    air = Air()
+    told = [air.beacon(packet=packet, leak=leak) for packet, leak in ((1, 0), (2, 0), (1, 1), (3, 1), (4, 0), (1, 0))]
+    assert [type(items[0]) for items in told] == [Release, Seen, Press, Press, Release, Seen]
+    assert air.presses == ["leak"]
 
 
 def test_an_encrypted_button_is_told_once_until_it_can_be_read() -> None:

@@ -12,9 +12,10 @@ JSON of Protocol Buffers leaves out what is zero, false or empty: an uplink with
 somebody installed. Devices that no codec here knows are seen; a profile may map their `object`.
 
 ChirpStack merges what several gateways hear into one uplink, with one entry of `rxInfo` each. One uplink is one
-(`devAddr`, `fCnt`) of one EUI: a redelivery, a second integration or a device's own retransmission repeats it, and
-after a join `devAddr` is new and `fCnt` begins at 0. The last 16 are known. An error of a device is told once, until
-its next uplink. Retained messages are passed over (ChirpStack retains none).
+(`devAddr`, `fCnt`) of one EUI: a redelivery, a second integration or a device's own retransmission repeats it, within
+a minute of the last; after a join `devAddr` is new and `fCnt` begins at 0. The last 16 are known. A hazard counts also
+in a known frame, for a device without joins (ABP) may begin at 0 again. An error of a device is told once, until its
+next uplink. Retained messages are passed over (ChirpStack retains none).
 
 Sources: ChirpStack documentation, integrations/events (its examples are tests/captures/chirpstack-v4) and
 integration.proto. `prefix`: levels before application/, where the integration's topics have been configured so.
@@ -54,6 +55,7 @@ _NAME: Final = "chirpstack-v4"
 _EXAMPLE: Final = "application/1/device/0000000000000000/event/up"
 _TOPIC: Final = r"application/[^/]+/device/([0-9a-fA-F]{16})/event/([a-z]+)\Z"
 _FRAMES: Final = 16
+_QUIET_GAP_S: Final = 60.0  # between what repeats one frame
 _KNOWN_DEVICES: Final = 1000
 _FACT_LIMIT: Final = 64
 _DETAIL_LIMIT: Final = 200
@@ -115,18 +117,20 @@ class ChirpStackSession:
         except (binascii.Error, ValueError, TypeError):
             return [Refused("sanity", raw)]
         port, count, address = value.get("fPort") or 0, value.get("fCnt") or 0, value.get("devAddr")
-        if not _is_count(port) or not _is_count(count):
+        if not _is_count(port):
             return [Refused("sanity", raw)]
         known.errors.clear()
-        frame = f"{address}:{count}" if isinstance(address, str) and address else f"at:{now.wall_ns}"
+        is_numbered = _is_count(count) and isinstance(address, str) and address
+        frame = f"{address}:{count}" if is_numbered else f"at:{now.wall_ns}"
         again = frame in known.frames
         known.frames = [*(told for told in known.frames if told != frame), frame][-_FRAMES:]
         said = decode(port, data, _text(_info(value).get("deviceProfileName")))
         items: list[Item] = [
             Press(device, one.word, frame, raw, facts=_facts(value)) for one in said if one.kind == "press"
         ]
+        items += _hazards(device, known, said, value, raw, again)
         if not again:
-            items += _states(device, known, said, value, raw)
+            items += _states(device, known, said, raw)
             measured = {one.word: one.value for one in said if one.kind == "reading"}
             if measured:
                 items.append(
@@ -143,16 +147,22 @@ class ChirpStackSession:
         return known
 
 
-def _states(device: str, known: _Known, said: list[Said], value: dict[str, Any], raw: str) -> list[Item]:
+def _hazards(device: str, known: _Known, said: list[Said], value: dict[str, Any], raw: str, again: bool) -> list[Item]:
+    items: list[Item] = []
+    for one in (one for one in said if one.kind == "hazard"):
+        if one.there:
+            known.turns(one.word, "there")
+            items.append(Press(device, one.word, one.word, raw, facts=_facts(value), lasting=True))
+        elif not again and known.turns(one.word, "over"):
+            items.append(Release(device, one.word))
+    return items
+
+
+def _states(device: str, known: _Known, said: list[Said], raw: str) -> list[Item]:
     items: list[Item] = []
     for one in said:
         if one.kind == "change" and known.turns("contact", one.word):
             items.append(Change(device, one.word, raw))
-        elif one.kind == "hazard" and one.there:
-            known.turns(one.word, "there")
-            items.append(Press(device, one.word, one.word, raw, facts=_facts(value), lasting=True))
-        elif one.kind == "hazard" and known.states.get(one.word) == "there" and known.turns(one.word, "over"):
-            items.append(Release(device, one.word))
         elif one.kind == "note" and known.turns(one.word, "there" if one.there else "over") and one.there:
             items.append(DeviceNote(device, one.word, "dismounted"))
     return items
@@ -177,7 +187,8 @@ def _log(device: str, known: _Known, value: dict[str, Any]) -> list[Item]:
 
 def _facts(value: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     """What the operator sees beside a press: the best reception, by whom, and when by the network server."""
-    facts: list[tuple[str, Any]] = [("frame", value.get("fCnt") or 0)]
+    count = value.get("fCnt") or 0
+    facts: list[tuple[str, Any]] = [("frame", count)] if _is_count(count) else []
     received = value.get("rxInfo")
     heard = [info for info in received if isinstance(info, dict)] if isinstance(received, list) else []
     for key, fact in (("rssi", "rssi_dbm"), ("snr", "snr_db")):
@@ -226,7 +237,7 @@ def _configure(options: dict[str, Any]) -> MqttDriver:
         subscriptions=(f"{start}application/+/device/+/event/+",),
         claims=lambda name: topic.match(name) is not None,
         open_session=lambda options: ChirpStackSession(_pattern(options)[1]),
-        grouping=GroupingRule(quiet_gap_s=600.0, remember=_FRAMES),
+        grouping=GroupingRule(quiet_gap_s=_QUIET_GAP_S, remember=_FRAMES),
         configure=_configure,
         example_topic=f"{start}{_EXAMPLE}",
         wrap=_wrap,

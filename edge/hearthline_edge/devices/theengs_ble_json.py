@@ -12,7 +12,8 @@
 A press stays in the beacons that follow it, and every gateway in reach publishes each of them: one press is one
 `packet` of one device, of which the last 16 are known, for ten minutes (`packet` begins anew after 256 beacons, 34
 minutes at the fastest). A button without `packet` is pressed once in two seconds. What else a known packet says is
-passed over too, so that an older beacon from a second gateway changes nothing back.
+passed over too, so that an older beacon from a second gateway changes nothing back; but not a hazard: after a change of
+battery the packets begin anew, and may say it under a number that was heard before.
 
 An encrypted beacon of a button may be a press, or the beacon of a button at rest, and there are hundreds of those an
 hour: it is no press, and what staff should do is told once per device (note `encrypted`). Retained messages are
@@ -146,6 +147,7 @@ class TheengsSession:
         packet_id = packet if isinstance(packet, int) and not isinstance(packet, bool) and 0 <= packet < 256 else None
         again = packet_id is not None and known.hears_again(packet_id, now)
         items = _presses(device, known, value, packet_id, raw, now)
+        items += _hazards(device, known, value, raw, again)
         if not again:
             items += _states(device, known, value, raw)
             measured = tuple(_readings(device, value))
@@ -201,12 +203,17 @@ def _states(device: str, known: _Known, value: dict[str, Any], raw: str) -> list
         said = _flag(value.get(key)) if key != "pres" or isinstance(value.get(key), bool) else None
         if said is not None and known.turns(true, true if said else false):
             items.append(Change(device, true if said else false, raw))
+    return items
+
+
+def _hazards(device: str, known: _Known, value: dict[str, Any], raw: str, again: bool) -> list[Item]:
+    items: list[Item] = []
     for hazard in _HAZARDS:
         said = _flag(value.get(hazard))
         if said:
             known.turns(hazard, "there")
             items.append(Press(device, hazard, hazard, raw, facts=_facts(value), lasting=True))
-        elif said is False and known.states.get(hazard) == "there" and known.turns(hazard, "over"):
+        elif said is False and not again and known.turns(hazard, "over"):
             items.append(Release(device, hazard))
     return items
 
