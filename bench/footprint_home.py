@@ -10,9 +10,9 @@
     Bluetooth 2 buttons heard by two gateways every 10 s, and what nobody decodes, a phone or watch every 5 s
     LoRaWAN   2 buttons
 
-Everyone speaks once in the first seconds, but the buttons: they are pressed one after the other, far more often than in
-a home, because each press must become one alarm; a run of eleven presses hears them all. MQTT messages have the QoS that
-their senders use: 0, and 1 for the SOS buttons.
+Everyone speaks once in the first seconds, but the buttons: they are pressed one after the other, far more often than
+in a home, because each press must become one alarm; a run of eleven presses hears them all. MQTT messages have the QoS
+that their senders use: 0, and 1 for the SOS buttons.
 """
 
 from __future__ import annotations
