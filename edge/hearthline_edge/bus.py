@@ -16,7 +16,8 @@ Rules of the room:
   a live one waits for them at most one timeout at a time.
 - A poll that has timed out 3 times while its unit answered others is a poll that this unit does not know: its timeouts
   no longer silence the unit, and it is asked as rarely as a silent unit.
-- No reply to 3 rounds: one DeviceNote "no-reply"; one "reply" when the unit is back.
+- No reply to 3 rounds: one DeviceNote "no-reply"; one "reply" when the unit is back. A unit that comes and goes, or a
+  poll that is answered now and then, is told of once an hour at most: each note is an event, and a write to the card.
 - A reply that was broken on the line is asked for once more, before its unit counts as silent.
 - A late reply never answers the next request. Nothing is awaited after a timeout (`asked` is None), and the unit is
   left alone for the timeout's length again: what a driver cannot tell apart by unit, function, length or identifier
@@ -50,6 +51,7 @@ from hearthline_edge.devices import DeviceNote, LineSettings
 MISSED_ROUNDS: Final = 3
 GLITCH_BYTES: Final = 3  # what an idle line may add to nothing; more that is no frame was one
 LONGEST_BACKOFF_NS: Final = 600 * NS
+_TOLD_EVERY_NS: Final = 3600 * NS
 _BACKOFF_PART: Final = 8
 _PROBE_PART: Final = 4  # a probe that failed is followed by four times its length for live units
 _GAP_NS: Final = NS // 10  # silence within a reply that a USB adapter or a busy machine may make
@@ -93,6 +95,20 @@ class Line:
 
 
 @dataclass(slots=True)
+class _Trouble:
+    """Of which people are told once while it lasts, and once an hour at most."""
+
+    told: bool = False
+    _again_ns: int | None = None
+
+    def is_to_be_told(self, now_ns: int) -> bool:
+        if self.told or (self._again_ns is not None and now_ns < self._again_ns):
+            return False
+        self.told, self._again_ns = True, now_ns + _TOLD_EVERY_NS
+        return True
+
+
+@dataclass(slots=True)
 class _Standing(Generic[Ask]):
     """One poll's place in time. `misses`: timeouts while its unit answered others."""
 
@@ -102,6 +118,7 @@ class _Standing(Generic[Ask]):
     misses: int = 0
     unknown_since_ns: int = 0
     repeated: bool = False
+    unknown: _Trouble = field(default_factory=_Trouble)
 
     @property
     def interval_ns(self) -> int:
@@ -125,6 +142,7 @@ class _Unit(Generic[Ask]):
     silent_ns: int = 0  # since when it is silent
     free_ns: int = 0  # not to be asked before: a late reply may still come
     probe_ns: int = 0  # when it is asked again, while it is not alive
+    silence: _Trouble = field(default_factory=_Trouble)
 
     @property
     def round_ns(self) -> int:
@@ -201,6 +219,7 @@ class Bus(Generic[Ask]):
         if self._asked is not None:
             asked, self._asked = self._asked, None
             asked.standing.misses = 0
+            asked.standing.unknown.told = False
             asked.standing.move_on()
             self._revive(asked.unit, now)
 
@@ -304,7 +323,7 @@ class Bus(Generic[Ask]):
         standing.misses += 1
         if standing.misses < MISSED_ROUNDS or len(unit.polls) == 1:
             return False
-        if standing.misses == MISSED_ROUNDS:
+        if standing.unknown.is_to_be_told(now_ns):
             what = standing.poll.label or "one of its polls"
             self._notes.append(DeviceNote(unit.name, "error", f"does not answer {what}, though it answers others"))
         standing.move_on()
@@ -317,8 +336,8 @@ class Bus(Generic[Ask]):
             unit.silent_ns = unit.asked_ns
         unit.alive = False
         unit.misses += 1
-        if unit.misses == MISSED_ROUNDS:
-            self._notes.append(DeviceNote(unit.name, "no-reply", f"no reply in {MISSED_ROUNDS} rounds"))
+        if unit.misses >= MISSED_ROUNDS and unit.silence.is_to_be_told(now_ns):
+            self._notes.append(DeviceNote(unit.name, "no-reply", f"no reply in {unit.misses} rounds"))
         somebody_lives = any(each.alive for each in self._units.values())
         rest_ns = _rest_ns(unit.round_ns, now_ns - unit.silent_ns) if somebody_lives else unit.round_ns
         unit.probe_ns = max(unit.asked_ns + rest_ns, unit.free_ns)
@@ -326,7 +345,8 @@ class Bus(Generic[Ask]):
     def _revive(self, unit: _Unit[Ask], now: Stamp) -> None:
         """It has answered."""
         self._quiet_ns = max(self._quiet_ns, now.mono_ns + self._pause_ns)
-        if unit.misses >= MISSED_ROUNDS:
+        if unit.silence.told:
+            unit.silence.told = False
             self._notes.append(DeviceNote(unit.name, "reply", "answers again"))
         unit.misses = 0
         if not any(each.alive for each in self._units.values()):

@@ -216,6 +216,27 @@ def test_a_long_dead_unit_is_asked_again_when_the_line_comes_back() -> None:
     assert bench.of(1)[0] < 4831
 
 
+def test_a_unit_that_comes_and_goes_is_told_of_once_an_hour() -> None:
+    bench = Bench([Poll("u1", (1, 1), 10, TIMEOUT_S)], {1: Meter(alive=lambda at: at % 50 < 10)})
+    bench.run(7300)
+    kinds = [note.kind for _, note in bench.notes]
+    assert kinds == ["no-reply", "reply"] * 3
+    bench.meters[1].alive = lambda at: False
+    bench.run(15000)
+    told = [(at, note.kind) for at, note in bench.notes[6:]]
+    assert [kind for _, kind in told] == ["no-reply"]
+    assert told[0][0] < 11000 + 600
+
+
+def test_an_item_that_is_answered_now_and_then_is_told_of_once_an_hour() -> None:
+    rounds = Meter(items=frozenset({0}))
+    bench = Bench([Poll("u1", (1, item), 10, TIMEOUT_S) for item in range(2)], {1: rounds})
+    for minute in range(1, 181):
+        rounds.items = frozenset({0, 1}) if minute % 2 else frozenset({0})
+        bench.run(60.0 * minute)
+    assert [note.kind for _, note in bench.notes] == ["error"] * 3
+
+
 def test_one_missed_reply_is_no_note() -> None:
     bench = Bench([poll(1), poll(2)], {1: Meter(alive=lambda at: not 5 < at < 25), 2: Meter()})
     bench.run(95)
