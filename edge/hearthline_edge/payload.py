@@ -1,7 +1,12 @@
-"""JSON payloads of strangers: an object with exact decimal numbers, or nothing. Never raises."""
+"""JSON payloads of strangers: an object with exact decimal numbers, or nothing. Never raises.
+
+What firmware is known to break is mended, for a press must not be lost by the field beside it: letters that are no
+UTF-8 or half an emoji become U+FFFD, `nan` and `inf` become null, control characters and a C string's last NUL blanks.
+"""
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
@@ -9,6 +14,11 @@ import msgspec
 
 _LARGEST: Final = Decimal(10) ** 15  # no quantity of a home comes near
 _NOT_A_NUMBER: Final = Decimal("NaN")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\ufeff]")
+_NO_NUMBER: Final = re.compile(r"(?<=[:,\[])\s*[-+]?(?:nan|inf|infinity)\s*(?=[,}\]])", re.IGNORECASE)
+_HALF_LETTER: Final = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
 RAW_LIMIT: Final = 2048  # characters of a payload that are kept for the operator
 
 
@@ -24,10 +34,17 @@ _DECODER: Final = msgspec.json.Decoder(float_hook=_decimal)
 
 def json_value(payload: bytes) -> tuple[bool, Any]:
     """(whether it is JSON, the value), with fractions as `Decimal`."""
-    try:
-        return True, _DECODER.decode(payload)
-    except (msgspec.DecodeError, ValueError, RecursionError):
-        return False, None
+    for mend in (False, True):
+        try:
+            return True, _DECODER.decode(_mended(payload) if mend else payload)
+        except (msgspec.DecodeError, ValueError, RecursionError):
+            continue
+    return False, None
+
+
+def _mended(payload: bytes) -> bytes:
+    text = _CONTROL.sub(" ", payload.decode("utf-8", "replace"))
+    return _HALF_LETTER.sub("\ufffd", _NO_NUMBER.sub("null", text)).encode()
 
 
 def number(value: Any) -> Decimal | None:
