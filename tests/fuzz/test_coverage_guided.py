@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing (libFuzzer through Atheris) of every driver and of the wire, each in its own process.
+"""Coverage-guided fuzzing (libFuzzer through Atheris) of drivers, profiles, recordings and the wire, each by itself.
 
 A mistake is shown with its input and the command that replays it.
 """
@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from fuzz.asking import ASKING
 from fuzz.families import MQTT, SERIAL
 from fuzz.targets import TARGETS, seeds, words
 from trials import SEED, publish, trials
 
-SECONDS = trials(2, 60)
+SECONDS = trials(1, 60)
 RUNNER = Path(__file__).parent / "run_target.py"
 _LONGEST = 4096  # bytes of an input: longer ones only cost runs
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(300)]
@@ -80,7 +81,8 @@ def tell_crash(name: str, run: Run) -> str:
 
 
 def test_every_driver_and_message_is_a_target() -> None:
-    assert {*SERIAL, *MQTT} <= set(TARGETS)
+    assert {*SERIAL, *MQTT, *ASKING} <= set(TARGETS)
+    assert {"profiles", "profile-paths", "profile-file", "recordings"} <= set(TARGETS)
     assert {"wire-event", "wire-pack", "wire-status", "wire-ack", "wire-command"} <= set(TARGETS)
 
 
