@@ -44,6 +44,7 @@ from hearthline_edge.outbox import EventRow, Outbox
 RETRY_S = 1.0
 STALL_S = 3.0  # a commit that takes longer is told as one that failed, and still awaited
 MAX_WAITING = 1000  # arrivals; beyond it only what matters, and what the local broker keeps, is still taken
+WINDOW = 10  # unacknowledged messages; brokers give 20 or more, then nothing until one is acknowledged
 _PACK_ROOM = MAX_PACK_BYTES - 512  # the envelope, and what the estimate of a record misses
 _RECORD_BYTES = 110  # of a SenML record, without its names
 log = Log(__name__)
@@ -272,11 +273,13 @@ class EventIntake:
     def offer(self, arrival: Arrival) -> None:
         if not arrival.items and arrival.ticket is None:
             return
-        if len(self._waiting) >= MAX_WAITING and arrival.ticket is None and not _matters(arrival):
+        if len(self._waiting) >= MAX_WAITING and not _must_stay(arrival):
             self.lost += 1
             return
         self._waiting.append(arrival)
         self._wake.set()
+        if self.fault:  # not at once: another driver may find a press in the same message
+            asyncio.get_running_loop().call_soon(self._keep_the_window_open)
         if self._presses([arrival]):
             self._press_came.set()
             if self._stalled:
@@ -311,11 +314,11 @@ class EventIntake:
                 self._stalled = False
             self._submitted = 0
             self.on_events(made)
+        tickets = [arrival.ticket for arrival in self._waiting[: len(batch)] if arrival.ticket is not None]
         del self._waiting[: len(batch)]
         if self.fault:
             self.fault = ""
             self.on_unstored(self.source.name, [])
-        tickets = [arrival.ticket for arrival in batch if arrival.ticket is not None]
         if tickets:
             self.on_taken(tickets)
 
@@ -332,6 +335,26 @@ class EventIntake:
         self._stalled = True
         self.fault = f"outbox: events of {self.source.name} cannot be stored: the disk does not answer"
         self.on_unstored(self.source.name, presses)
+        self._keep_the_window_open()
+
+    def _keep_the_window_open(self) -> None:
+        """A broker whose window is full of notes that cannot be stored would keep the next press to itself.
+
+        So what is no press is acknowledged before it is stored, in order, and kept here as if nobody kept it for us.
+        """
+        if sum(arrival.ticket is not None for arrival in self._waiting) < WINDOW:
+            return
+        first = next((index for index, arrival in enumerate(self._waiting) if _matters(arrival)), len(self._waiting))
+        kept = self._waiting[first].ticket if first < len(self._waiting) else None
+        early: list[MqttTicket] = []
+        for index, arrival in enumerate(self._waiting[:first]):
+            if arrival.ticket is not None and (kept is None or arrival.ticket.mid != kept.mid):
+                early.append(arrival.ticket)
+                self._waiting[index] = replace(arrival, ticket=None)
+        while len(self._waiting) > max(MAX_WAITING, self._submitted) and not _must_stay(self._waiting[-1]):
+            self.lost += bool(self._waiting.pop().items)
+        if early:
+            self.on_taken(early)
 
     async def _failed(self, batch: list[Arrival], error: StorageError) -> None:
         """Say so, then wait: a press that comes meanwhile is tried at once."""
@@ -339,7 +362,8 @@ class EventIntake:
         log.error("events not stored", source=self.source.name, alarms=len(presses), lost=self.lost, error=str(error))
         self.fault = f"outbox: events of {self.source.name} cannot be stored: {error}"
         self.on_unstored(self.source.name, presses)
-        self._waiting[: len(batch)] = [arrival for arrival in batch if not _is_noise(arrival)]
+        self._waiting[: len(batch)] = [each for each in self._waiting[: len(batch)] if not _is_noise(each)]
+        self._keep_the_window_open()
         try:
             async with asyncio.timeout(RETRY_S):
                 await self._press_came.wait()
@@ -359,6 +383,10 @@ class EventIntake:
 
 def _matters(arrival: Arrival) -> bool:
     return any(isinstance(item, Press | Vital) for item in arrival.items)
+
+
+def _must_stay(arrival: Arrival) -> bool:
+    return arrival.ticket is not None or _matters(arrival)
 
 
 def _is_noise(arrival: Arrival) -> bool:

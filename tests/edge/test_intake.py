@@ -17,7 +17,7 @@ from hearthline import wire
 from hearthline.clock import NS, Stamp
 from hearthline.model import Reading
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import GroupingRule, Press, Readings, Refused, Release, Seen, Vital
+from hearthline_edge.devices import DeviceNote, GroupingRule, Press, Readings, Refused, Release, Seen, Vital
 from hearthline_edge.intake import (
     MAX_WAITING,
     Arrival,
@@ -281,7 +281,7 @@ def test_tickets_come_back_in_order_after_the_commit_and_a_press_passes_unstorab
         await until(lambda: lanes.unstored == [0, 1])  # tried at once, though the refusal before it waits
         assert lanes.event_lane.fault
         assert lanes.taken == [1, 2, 3]
-        assert lanes.reading_lane.lost == 1
+        await until(lambda: lanes.reading_lane.lost == 1)
         outbox.broken = False
         outbox.ballast.restore()  # it was given back for the press
         await until(lambda: lanes.taken == [1, 2, 3, 4, 5])
@@ -292,6 +292,62 @@ def test_tickets_come_back_in_order_after_the_commit_and_a_press_passes_unstorab
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await lanes.custody.stop()
+
+    asyncio.run(test())
+
+
+def test_notes_that_cannot_be_stored_do_not_use_up_the_brokers_window(tmp_path: Path) -> None:
+    async def test() -> None:
+        outbox = FailingDisk(tmp_path)
+        outbox.broken = True
+        lanes = Lanes(outbox)
+        task = asyncio.create_task(lanes.event_lane.run())
+        note = DeviceNote("z2m:x", "low-battery", "")
+        lanes.event_lane.offer(at(0, note, ticket=ticket(0)))
+        await until(lambda: lanes.unstored == [0])
+        assert lanes.taken == []
+        for mid in range(1, MAX_WAITING + 20):
+            lanes.event_lane.offer(at(0, *([note] if mid % 2 else []), ticket=ticket(mid)))
+        await until(lambda: len(lanes.taken) > MAX_WAITING + 5)
+        assert 0 < lanes.event_lane.lost <= 10
+        lost = lanes.event_lane.lost
+        lanes.event_lane.offer(at(1, ticket=ticket(3000)))
+        lanes.event_lane.offer(at(1, press("A"), ticket=ticket(3000)))  # what two drivers claim
+        lanes.event_lane.offer(at(1, press("B"), ticket=ticket(3001)))
+        await until(lambda: 2 in lanes.unstored)
+        assert 3000 not in lanes.taken
+        outbox.broken = False
+        await until(lambda: lanes.taken[-1:] == [3001])
+        assert lanes.taken == [*range(MAX_WAITING + 20), 3000, 3000, 3001]
+        kinds = [row.data.get("kind", "press") for row in lanes.events]
+        assert kinds == ["low-battery"] * (MAX_WAITING // 2 + 11 - lost) + ["press"] * 2
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await lanes.custody.stop()
+
+    asyncio.run(test())
+
+
+def test_what_was_acknowledged_early_while_the_disk_stalls_is_acknowledged_once(tmp_path: Path) -> None:
+    async def test() -> None:
+        outbox = StallingDisk(tmp_path)
+        lanes = Lanes(outbox)
+        lanes.event_lane.stall_s = 0.02
+        task = asyncio.create_task(lanes.event_lane.run())
+        note = DeviceNote("z2m:x", "low-battery", "")
+        lanes.event_lane.offer(at(0, note, ticket=ticket(0)))
+        await until(lambda: lanes.unstored == [0])
+        for mid in range(1, 15):
+            lanes.event_lane.offer(at(0, note, ticket=ticket(mid)))
+        lanes.event_lane.offer(at(1, press("A"), ticket=ticket(15)))
+        await until(lambda: lanes.taken == list(range(15)))
+        outbox.let_go.set()
+        await until(lambda: lanes.taken[-1:] == [15])
+        assert lanes.taken == list(range(16))
+        assert len(lanes.events) == 16
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
         await lanes.custody.stop()
 
     asyncio.run(test())
