@@ -160,6 +160,18 @@ def test_attributes_on_topics_of_their_own() -> None:
     assert send(to, "contact", "false") == []
 
 
+def test_attributes_count_by_themselves_where_no_report_comes_before_them() -> None:
+    """Somebody has set Zigbee2MQTT's output to attribute, before the agent started or while it runs."""
+    to = session()
+    (press, *_) = send(to, "x/action", "emergency")
+    assert press == Press("z2m:x", "emergency", "emergency", "emergency")
+    send(to, "x", SOS, at_s=1)
+    assert send(to, "x/action", "emergency", at_s=1.1) == []
+    assert isinstance(send(to, "x/action", "emergency", at_s=12)[0], Press)
+    assert isinstance(send(to, "x/smoke", "true", at_s=12)[0], Press)
+    assert send(to, "x/action", "emergency", retained=True, at_s=13) == []
+
+
 def test_attributes_beside_json_are_passed_over_and_broken_reports_are_not() -> None:
     to = session()
     send(to, "x", {"power": 3})

@@ -3,7 +3,7 @@
     <base>/<friendly name>               {"action": "emergency", "battery": 100, "last_seen": …, …}   a press
                                          {"action": "" or null, …}                                   alive, no press
                                          {"smoke": true, "contact": false, "power": 3, …}            zigbee2mqtt_values
-    <base>/<friendly name>/<attribute>   the same once more as plain text: passed over, unless `attribute_output`
+    <base>/<friendly name>/<attribute>   the same once more as plain text: passed over within 10 s of the JSON
     <base>/<friendly name>/availability  {"state": "offline"} (2.x), offline (1.x); only where it is switched on
     <base>/bridge/state                  the same of Zigbee2MQTT itself, the device z2m:bridge: without it the gateway
                                          is blind to every Zigbee device
@@ -12,6 +12,9 @@
 Sources: zigbee2mqtt.io, MQTT topics and messages; payloads recorded in its issues (tests/captures/zigbee2mqtt). A
 friendly name may hold spaces, slashes and any letters. <base> is `base_topic`; by default also any first level that
 begins with zigbee2mqtt, as in recordings of a second network (only `zigbee2mqtt/#` is subscribed then).
+
+Zigbee2MQTT's `output` may be json, attribute or both, the JSON first; Home Assistant's plain /action follows the JSON
+too. So an attribute without a report before it is the device's own word, whether or not `attribute_output` says so.
 
 One press is one event: a button is told once as JSON and once more as plain text, and some (a Lidl doorbell, SNZB-01P)
 publish several groups a press, within a second; the quiet gap of 1 s holds them together. Two presses that waited at
@@ -66,6 +69,7 @@ _FRESH_NS: Final = 600 * NS
 _HOUR_NS: Final = 3600 * NS
 _ZONES: Final = range(-12, 15)
 _ACTION_LIMIT: Final = 64
+_BESIDE_NS: Final = 10 * NS
 _KNOWN_DEVICES: Final = 1000  # a Zigbee network has some 200; names without end must not grow memory
 _LOSS: Final = {
     True: "Zigbee2MQTT has stopped: no Zigbee device is heard",
@@ -98,12 +102,18 @@ class Zigbee2MqttSession:
             return []
         is_json, value = json_value(message.payload)
         if is_json and isinstance(value, dict):
+            self._know(f"z2m:{name}").reported_ns = now.mono_ns
             return self._report(f"z2m:{name}", value, message, now)
         owner, _, attribute = name.rpartition("/")
         if self._attribute_output:
             return self._attribute(f"z2m:{owner}", attribute, is_json, value, message, now) if owner else []
-        if owner and (attribute in ATTRIBUTES or (f"z2m:{owner}" in self._devices and not _is_broken(message))):
-            return []  # what the report of the owner says too
+        known = self._devices.get(f"z2m:{owner}") if owner else None
+        if owner and attribute in ATTRIBUTES:
+            if known is not None and 0 <= now.mono_ns - known.reported_ns <= _BESIDE_NS:
+                return []
+            return self._attribute(f"z2m:{owner}", attribute, is_json, value, message, now)
+        if known is not None and not _is_broken(message):
+            return []
         return [Refused("sanity", raw_text(message.payload))]
 
     def _attribute(

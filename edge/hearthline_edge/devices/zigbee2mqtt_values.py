@@ -93,9 +93,13 @@ class LastSeen(NamedTuple):
 
 @dataclass(slots=True)
 class Known:
-    """What the session knows of one device. `states`: attribute and its last state; `latched`: notes that hold."""
+    """What the session knows of one device. `states`: attribute and its last state; `latched`: notes that hold.
+
+    `reported_ns`: when its last report in JSON came, monotonic.
+    """
 
     last_seen: LastSeen | None = None
+    reported_ns: int = -(1 << 63)
     latched: frozenset[str] = frozenset()
     states: dict[str, bool] = field(default_factory=dict)
     metered: bool = False
