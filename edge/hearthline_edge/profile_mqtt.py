@@ -138,9 +138,11 @@ class _Event:
         value = text_of(payload.find(self.steps)) or self.kind
         return self.button.replace("{value}", value)[:_TEXT_LIMIT]
 
-    def press(self, device: str, payload: Payload, raw: str, facts: tuple[tuple[str, Any], ...]) -> Press:
+    def press(self, device: str, payload: Payload, raw: str, facts: tuple[tuple[str, Any], ...], now: Stamp) -> Press:
         button = self.words(payload) if self.kind == PRESS else self.kind
-        count = "" if self.number is None else text_of(payload.find(self.number))[:_TEXT_LIMIT]
+        count = ""
+        if self.number is not None:  # one that is missing counts as another: in doubt, raise
+            count = text_of(payload.find(self.number))[:_TEXT_LIMIT] or f"at {now.wall_ns}"
         lasting = self.kind != PRESS and not self.momentary and self.number is None
         return Press(device, button, f"{button}#{count}" if count else button, raw, facts=facts, lasting=lasting)
 
@@ -223,7 +225,7 @@ class ProfileSession:
             before, known.holds[place] = known.holds.get(place), holds
             if rule.is_press:
                 if holds:
-                    yield rule.press(device, payload, raw, facts)
+                    yield rule.press(device, payload, raw, facts, now)
                 elif rule.kind != PRESS and before is not False and not self._still(known, rule.kind):
                     yield Release(device, rule.kind)
             elif holds and (self._is_due(known, place, now) if rule.momentary else not before):

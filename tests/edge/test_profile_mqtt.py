@@ -208,6 +208,16 @@ def test_a_plain_payload_is_compared_as_written_too(payload: bytes) -> None:
     assert kinds(device.says(b"OFF")) == ["seen"]
 
 
+def test_a_press_whose_number_is_missing_is_one_of_its_own() -> None:
+    device = Device(profile('[[event]]\nevent = "press"\npath = "b"\nnumber = "n"'))
+    contents = set()
+    for number in ({"n": 1}, {}, {"n": None}, {"n": [2]}):
+        (press,) = device.says({"b": "short", **number})
+        assert isinstance(press, Press)
+        contents.add(press.content)
+    assert len(contents) == 4
+
+
 def test_a_number_tells_presses_apart_whose_copies_come_late() -> None:
     device = Device(profile('[[event]]\nevent = "press"\npath = "b"\nnumber = "n"'))
     rule = device.driver.grouping
