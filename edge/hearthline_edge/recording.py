@@ -26,6 +26,7 @@ Form = Literal["hexadecimal", "json", "raw"]
 _HEX_LINE: Final = re.compile(rb"[0-9A-Fa-f \t:]+\Z")
 _RELATIVE_TIME: Final = re.compile(r"@([0-9]{1,9}(?:\.[0-9]{1,9})?)s\Z")
 SINCE_1970_S: Final = 1e9
+_LATEST_S: Final = 9e9  # in the year 2255; a clock of nanoseconds in 64 bits ends soon after
 _CHUNK: Final = 64
 _PEEK: Final = 4096
 
@@ -105,7 +106,7 @@ def _hex(line: bytes, number: int, at_s: float) -> Heard:
 def _json(line: bytes, number: int, usual_s: float) -> Heard:
     try:
         tree = msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a DecodeError, or no UTF-8
         raise ProtocolError(f"line {number}: not JSON: {error}") from None
     if not isinstance(tree, dict):
         raise ProtocolError(f"line {number}: a JSON object is needed, with topic and payload, or a bare payload")
@@ -125,11 +126,14 @@ def _time(tree: dict[str, Any], number: int, usual_s: float) -> float:
     """When the line came, if it says so."""
     at, relative = tree.get("at", tree.get("tst")), tree.get("time")
     if isinstance(at, int | float) and not isinstance(at, bool):
+        if abs(at) > _LATEST_S:
+            raise ProtocolError(f"line {number}: at is in seconds, up to {_LATEST_S:.0f}")
         return float(at)
     if isinstance(at, str):
         try:
-            return datetime.fromisoformat(at.replace("Z+", "+").replace("Z-", "-")).timestamp()  # as mosquitto_sub says
+            at_s = datetime.fromisoformat(at.replace("Z+", "+").replace("Z-", "-")).timestamp()  # as mosquitto_sub says
         except (ValueError, OverflowError):
             raise ProtocolError(f"line {number}: {at[:40]!r} is neither seconds nor RFC 3339") from None
+        return min(at_s, _LATEST_S)
     match = _RELATIVE_TIME.match(relative) if isinstance(relative, str) else None
     return float(match[1]) if match else usual_s

@@ -84,6 +84,9 @@ def test_time_never_runs_backwards() -> None:
         b'{"topic":5,"payload":""}\n',
         b'{"hex":"5"}\n',
         b'{"at":"yesterday"}\n',
+        b'{"at":1e300}\n',
+        b'{"at":-1%s}\n' % (b"0" * 400),
+        b'{"a":"\xd5"}\n',
     ],
 )
 def test_a_wrong_line_is_named(text: bytes) -> None:

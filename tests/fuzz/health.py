@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from functools import cache
 from typing import Any, get_args
 
 import msgspec
@@ -57,7 +58,7 @@ def weight(thing: Any) -> int:
 
 
 def _weight(thing: Any, known: set[int]) -> int:
-    if id(thing) in known:
+    if thing is None or isinstance(thing, int | float) or id(thing) in known:
         return 0
     known.add(id(thing))
     if isinstance(thing, bytes | bytearray | str):
@@ -67,6 +68,11 @@ def _weight(thing: Any, known: set[int]) -> int:
     if isinstance(thing, list | tuple | set | frozenset | deque):
         return len(thing) + sum(_weight(each, known) for each in thing)
     state = list(getattr(thing, "__dict__", {}).values())
-    for kind in type(thing).__mro__:
-        state += [getattr(thing, name) for name in getattr(kind, "__slots__", ()) if hasattr(thing, name)]
+    kind: type = type(thing)
+    state += [getattr(thing, name) for name in _slots(kind) if hasattr(thing, name)]
     return sum(_weight(each, known) for each in state if not callable(each))
+
+
+@cache
+def _slots(kind: type) -> tuple[str, ...]:
+    return tuple(name for each in kind.__mro__ for name in getattr(each, "__slots__", ()))

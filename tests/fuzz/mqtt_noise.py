@@ -69,7 +69,7 @@ class MqttNoise:
             (20, self._captured),
             (20, self._bare),
             (2, self._deep),
-            (2, self._long),
+            (3, self._long),
         )
         self._kinds = [kind for _, kind in self._weighted]
         self._bounds = list(accumulate(weight for weight, _ in self._weighted))
@@ -149,7 +149,10 @@ class MqttNoise:
         return bytes(deep) if self._rng.random() < 0.5 else b'{"%s":%s}' % (self._pick(self._keys).encode(), deep)
 
     def _long(self) -> bytes:
-        return b'{"%s":"%s"}' % (self._pick(self._keys).encode(), self._pick(_LONG).encode())
+        before, after = self._pick(self._holes) if self._rng.random() < 0.5 else (b"", b"")
+        if not before:
+            before, after = b'{"%s":' % self._pick(self._keys).encode(), b"}"
+        return bytes(before + b'"%s"' % self._pick(_LONG).encode() + after)
 
 
 def _trees(payloads: list[bytes]) -> Iterator[Any]:

@@ -53,7 +53,6 @@ _DRIVERS: tuple[Driver, ...] = (*SERIAL.values(), *MQTT.values(), *(each.driver 
 
 def _line(open_session: Callable[[], SerialSession], limit: int, data: bytes) -> None:
     session, now, sent = open_session(), START, b""
-    before = weight(session)
     while len(data) > 1:
         now = now.later(_SILENCES_S[data[0] % len(_SILENCES_S)])
         echo = sent if data[0] & _ECHO else b""
@@ -63,7 +62,7 @@ def _line(open_session: Callable[[], SerialSession], limit: int, data: bytes) ->
         assert 0 < delay_s <= 3600
         sent = request or sent
         data = data[2 + data[1] :]
-    assert weight(session) - before <= limit
+    assert weight(session) <= limit
 
 
 def _mqtt(speakers: tuple[Speaker, ...], data: bytes) -> None:

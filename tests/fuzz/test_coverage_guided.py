@@ -74,8 +74,9 @@ def fuzz(name: str, folder: Path, seconds: int) -> Run:
 
 def tell_crash(name: str, run: Run) -> str:
     data = run.crash.read_bytes() if run.crash else b""
+    mistake = run.log.rpartition("=== Uncaught Python exception: ===")[2]
     return (
-        f"{run.log[-3000:]}\nthe input, in hex: {data.hex()}\n"
+        f"{mistake[:3000]}\n{run.log[-2000:]}\nthe input, in hex: {data.hex()}\n"
         f"replay: echo {data.hex()} | xxd -r -p > crash && python tests/fuzz/run_target.py {name} crash"
     )
 

@@ -116,12 +116,11 @@ class ChirpStackSession:
             data = base64.b64decode(value.get("data") or "", validate=True)
         except (binascii.Error, ValueError, TypeError):
             return [Refused("sanity", raw)]
-        port, count, address = value.get("fPort") or 0, value.get("fCnt") or 0, value.get("devAddr")
+        port, count, address = value.get("fPort") or 0, value.get("fCnt") or 0, _text(value.get("devAddr"))
         if not _is_count(port):
             return [Refused("sanity", raw)]
         known.errors.clear()
-        is_numbered = _is_count(count) and isinstance(address, str) and address
-        frame = f"{address}:{count}" if is_numbered else f"at:{now.wall_ns}"
+        frame = f"{address}:{count}" if _is_count(count) and address else f"at:{now.wall_ns}"
         again = frame in known.frames
         known.frames = [*(told for told in known.frames if told != frame), frame][-_FRAMES:]
         said = decode(port, data, _text(_info(value).get("deviceProfileName")))
