@@ -42,6 +42,22 @@ class WebConfig(Config, frozen=True):
     session_hours: int = 12
 
 
+class ChannelConfig(Config, frozen=True):
+    """One way to tell people outside the console. What a kind needs and does not have is refused at the start."""
+
+    name: str
+    kind: Literal["webhook", "apprise"]
+    url: str | None = None  # of a webhook
+    secret_file: str | None = None  # what a webhook's messages are signed with
+    url_file: str | None = None  # of Apprise: its URL holds the password, so it is a secret
+    language: Literal["zh", "en"] = "zh"
+    trusted: bool = False  # may carry names and addresses
+    contacts: bool = False  # reaches a resident's contacts, by their telephone number
+    staff: list[str] = []  # whom of the staff it reaches
+    template: str | None = None
+    timeout_s: float = 10.0
+
+
 class CloudConfig(Config, frozen=True):
     data_dir: str
     database: str | None = None  # SQLAlchemy URL; by default hearthline.db in data_dir
@@ -49,6 +65,8 @@ class CloudConfig(Config, frozen=True):
     broker: BrokerConfig = BrokerConfig()
     store: StoreConfig = StoreConfig()
     web: WebConfig = WebConfig()
+    policy_file: str | None = None  # who is told when; absent: the shipped policies
+    channel: list[ChannelConfig] = []
 
     @property
     def directory(self) -> Path:

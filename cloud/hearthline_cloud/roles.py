@@ -18,6 +18,7 @@ from hearthline.service import notify
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.desk import Supervisor
+from hearthline_cloud.escalating import Escalator
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.store import open_store
 from hearthline_cloud.wake import Role, Waker
@@ -35,11 +36,14 @@ def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
     failures: list[BaseException] = []
     ingest = IngestRole(config, database, open_store(config.store, config.directory)) if "ingest" in roles else None
     desk = threading.Thread(target=_supervise, args=(config, database, stopping, failures), name="desk", daemon=True)
+    escalator = Escalator(config, database) if "desk" in roles else None
     if ingest is not None:
         ingest.start()
-    if "desk" in roles:
+    if escalator is not None:
         desk.start()
-    watcher = threading.Thread(target=_watch, args=(ingest, stopping, failures), name="watch", daemon=True)
+        escalator.start()
+    parts = [part for part in (ingest, escalator) if part is not None]
+    watcher = threading.Thread(target=_watch, args=(parts, stopping, failures), name="watch", daemon=True)
     watcher.start()
     notify("READY=1")
     log.info("cloud running", roles=list(roles))
@@ -50,6 +54,8 @@ def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
         notify("STOPPING=1")
         if ingest is not None:
             ingest.stop()
+        if escalator is not None:
+            escalator.stop()
         if desk.is_alive():
             desk.join(timeout=1)
         watcher.join(timeout=1)
@@ -97,12 +103,10 @@ def _supervise(
         waker.close()
 
 
-def _watch(ingest: IngestRole | None, stopping: threading.Event, failures: list[BaseException]) -> None:
+def _watch(parts: Sequence[IngestRole | Escalator], stopping: threading.Event, failures: list[BaseException]) -> None:
     """End the process when one of its threads has died."""
     while not stopping.wait(0.5):
-        failure = ingest.failed() if ingest is not None else None
-        if failure is not None:
-            failures.append(failure)
+        failures += [failure for part in parts if (failure := part.failed()) is not None]
         if failures:
             stopping.set()
 

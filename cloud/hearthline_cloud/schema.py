@@ -234,3 +234,41 @@ heartbeat = Table(
     Column("at_ns", BigInteger, nullable=False),
     Column("detail", JSON, nullable=False),  # e.g. {"broker": true, "store": true}
 )
+
+escalation = Table(
+    "escalation",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("alert_id", ForeignKey("alert.id"), nullable=False),
+    Column("climb", Integer, nullable=False),  # an alert that nobody gets on with climbs again
+    Column("step", Integer, nullable=False),  # how many of this climb came before; beyond the policy's: repeats
+    Column("waits_for", String(16), nullable=False),  # step, progress
+    Column("began_ns", BigInteger, nullable=False),
+    Column("due_ns", BigInteger, nullable=False),
+    Column("set_ns", BigInteger, nullable=False),
+    Column("version", Integer, nullable=False),  # of the alert when the timer was set
+    Column("fired_ns", BigInteger),  # NULL: the alert's one timer
+    UniqueConstraint("alert_id", "climb", "step"),
+    Index("uq_escalation_open", "alert_id", unique=True, sqlite_where=text("fired_ns IS NULL"),
+          postgresql_where=text("fired_ns IS NULL")),
+    sqlite_autoincrement=True,
+)  # fmt: skip
+
+notification = Table(
+    "notification",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("escalation_id", ForeignKey("escalation.id"), nullable=False),
+    Column("alert_id", ForeignKey("alert.id"), nullable=False),
+    Column("channel", String(64), nullable=False),
+    Column("contact", Integer, nullable=False),  # which of the resident's contacts; -1: to none of them
+    Column("state", String(16), nullable=False, server_default="queued"),  # queued, sent, failed
+    Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("next_try_ns", BigInteger, nullable=False),
+    Column("done_ns", BigInteger),
+    Column("result", Text, nullable=False, server_default=""),
+    UniqueConstraint("escalation_id", "channel", "contact"),
+    Index("ix_notification_due", "channel", "state", "next_try_ns"),
+    sqlite_autoincrement=True,
+)

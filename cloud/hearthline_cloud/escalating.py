@@ -1,0 +1,286 @@
+"""The desk role's escalation: a round each second sets, moves and fires the timers of the open alerts.
+
+An alert's timer is derived from the alert, so none can be forgotten: whatever raised or reopened it, and whenever this
+process was killed, an open alert without a timer is found by the next round. A firing is claimed, its messages queued
+and the next timer set in one transaction; indexes allow one timer an alert and one firing a step.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
+
+from hearthline.log import Log
+from hearthline_cloud import schema
+from hearthline_cloud.alerts.escalation import (
+    AlertView,
+    Firing,
+    Move,
+    Policies,
+    Reach,
+    Timer,
+    Waits,
+    advance,
+    deliveries,
+    stale_after_ns,
+)
+from hearthline_cloud.alerts.lifecycle import State
+from hearthline_cloud.config import CloudConfig
+from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.desk import SYSTEM, beat, write_journal
+from hearthline_cloud.notify.channels import Opened, open_channels
+from hearthline_cloud.notify.sending import Worker, contact_phones
+from hearthline_cloud.policy_file import load_policies, untold
+from hearthline_cloud.wake import Waker
+
+ROLE = "escalation"  # of the heartbeat that says how it stands
+PERIOD_S = 1.0
+_BEAT_S = 5.0
+_STOP_S = 1.0
+_AT_ONCE = 20  # alerts a transaction: a press waits for no longer one
+log = Log(__name__)
+
+_alert = schema.alert
+_timer = schema.escalation
+_OPEN = [state for state in State if state is not State.RESOLVED]
+_TIMER_COLUMNS = [
+    _timer.c.id.label("timer_id"),
+    *(
+        _timer.c[name].label(f"timer_{name}")
+        for name in ("climb", "step", "waits_for", "began_ns", "due_ns", "set_ns", "version")
+    ),
+]
+_pending = and_(_timer.c.alert_id == _alert.c.id, _timer.c.fired_ns.is_(None))
+_LOOKED_AT = (
+    select(_alert, schema.home.c.community_id, *_TIMER_COLUMNS)
+    .select_from(_alert)
+    .outerjoin(_timer, _pending)
+    .outerjoin(schema.home, schema.home.c.id == _alert.c.home_id)
+)
+
+
+class Escalator:
+    """Start it, ask `failed()` now and then, stop it."""
+
+    def __init__(self, config: CloudConfig, database: Database) -> None:
+        """Raises ConfigError for a channel or a policy that is wrong."""
+        channels = open_channels(config.channel)
+        reaches = tuple(opened.reach for opened in channels)
+        path = None if config.policy_file is None else Path(config.policy_file)
+        self._policies = load_policies(path, reaches)
+        self._reaches = reaches
+        self._status = {"channels": [reach.name for reach in reaches], "faults": untold(self._policies, reaches)}
+        self._database = database
+        self._waker = Waker(config.directory)
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._beaten_at = float("-inf")
+        self._threads = [self._thread("escalation", self._climb)]
+        self._threads += [self._thread(f"notify-{opened.config.name}", self._worker(opened)) for opened in channels]
+
+    def start(self) -> None:
+        for fault in self._status["faults"]:
+            log.warning("an escalation step tells nobody", fault=fault)
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Within a second; a channel that hangs is left to the end of the process, its message to the next."""
+        self._stopping.set()
+        deadline = time.monotonic() + _STOP_S
+        for thread in self._threads:
+            thread.join(timeout=max(deadline - time.monotonic(), 0))
+        self._waker.close()
+
+    def failed(self) -> BaseException | None:
+        """The bug that ended one of the threads, if one did."""
+        return self._failure
+
+    def _thread(self, name: str, run: Callable[[], None]) -> threading.Thread:
+        return threading.Thread(target=self._guard, args=(run,), name=name, daemon=True)
+
+    def _worker(self, opened: Opened) -> Callable[[], None]:
+        return Worker(self._database, self._waker, opened, self._stopping).run
+
+    def _guard(self, run: Callable[[], None]) -> None:
+        try:
+            run()
+        except BaseException as error:  # told to the watching thread, which ends the process
+            self._failure = error
+            log.exception("escalation died")
+            raise
+
+    def _climb(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                changed = escalate_once(self._database, self._policies, self._reaches, time.time_ns())
+                self._beat()
+            except SQLAlchemyError as error:
+                if not is_away(error):
+                    raise
+                log.error("database away, escalation waits", error=str(error))
+                changed = 0
+            if changed:
+                self._waker.wake("web")
+            else:
+                self._stopping.wait(PERIOD_S)
+
+    def _beat(self) -> None:
+        """Say that escalation lives, and in words what it cannot do."""
+        if time.monotonic() - self._beaten_at < _BEAT_S:
+            return
+        with self._database.transaction() as connection:
+            beat(connection, ROLE, time.time_ns(), self._status)
+        self._beaten_at = time.monotonic()
+
+
+def escalate_once(database: Database, policies: Policies, reaches: Sequence[Reach], now_ns: int) -> int:
+    """One round: how many alerts it changed. Again at once until it is 0: a late desk has more than one step to do.
+
+    Looks on a snapshot, so that no alarm waits for it; what it found is looked at again in the transaction that writes.
+    """
+    with database.reading() as connection:
+        found = _in_need(connection, now_ns)
+    changed = 0
+    for first in range(0, len(found), _AT_ONCE):
+        with database.transaction() as connection:
+            for alert in found[first : first + _AT_ONCE]:
+                changed += _take(connection, alert, policies, tuple(reaches), now_ns)
+    return changed
+
+
+def _in_need(connection: Connection, now_ns: int) -> list[int]:
+    """The alerts whose timer is missing, due, older than the alert's last change, of another time, or left over."""
+    needs = or_(
+        _timer.c.id.is_(None),
+        _timer.c.due_ns <= now_ns,
+        _timer.c.version != _alert.c.version,
+        _timer.c.set_ns > stale_after_ns(now_ns),
+    )
+    still_open = (
+        select(_alert.c.id)
+        .select_from(_alert)
+        .outerjoin(_timer, _pending)
+        .where(_alert.c.state.in_(_OPEN), needs)
+        .order_by(_alert.c.id)
+    )
+    closed = select(_alert.c.id).join(_timer, _pending).where(_alert.c.state == State.RESOLVED)
+    return [*connection.execute(still_open).scalars(), *connection.execute(closed).scalars()]
+
+
+def _take(connection: Connection, alert_id: int, policies: Policies, reaches: tuple[Reach, ...], now_ns: int) -> bool:
+    """Do what is due for one alert, if it still is."""
+    row = connection.execute(_LOOKED_AT.where(_alert.c.id == alert_id)).one()
+    timer = _timer_of(row)
+    last_climb = -1 if timer is not None else _last_climb(connection, alert_id)
+    policy = policies.policy_for(row.kind, row.cause, row.community_id or "")
+    move = advance(policy, _view(row), timer, last_climb, now_ns)
+    if move.timer == timer:
+        return False
+    if timer is None:
+        assert move.timer is not None
+        return _set_first(connection, alert_id, move.timer)
+    if move.timer is not None and (move.timer.climb, move.timer.step) == (timer.climb, timer.step):
+        return _move(connection, row.timer_id, move.timer)
+    if not _close(connection, row.timer_id, now_ns):
+        return False
+    _follow(connection, row, move, reaches, now_ns, policy.name)
+    return True
+
+
+def _view(row: Row[Any]) -> AlertView:
+    acts = [at for at in (row.acknowledged_ns, row.attending_ns, row.arrived_ns) if at is not None]
+    return AlertView(row.kind, row.state, row.raised_ns, row.version, max(acts, default=None))
+
+
+def _timer_of(row: Row[Any]) -> Timer | None:
+    if row.timer_id is None:
+        return None
+    return Timer(
+        row.timer_climb,
+        row.timer_step,
+        Waits(row.timer_waits_for),
+        row.timer_began_ns,
+        row.timer_due_ns,
+        row.timer_set_ns,
+        row.timer_version,
+    )
+
+
+def _last_climb(connection: Connection, alert_id: int) -> int:
+    last = connection.execute(select(func.max(_timer.c.climb)).where(_timer.c.alert_id == alert_id)).scalar()
+    return -1 if last is None else int(last)
+
+
+def _values(alert_id: int, timer: Timer) -> dict[str, Any]:
+    return {
+        "alert_id": alert_id,
+        "climb": timer.climb,
+        "step": timer.step,
+        "waits_for": timer.waits_for,
+        "began_ns": timer.began_ns,
+        "due_ns": timer.due_ns,
+        "set_ns": timer.set_ns,
+        "version": timer.version,
+    }
+
+
+def _set_first(connection: Connection, alert_id: int, timer: Timer) -> bool:
+    """Another desk may set it at the same moment: there is one timer an alert."""
+    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    made = connection.execute(upsert(_timer).values(_values(alert_id, timer)).on_conflict_do_nothing())
+    return bool(made.rowcount)
+
+
+def _move(connection: Connection, timer_id: int, timer: Timer) -> bool:
+    values = {name: getattr(timer, name) for name in ("waits_for", "began_ns", "due_ns", "set_ns", "version")}
+    where = (_timer.c.id == timer_id) & _timer.c.fired_ns.is_(None)
+    return bool(connection.execute(update(_timer).where(where).values(**values)).rowcount)
+
+
+def _close(connection: Connection, timer_id: int, now_ns: int) -> bool:
+    """Claim the timer: of all desks one."""
+    where = (_timer.c.id == timer_id) & _timer.c.fired_ns.is_(None)
+    return bool(connection.execute(update(_timer).where(where).values(fired_ns=now_ns)).rowcount)
+
+
+def _follow(
+    connection: Connection, row: Row[Any], move: Move, reaches: tuple[Reach, ...], now_ns: int, policy: str
+) -> None:
+    """What a claimed timer leads to: messages in the queue, the journal, the next timer."""
+    if move.firing is not None:
+        told = _queue(connection, row, move.firing, reaches, now_ns)
+        targets = [str(target) for target in move.firing.targets]
+        detail = {"policy": policy, "climb": move.firing.climb, "step": move.firing.step, "to": targets, "told": told}
+        write_journal(connection, "escalated", row.id, SYSTEM, now_ns, detail)
+    elif move.expired:
+        write_journal(connection, "expired", row.id, SYSTEM, now_ns, {"policy": policy, "state": row.state})
+    else:  # the alert is closed, or was reopened: nothing was told by this timer
+        connection.execute(update(_timer).where(_timer.c.id == row.timer_id).values(waits_for="closed"))
+    if move.timer is not None:
+        connection.execute(insert(_timer).values(_values(row.id, move.timer)))
+
+
+def _queue(connection: Connection, row: Row[Any], firing: Firing, reaches: tuple[Reach, ...], now_ns: int) -> int:
+    """How many messages the step put into the queue."""
+    contacts = len(contact_phones(connection, row.resident_id, row.home_id))
+    found = deliveries(firing, reaches, contacts)
+    for delivery in found:
+        connection.execute(
+            insert(schema.notification).values(
+                escalation_id=row.timer_id,
+                alert_id=row.id,
+                channel=delivery.channel,
+                contact=-1 if delivery.contact is None else delivery.contact,
+                created_ns=now_ns,
+                next_try_ns=now_ns,
+            )
+        )
+    return len(found)

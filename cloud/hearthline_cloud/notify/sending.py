@@ -1,0 +1,229 @@
+"""The queue of messages: one worker a channel claims a row, sends, and writes down what came of it.
+
+A claim puts the row off beyond the time that sending may take and counts the attempt, in one UPDATE that only one
+worker of all desks can do. Killed before the result is written, the message goes out again then, with the same key.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
+from sqlalchemy.exc import SQLAlchemyError
+
+from hearthline.clock import NS, rfc3339
+from hearthline.log import Log
+from hearthline_cloud import schema
+from hearthline_cloud.alerts.lifecycle import State
+from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.desk import SYSTEM, write_journal
+from hearthline_cloud.notify.channels import Opened
+from hearthline_cloud.notify.port import Message, Result
+from hearthline_cloud.notify.texts import Facts, render, title
+from hearthline_cloud.wake import Waker
+
+LEASE_S = 120.0  # longer than a channel may take
+GIVE_UP_AFTER_S = 3600.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+_LOCK_WAIT_S = 15.0  # a writer may have waited so long for the database since `now` was read
+_PERIOD_S = 0.5
+log = Log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message that this worker alone may send now; `refusal`: it must not be sent any more, and why."""
+
+    id: int
+    alert_id: int
+    attempt: int
+    created_ns: int
+    contact: int
+    message: Message | None
+    is_plain: bool = False
+    refusal: str = ""
+
+
+def pause_s(attempts: int) -> float:
+    """How long to wait after so many attempts."""
+    return float(min(_FIRST_PAUSE_S * 2 ** min(attempts - 1, 6), _LONGEST_PAUSE_S))
+
+
+class Worker:
+    """The thread of one channel. What it waits for holds up no other channel."""
+
+    def __init__(
+        self,
+        database: Database,
+        waker: Waker,
+        opened: Opened,
+        stopping: threading.Event,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._database = database
+        self._waker = waker
+        self._opened = opened
+        self._stopping = stopping
+        self._now_ns = now_ns
+
+    def run(self) -> None:
+        """Until stopping. A database that is away is waited for; anything else is a bug and is raised."""
+        while not self._stopping.is_set():
+            try:
+                if not self.send_one():
+                    self._stopping.wait(_PERIOD_S)
+            except SQLAlchemyError as error:
+                if not is_away(error):
+                    raise
+                log.error("database away, messages wait", channel=self._opened.config.name, error=str(error))
+                self._stopping.wait(1.0)
+
+    def send_one(self) -> bool:
+        """Send the message that is due the longest; False when none is."""
+        name, now_ns = self._opened.config.name, self._now_ns()
+        with self._database.reading() as connection:
+            found = connection.execute(_due(name, now_ns)).first()
+        if found is None:
+            return False
+        with self._database.transaction() as connection:
+            claimed = claim(connection, self._opened, found.id, now_ns)
+        if claimed is None:
+            return True  # another desk was first
+        if claimed.message is None:
+            result = Result(False, claimed.refusal)
+        else:
+            result = self._opened.channel.send(claimed.message)
+        with self._database.transaction() as connection:
+            finish(connection, name, claimed, result, self._now_ns())
+        self._waker.wake("web")
+        return True
+
+
+def _is_due(now_ns: int) -> ColumnElement[bool]:
+    """Later than the longest wait nothing was ever put off: then the clock has been set back since."""
+    next_ns = schema.notification.c.next_try_ns
+    return or_(next_ns <= now_ns, next_ns > now_ns + round((LEASE_S + _LOCK_WAIT_S) * NS))
+
+
+def _due(channel: str, now_ns: int) -> Any:
+    table = schema.notification
+    return (
+        select(table.c.id)
+        .where(table.c.channel == channel, table.c.state == "queued", _is_due(now_ns))
+        .order_by(table.c.next_try_ns, table.c.id)
+        .limit(1)
+    )
+
+
+def claim(connection: Connection, opened: Opened, notification: int, now_ns: int) -> Claimed | None:
+    """Take the message for one attempt; None when somebody else has it."""
+    table = schema.notification
+    taken = connection.execute(
+        update(table)
+        .where(table.c.id == notification, table.c.state == "queued", _is_due(now_ns))
+        .values(attempts=table.c.attempts + 1, next_try_ns=now_ns + round(LEASE_S * NS))
+    )
+    if not taken.rowcount:
+        return None
+    row = connection.execute(select(table).where(table.c.id == notification)).one()
+    alert = connection.execute(select(schema.alert).where(schema.alert.c.id == row.alert_id)).one()
+    claimed = Claimed(row.id, row.alert_id, row.attempts, row.created_ns, row.contact, None)
+    if alert.state == State.RESOLVED:
+        return _refused(claimed, "the alert was closed before")
+    to = ""
+    if row.contact >= 0:
+        phones = contact_phones(connection, alert.resident_id, alert.home_id)
+        if row.contact >= len(phones):
+            return _refused(claimed, "the resident has no such contact any more")
+        to = phones[row.contact]
+    notice = _notice(connection, row)
+    return _with_message(claimed, _facts(connection, alert, opened, notice, now_ns), alert, opened, to)
+
+
+def _refused(claimed: Claimed, reason: str) -> Claimed:
+    return Claimed(
+        claimed.id, claimed.alert_id, claimed.attempt, claimed.created_ns, claimed.contact, None, refusal=reason
+    )
+
+
+def _with_message(claimed: Claimed, facts: Facts, alert: Row[Any], opened: Opened, to: str) -> Claimed:
+    config = opened.config
+    text, is_plain = render(facts, config.language, config.template)
+    machine = {
+        "alert": facts.alert,
+        "kind": facts.kind,
+        "cause": facts.cause,
+        "state": facts.state,
+        "home": alert.home_id,
+        "gateway": alert.gateway_id,
+        "place": facts.place,
+        "raised": rfc3339(alert.raised_ns),
+        "presses": alert.presses,
+        "notice": facts.notice,
+    }
+    key = f"hearthline-{claimed.alert_id}-{claimed.id}"
+    message = Message(key, title(facts, config.language), text, to, machine)
+    return Claimed(
+        claimed.id, claimed.alert_id, claimed.attempt, claimed.created_ns, claimed.contact, message, is_plain
+    )
+
+
+def _facts(connection: Connection, alert: Row[Any], opened: Opened, notice: int, now_ns: int) -> Facts:
+    place = alert.home_id or alert.gateway_id
+    if opened.config.trusted and alert.home_id is not None:
+        home = connection.execute(select(schema.home).where(schema.home.c.id == alert.home_id)).first()
+        if home is not None:
+            place = f"{home.name}, {home.address}" if home.address else home.name
+    minutes = max(0, now_ns - alert.raised_ns) // (60 * NS)
+    return Facts(alert.id, alert.kind, alert.cause, alert.state, place, minutes, notice)
+
+
+def _notice(connection: Connection, row: Row[Any]) -> int:
+    """Which time this is that somebody is told of the alert."""
+    table = schema.escalation
+    told = select(table.c.id).where(
+        table.c.alert_id == row.alert_id, table.c.id <= row.escalation_id, table.c.waits_for == "step"
+    )
+    return len(connection.execute(told).all())
+
+
+def contact_phones(connection: Connection, resident: str | None, home: str | None) -> list[str]:
+    """The telephone numbers of the resident's contacts in order; of everybody's in the home where none is known."""
+    table = schema.resident
+    query = select(table.c.contacts).order_by(table.c.id)
+    if resident is not None:
+        query = query.where(table.c.id == resident)
+    elif home is not None:
+        query = query.where(table.c.home_id == home)
+    else:
+        return []
+    found = [contact.get("phone", "") for row in connection.execute(query) for contact in row.contacts or []]
+    return list(dict.fromkeys(phone for phone in found if phone))
+
+
+def finish(connection: Connection, channel: str, claimed: Claimed, result: Result, now_ns: int) -> None:
+    """Write down what came of an attempt: in the queue, and in the alert's journal."""
+    table = schema.notification
+    is_late = now_ns - claimed.created_ns > GIVE_UP_AFTER_S * NS
+    if result.sent:
+        state, values = "sent", {"done_ns": now_ns}
+    elif result.retry and not is_late:
+        state, values = "queued", {"next_try_ns": now_ns + round(pause_s(claimed.attempt) * NS)}
+    else:
+        state, values = "failed", {"done_ns": now_ns}
+    mine = (table.c.id == claimed.id) & (table.c.state == "queued")
+    if not result.sent:  # an attempt that was believed dead must not undo what a later one has done
+        mine = mine & (table.c.attempts == claimed.attempt)
+    connection.execute(update(table).where(mine).values(state=state, result=result.detail, **values))
+    detail: dict[str, Any] = {"channel": channel, "attempt": claimed.attempt, "result": result.detail}
+    if claimed.contact >= 0:
+        detail["contact"] = claimed.contact + 1
+    if state == "queued":
+        detail["again"] = True
+    if claimed.is_plain:
+        detail["template"] = "failed"
+    write_journal(connection, "notified" if result.sent else "not-notified", claimed.alert_id, SYSTEM, now_ns, detail)

@@ -1,0 +1,556 @@
+"""Escalation: the pure decision under every order of acts, restarts and clock steps; its tables; its policy file."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, time
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select, update
+
+from cloud_center import Cloud
+from hearthline.clock import NS
+from hearthline.errors import ConfigError
+from hearthline_cloud import schema
+from hearthline_cloud.alerts.escalation import (
+    SHIPPED,
+    AlertView,
+    Delivery,
+    Firing,
+    Policy,
+    QuietHours,
+    Reach,
+    Step,
+    Target,
+    TargetKind,
+    Timer,
+    Waits,
+    advance,
+    deliveries,
+    needs_a_look,
+)
+from hearthline_cloud.alerts.lifecycle import Outcome, State
+from hearthline_cloud.config import ChannelConfig
+from hearthline_cloud.database import Database, sqlite_url
+from hearthline_cloud.desk import Desk
+from hearthline_cloud.escalating import escalate_once
+from hearthline_cloud.notify.channels import Opened
+from hearthline_cloud.notify.port import Message, Result
+from hearthline_cloud.notify.sending import GIVE_UP_AFTER_S, LEASE_S, Worker, pause_s
+from hearthline_cloud.policy_file import load_policies, untold
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "policy.toml"
+DUTY, CONTACT, EVERYONE = Target(TargetKind.CHANNEL, "duty"), Target(TargetKind.CONTACT), Target(TargetKind.EVERYONE)
+POLICY = Policy("p", (Step(60, (DUTY,)), Step(180, (CONTACT,)), Step(300, (EVERYONE,))), 300, 900)
+REACHES = (Reach("duty"), Reach("family", contacts=True))
+T0 = 1_800_000_000 * NS
+
+
+# --- the decision -------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Life:
+    """One alert, its timer as the database would keep it, and everything that was ever told."""
+
+    policy: Policy = POLICY
+    kind: str = "emergency"
+    now_ns: int = T0
+    state: str = State.RAISED
+    version: int = 1
+    touched_ns: int | None = None
+    timer: Timer | None = None
+    last_climb: int = -1
+    told: list[tuple[int, int]] = field(default_factory=list)
+    told_at: list[float] = field(default_factory=list)
+    expired: int = 0
+    raised_ns: int = T0
+
+    @property
+    def view(self) -> AlertView:
+        return AlertView(self.kind, self.state, self.raised_ns, self.version, self.touched_ns)
+
+    def act(self, state: State) -> None:
+        self.state, self.version, self.touched_ns = state, self.version + 1, self.now_ns
+
+    def look(self) -> None:
+        """What a round of the desk does; it asks again until nothing is left to do."""
+        for _ in range(100):
+            if not needs_a_look(self.view, self.timer, self.now_ns):
+                return
+            move = advance(self.policy, self.view, self.timer, self.last_climb, self.now_ns)
+            assert move.timer != self.timer
+            if move.firing is not None:
+                self.told.append((move.firing.climb, move.firing.step))
+                self.told_at.append((self.now_ns - T0) / NS)
+            self.expired += move.expired
+            self.timer = move.timer
+            if move.timer is not None:
+                self.last_climb = max(self.last_climb, move.timer.climb)
+        raise AssertionError("a round has no end")
+
+    def pass_time(self, seconds: float, rounds: int = 1) -> None:
+        for _ in range(rounds):
+            self.now_ns += round(seconds * NS)
+            self.look()
+
+
+def test_an_unanswered_alert_climbs_and_then_repeats() -> None:
+    life = Life()
+    life.look()
+    life.pass_time(1, 1000)
+    assert life.told == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4)]
+    assert life.told_at == [60, 180, 300, 600, 900]
+
+
+def test_an_acknowledgement_without_progress_expires_and_the_alert_climbs_again() -> None:
+    life = Life()
+    life.pass_time(1, 100)
+    life.act(State.ACKNOWLEDGED)
+    life.pass_time(1, 899)
+    assert (life.told, life.expired) == ([(0, 0)], 0)
+    life.pass_time(1, 1 + 60)
+    assert (life.told, life.expired) == ([(0, 0), (1, 0)], 1)
+    life.act(State.ATTENDING)
+    life.pass_time(60, 59)
+    assert life.expired == 1
+    life.pass_time(60, 3)
+    assert (life.told[-1], life.expired) == ((2, 0), 2)
+
+
+def test_a_closed_alert_has_no_timer_and_a_reopened_one_climbs_from_the_first_step() -> None:
+    life = Life()
+    life.pass_time(1, 200)
+    life.act(State.RESOLVED)
+    life.look()
+    assert life.timer is None
+    life.pass_time(1, 5000)
+    assert life.told == [(0, 0), (0, 1)]
+    life.act(State.RAISED)
+    life.pass_time(1, 62)
+    assert life.told[2:] == [(1, 0)]
+
+
+def test_closed_and_reopened_between_two_rounds_climbs_too() -> None:
+    life = Life()
+    life.pass_time(1, 100)
+    life.act(State.ACKNOWLEDGED)
+    life.pass_time(1)
+    life.act(State.RESOLVED)
+    life.act(State.RAISED)
+    life.pass_time(1, 62)
+    assert life.told == [(0, 0), (1, 0)]
+
+
+def test_a_desk_that_was_away_catches_up_with_each_step_but_not_with_every_repeat() -> None:
+    life = Life()
+    life.look()
+    life.pass_time(7200)
+    assert life.told == [(0, 0), (0, 1), (0, 2)]
+    life.pass_time(1, 299)
+    assert len(life.told) == 3
+    life.pass_time(1)
+    assert life.told[-1] == (0, 3)
+
+
+def test_an_acknowledgement_while_the_desk_was_away_counts_from_when_it_was_given() -> None:
+    life = Life()
+    life.look()
+    life.now_ns += 30 * NS
+    life.act(State.ACKNOWLEDGED)
+    life.pass_time(890)
+    assert life.expired == 0
+    life.pass_time(11)
+    assert life.expired == 1
+
+
+def test_an_alert_that_was_taken_before_the_first_look_is_watched() -> None:
+    life = Life(state=State.ACKNOWLEDGED, touched_ns=T0 + NS, version=2)
+    life.pass_time(2)
+    assert life.timer is not None
+    assert life.timer.waits_for is Waits.PROGRESS
+    life.pass_time(1, 960)
+    assert life.told == [(1, 0)]
+
+
+@pytest.mark.parametrize("back_s", [20, 3600, 10 * 365 * 86400])
+def test_a_clock_that_is_set_back_delays_a_step_by_no_more_than_its_own_wait(back_s: int) -> None:
+    life = Life()
+    life.pass_time(1, 50)
+    life.now_ns -= back_s * NS
+    life.pass_time(1, 70)
+    assert life.told == [(0, 0)]
+
+
+def quiet(begin: str, end: str) -> QuietHours:
+    return QuietHours(time.fromisoformat(begin), time.fromisoformat(end), ZoneInfo("Asia/Shanghai"))
+
+
+def shanghai(text: str) -> int:
+    return int(datetime.fromisoformat(f"{text}+08:00").timestamp()) * NS
+
+
+@pytest.mark.parametrize(
+    ("hours", "at", "released"),
+    [
+        (("22:00", "07:00"), "2026-11-22T21:59:59", "2026-11-22T21:59:59"),
+        (("22:00", "07:00"), "2026-11-22T22:00:00", "2026-11-23T07:00:00"),
+        (("22:00", "07:00"), "2026-11-22T06:59:59", "2026-11-22T07:00:00"),
+        (("22:00", "07:00"), "2026-11-22T07:00:00", "2026-11-22T07:00:00"),
+        (("12:00", "14:00"), "2026-11-22T13:00:00", "2026-11-22T14:00:00"),
+        (("12:00", "14:00"), "2026-11-22T14:00:00", "2026-11-22T14:00:00"),
+    ],
+)
+def test_quiet_hours_end_when_they_say(hours: tuple[str, str], at: str, released: str) -> None:
+    assert quiet(*hours).released_ns(shanghai(at)) == shanghai(released)
+
+
+def test_quiet_hours_hold_a_service_call_and_never_an_emergency() -> None:
+    night = shanghai("2026-11-22T23:00:00")
+    policy = replace(POLICY, quiet=quiet("22:00", "07:00"))
+    told = {}
+    for kind in ("emergency", "service"):
+        life = Life(policy, kind, now_ns=night, raised_ns=night)
+        life.look()
+        life.pass_time(60, 8 * 60 + 1)
+        told[kind] = life.told
+    assert told["emergency"][:3] == [(0, 0), (0, 1), (0, 2)]
+    assert told["service"] == [(0, 0)]
+
+
+events = st.one_of(
+    st.tuples(st.just("wait"), st.floats(0.1, 2000)),
+    st.tuples(st.just("blind"), st.floats(0.1, 20_000)),  # nobody looks: the desk was killed
+    st.tuples(st.just("act"), st.sampled_from([State.ACKNOWLEDGED, State.ATTENDING, State.RESOLVED, State.RAISED])),
+    st.tuples(st.just("clock"), st.floats(-5000, 5000)),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(events, max_size=40))
+def test_no_alert_is_forgotten_and_none_escalated_twice(steps: list[tuple[str, float | State]]) -> None:
+    life = Life()
+    for what, value in steps:
+        if isinstance(value, State):
+            life.act(value)
+        elif what == "wait":
+            life.pass_time(value)
+        else:
+            life.now_ns += round(value * NS)
+    life.look()
+    assert len(set(life.told)) == len(life.told)  # a step of a climb tells once
+    assert life.told == sorted(life.told)
+    assert (life.timer is None) == (life.state == State.RESOLVED)
+    before = len(life.told)
+    longest = 3600 + 300 + 60  # a visit, the last repeat, the first step
+    for _ in range(longest // 30 + 2):
+        life.pass_time(30)
+    assert (len(life.told) > before) == (life.state != State.RESOLVED)
+
+
+def test_whom_a_step_reaches() -> None:
+    reaches = (Reach("duty"), Reach("mei", frozenset({"mei"})), Reach("sms", contacts=True))
+    staff = Target(TargetKind.STAFF, "mei")
+    firing = Firing(0, 0, (DUTY, staff, DUTY), 0)
+    assert deliveries(firing, reaches, 2) == [Delivery("duty"), Delivery("mei")]
+    turns = [deliveries(Firing(0, 0, (CONTACT,), turn), reaches, 2) for turn in range(3)]
+    assert turns == [[Delivery("sms", 0)], [Delivery("sms", 1)], [Delivery("sms", 0)]]
+    everyone = [Delivery("duty"), Delivery("mei"), Delivery("sms", 0), Delivery("sms", 1)]
+    assert deliveries(Firing(0, 0, (EVERYONE, DUTY), 0), reaches, 2) == everyone
+    assert deliveries(Firing(0, 0, (CONTACT,), 0), reaches, 0) == []
+
+
+def test_each_repeat_turns_to_the_next_contact() -> None:
+    policy = replace(POLICY, steps=(Step(0, (CONTACT,)),))
+    alert, turns = AlertView("emergency", State.RAISED, T0, 1), []
+    timer: Timer | None = None
+    for second in range(901):
+        while needs_a_look(alert, timer, T0 + second * NS):
+            move = advance(policy, alert, timer, -1, T0 + second * NS)
+            timer = move.timer
+            turns += [move.firing.contact_turn] if move.firing else []
+    assert turns == [0, 1, 2, 3]
+
+
+# --- the policy file ----------------------------------------------------------------------------------------------
+
+
+def test_the_example_is_what_is_shipped() -> None:
+    loaded = load_policies(EXAMPLE, REACHES)
+    assert loaded == SHIPPED
+    assert load_policies(None, ()) == SHIPPED
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy"),
+    [("emergency", "emergency"), ("service", "service"), ("gateway-silent", "fault"), ("of-tomorrow", "fault")],
+)
+def test_every_kind_has_a_policy(kind: str, policy: str) -> None:
+    assert SHIPPED.policy_for(kind, "press", "").name == policy
+
+
+GOOD = """
+otherwise = "a"
+[[rule]]
+policy = "a"
+[policy.a]
+repeat_s = 60
+progress_s = 900
+[[policy.a.step]]
+after_s = 0
+to = ["channel:duty"]
+[[policy.a.step]]
+after_s = 60
+to = ["contact", "everyone"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error"),
+    [
+        ('otherwise = "a"', 'otherwise = "b"', "otherwise = 'b'"),
+        ('\npolicy = "a"', '\npolicy = "b"', r"rule\[0\].policy = 'b'"),
+        ('\npolicy = "a"', '\npolicy = "a"\nkind = "fire"', r"rule\[0\].kind = 'fire'"),
+        ("repeat_s = 60", "repeat_s = 1", r"policy.a.repeat_s = 1"),
+        ("repeat_s = 60", "repeat_s = nan", r"policy.a.repeat_s = nan"),
+        ("repeat_s = 60", "repeats_s = 60", "repeats_s"),
+        ("after_s = 60", "after_s = 0", r"policy.a.step\[1\].after_s = 0"),
+        ('"channel:duty"', '"channel:dutty"', r"policy.a.step\[0\].to.*channel:dutty"),
+        ('"channel:duty"', '"chanel:duty"', r"policy.a.step\[0\].to.*is none of"),
+        ('"channel:duty"', '"staff:mei"', r"policy.a.step\[0\].to.*staff:mei"),
+        ('"channel:duty"', "", r"policy.a.step\[0\].to: a step tells somebody"),
+        ("progress_s = 900", 'progress_s = 900\nquiet_hours = {from = 22:00:00, to = 07:00:00, zone = "X/Y"}', "zone"),
+        ("progress_s = 900", "progress_s = 900\nquiet_hours = {from = 22:00:00, to = 22:00:00}", "quiet_hours.to"),
+    ],
+)
+def test_a_wrong_policy_names_file_and_key(tmp_path: Path, old: str, new: str, error: str) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(GOOD, encoding="utf-8")
+    load_policies(path, REACHES)
+    assert old in GOOD
+    path.write_text(GOOD.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match=error) as raised:
+        load_policies(path, REACHES)
+    assert str(path) in str(raised.value)
+
+
+def test_steps_that_reach_nobody_are_told_of() -> None:
+    assert untold(SHIPPED, ()) == ["no channel is configured: nobody is told but the console"]
+    assert untold(SHIPPED, REACHES) == []
+    assert untold(SHIPPED, [Reach("duty")]) == ["policy emergency: the step after 180 s has no channel for contact"]
+
+
+# --- the tables ---------------------------------------------------------------------------------------------------
+
+
+class Phone:
+    """A channel that keeps what it is told and answers as it is asked to."""
+
+    def __init__(self) -> None:
+        self.got: list[Message] = []
+        self.answer = Result(True, "ok")
+
+    def send(self, message: Message) -> Result:
+        self.got.append(message)
+        return self.answer
+
+
+@dataclass
+class Room:
+    """A center with the shipped policies, a duty telephone and the family's."""
+
+    cloud: Cloud
+    now_ns: int = 0
+    phones: dict[str, Phone] = field(default_factory=lambda: {"duty": Phone(), "family": Phone()})
+
+    def __post_init__(self) -> None:
+        contacts = [{"name": "Li Na", "phone": "+861"}, {"name": "Wu", "phone": ""}, {"name": "Li", "phone": "+862"}]
+        with self.cloud.database.transaction() as connection:
+            connection.execute(update(schema.resident).values(contacts=contacts, illnesses="diabetes"))
+            connection.execute(update(schema.home).values(name="Mrs Li", address="Nanjing Road 5"))
+        self.cloud.take(self.cloud.gateway.press())
+        (alert,) = self.cloud.rows(schema.alert)
+        self.raised_ns = self.now_ns = alert.raised_ns
+
+    def at(self, seconds: float, databases: int = 1) -> None:
+        """Rounds until nothing is left to do, `seconds` after the press, of so many desks."""
+        self.now_ns = self.raised_ns + round(seconds * NS)
+        others = [Database(sqlite_url(self.cloud.folder / "hearthline.db")) for _ in range(databases - 1)]
+        for database in [self.cloud.database, *others]:
+            while escalate_once(database, SHIPPED, REACHES, self.now_ns):
+                pass
+        for other in others:
+            other.close()
+
+    def worker(self, name: str) -> Worker:
+        config = ChannelConfig(name=name, kind="webhook", language="en", trusted=name == "family")
+        opened = Opened(config, self.phones[name])
+        return Worker(self.cloud.database, self.cloud.waker, opened, threading.Event(), lambda: self.now_ns)
+
+    def send(self) -> None:
+        for name in self.phones:
+            while self.worker(name).send_one():
+                pass
+
+    @property
+    def queue(self) -> list[tuple[str, int, str, int]]:
+        rows = self.cloud.rows(schema.notification)
+        return [(row.channel, row.contact, row.state, row.attempts) for row in rows]
+
+    @property
+    def journal(self) -> list[str]:
+        return [row.kind for row in self.cloud.rows(schema.journal)]
+
+
+@pytest.fixture
+def room(cloud: Cloud) -> Room:
+    return Room(cloud)
+
+
+def test_a_press_climbs_through_three_steps_and_each_tells_once(room: Room) -> None:
+    for seconds in (1, 59, 60, 61, 179, 181, 299, 301, 302):
+        room.at(seconds, databases=2)
+        room.send()
+    assert room.queue == [
+        ("duty", -1, "sent", 1),
+        ("family", 0, "sent", 1),
+        ("duty", -1, "sent", 1),
+        ("family", 0, "sent", 1),
+        ("family", 1, "sent", 1),
+    ]
+    assert [message.to for message in room.phones["family"].got] == ["+861", "+861", "+862"]
+    assert room.journal.count("escalated") == 3
+    assert room.journal.count("notified") == 5
+    assert len({message.key for phone in room.phones.values() for message in phone.got}) == 5
+
+
+def test_texts_have_no_illness_and_a_name_for_the_trusted_alone(room: Room) -> None:
+    for seconds in (60, 180):
+        room.at(seconds)
+        room.send()
+    (duty,), (family,) = room.phones["duty"].got, room.phones["family"].got
+    assert duty.text == (
+        "Emergency call: home-1, 1 min ago, nobody has taken it. Please open the console. Alert 1, notice 1."
+    )
+    assert "Mrs Li, Nanjing Road 5" in family.text
+    for message in (duty, family):
+        assert "diabetes" not in f"{message}"
+    assert "Mrs Li" not in f"{duty}"
+
+
+def test_desks_that_run_side_by_side_tell_once(room: Room) -> None:
+    room.at(1)
+    barrier = threading.Barrier(4)
+
+    def desk() -> None:
+        database = Database(sqlite_url(room.cloud.folder / "hearthline.db"))
+        barrier.wait()
+        while escalate_once(database, SHIPPED, REACHES, room.raised_ns + 3600 * NS):
+            pass
+        database.close()
+
+    threads = [threading.Thread(target=desk) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert room.journal.count("escalated") == 3
+    assert len(room.queue) == 5
+
+
+def test_one_claim_of_a_message_wins(room: Room) -> None:
+    room.at(60)
+    first, second = room.worker("duty"), room.worker("duty")
+    slow = room.phones["duty"]
+
+    class Colliding(Phone):
+        def send(self, message: Message) -> Result:
+            assert second.send_one() is False
+            return slow.send(message)
+
+    first._opened = replace(first._opened, channel=Colliding())
+    assert first.send_one()
+    assert room.queue == [("duty", -1, "sent", 1)]
+    assert len(slow.got) == 1
+
+
+def test_a_message_that_was_claimed_by_the_dead_goes_out_after_its_lease(room: Room) -> None:
+    room.at(60)
+    worker = room.worker("duty")
+
+    class Dying(Phone):
+        def send(self, message: Message) -> Result:
+            raise KeyboardInterrupt
+
+    worker._opened = replace(worker._opened, channel=Dying())
+    with pytest.raises(KeyboardInterrupt):
+        worker.send_one()
+    room.send()
+    assert room.queue == [("duty", -1, "queued", 1)]
+    room.now_ns += round(LEASE_S * NS)
+    room.send()
+    assert room.queue == [("duty", -1, "sent", 2)]
+
+
+def test_what_can_help_is_tried_again_and_what_cannot_is_not(room: Room) -> None:
+    room.phones["duty"].answer = Result(False, "HTTP 503", retry=True)
+    room.at(60)
+    for _ in range(3):
+        room.send()
+        room.send()
+        room.now_ns += round(60 * NS)
+    assert room.queue == [("duty", -1, "queued", 3)]
+    assert room.journal.count("not-notified") == 3
+    room.phones["duty"].answer = Result(False, "HTTP 401")
+    room.send()
+    assert room.queue == [("duty", -1, "failed", 4)]
+    assert [pause_s(attempt) for attempt in (1, 2, 5, 6, 99)] == [2, 4, 32, 60, 60]
+
+
+def test_a_message_is_given_up_in_the_end_and_never_sent_for_a_closed_alert(room: Room) -> None:
+    room.phones["duty"].answer = Result(False, "timeout", retry=True)
+    room.at(60)
+    room.now_ns += round((GIVE_UP_AFTER_S + 1) * NS)
+    room.send()
+    assert room.queue[0] == ("duty", -1, "failed", 1)
+    room.at(301)
+    Desk(room.cloud.database, room.cloud.waker).resolve(1, Outcome.HELP_GIVEN, "mei", room.now_ns)
+    room.send()
+    assert len(room.phones["duty"].got) == 1
+    assert {row[2] for row in room.queue} == {"failed"}
+    room.at(5000)
+    with room.cloud.database.reading() as connection:
+        pending = connection.execute(select(schema.escalation).where(schema.escalation.c.fired_ns.is_(None))).all()
+    assert pending == []
+
+
+def test_an_acknowledged_alert_stops_climbing_until_it_expires(room: Room) -> None:
+    room.at(61)
+    Desk(room.cloud.database, room.cloud.waker).acknowledge(1, "mei", room.now_ns)
+    for seconds in (62, 181, 960):
+        room.at(seconds)
+    assert room.journal.count("escalated") == 1
+    room.at(962)
+    room.at(962 + 60)
+    assert room.journal[-2:] == ["expired", "escalated"]
+    room.send()
+    assert "taken, but nothing has happened since" in room.phones["duty"].got[-1].text
+
+
+def test_without_channels_nothing_is_queued_and_the_alert_climbs_all_the_same(cloud: Cloud) -> None:
+    cloud.take(cloud.gateway.press())
+    (alert,) = cloud.rows(schema.alert)
+    while escalate_once(cloud.database, SHIPPED, (), alert.raised_ns + 400 * NS):
+        pass
+    assert cloud.rows(schema.notification) == []
+    told = [row.detail["told"] for row in cloud.rows(schema.journal) if row.kind == "escalated"]
+    assert told == [0, 0, 0]
+
+
+def test_utc_is_the_zone_of_who_names_none() -> None:
+    assert QuietHours(time(1), time(2)).zone is UTC

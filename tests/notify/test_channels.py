@@ -1,0 +1,245 @@
+"""The channels against real servers on this machine, the texts, and what of the configuration is refused."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hearthline.errors import ConfigError
+from hearthline_cloud.config import ChannelConfig
+from hearthline_cloud.notify.apprise_channel import AppriseChannel
+from hearthline_cloud.notify.channels import open_channels
+from hearthline_cloud.notify.port import Message
+from hearthline_cloud.notify.texts import MAX_TEXT, Facts, render, title
+from hearthline_cloud.notify.webhook import Webhook, signature
+from notify.receivers import MailServer, mail_server
+from servers import free_ports
+
+MESSAGE = Message("hearthline-1-2", "紧急呼叫", "紧急呼叫：home-1", "", {"alert": 1, "kind": "emergency"})
+
+
+@dataclass
+class Hook:
+    """A server that answers with `status` and keeps what it got."""
+
+    port: int = 0
+    status: int = 200
+    headers: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/hook"
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    kept = Hook()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            kept.headers.append(dict(self.headers))
+            kept.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(kept.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        kept.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield kept
+        server.shutdown()
+        thread.join()
+
+
+def test_a_webhook_is_signed_over_its_time_and_body(hook: Hook) -> None:
+    result = Webhook(hook.url, "geheim", 5, now_s=lambda: 1763782800.9).send(MESSAGE)
+    assert (result.sent, result.detail) == (True, "HTTP 200")
+    (headers,), (body,) = hook.headers, hook.bodies
+    assert headers["X-Hearthline-Timestamp"] == "1763782800"
+    assert headers["X-Hearthline-Signature"] == f"sha256={signature(b'geheim', '1763782800', body)}"
+    assert headers["Idempotency-Key"] == "hearthline-1-2"
+    told = json.loads(body)
+    assert (told["text"], told["alert"], told["to"]) == ("紧急呼叫：home-1", 1, "")
+
+
+def test_the_signature_is_hmac_sha256_in_hex() -> None:
+    """As `printf '1.{}' | openssl dgst -sha256 -hmac key` says."""
+    assert signature(b"key", "1", b"{}") == "1ba6b8171186efc613e8bcc0cbdab2748f24984d7c5a84faa2637afa0e40d224"
+
+
+@pytest.mark.parametrize(
+    ("status", "sent", "retry"),
+    [
+        (204, True, False),
+        (302, False, False),
+        (400, False, False),
+        (401, False, False),
+        (404, False, False),
+        (408, False, True),
+        (429, False, True),
+        (500, False, True),
+        (503, False, True),
+    ],
+)
+def test_what_an_answer_means(hook: Hook, status: int, sent: bool, retry: bool) -> None:
+    hook.status = status
+    result = Webhook(hook.url, "s", 5).send(MESSAGE)
+    assert (result.sent, result.retry) == (sent, retry)
+
+
+def test_nobody_there_and_nobody_answering_are_tried_again() -> None:
+    (port,) = free_ports(1)
+    gone = Webhook(f"http://127.0.0.1:{port}/", "s", 5).send(MESSAGE)
+    assert (gone.sent, gone.retry) == (False, True)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        mute = Webhook(f"http://127.0.0.1:{silent.getsockname()[1]}/", "s", 0.2).send(MESSAGE)
+    assert (mute.sent, mute.retry) == (False, True)
+    assert "Timeout" in mute.detail
+
+
+@pytest.fixture
+def mail() -> Iterator[MailServer]:
+    with mail_server() as server:
+        yield server
+
+
+def test_apprise_sends_an_e_mail(mail: MailServer) -> None:
+    channel = AppriseChannel(mail.url("duty@example.org"), 5)
+    assert channel.send(MESSAGE).sent
+    ((recipients, content),) = mail.got
+    letter = email.message_from_bytes(content, policy=email.policy.default)
+    body = letter.get_body(("plain",))
+    assert recipients == ["duty@example.org"]
+    assert letter["Subject"] == "紧急呼叫"
+    assert body is not None
+    assert body.get_content().strip() == "紧急呼叫：home-1"
+
+
+def test_apprise_puts_a_contacts_number_into_its_url(mail: MailServer) -> None:
+    channel = AppriseChannel(mail.url("{phone}@sms.example.org"), 5)
+    assert channel.takes_phone
+    assert channel.send(Message("k", "t", "text", "13800000000", {})).sent
+    assert mail.got[0][0] == ["13800000000@sms.example.org"]
+
+
+def test_what_apprise_cannot_send_is_tried_again() -> None:
+    (port,) = free_ports(1)
+    url = f"mailto://127.0.0.1:{port}/d@example.org?from=a@example.org&smtp=127.0.0.1&mode=insecure"
+    result = AppriseChannel(url, 2).send(MESSAGE)
+    assert (result.sent, result.retry) == (False, True)
+
+
+# --- texts --------------------------------------------------------------------------------------------------------
+
+FACTS = Facts(12, "emergency", "press", "raised", "home-1", 3, 2)
+
+
+def test_texts_in_both_languages() -> None:
+    assert render(FACTS, "zh") == (
+        "紧急呼叫：home-1，3 分钟前，尚无人受理。请打开值班台处理。编号 12，第 2 次通知。",
+        False,
+    )
+    assert title(Facts(1, "emergency", "smoke", "raised", "h", 0, 1), "en") == "Smoke alarm"
+    assert title(Facts(1, "of-tomorrow", "press", "raised", "h", 0, 1), "zh") == "报警"
+    assert "shelved" in render(Facts(1, "service", "press", "shelved", "h", 0, 1), "en")[0]
+
+
+@pytest.mark.parametrize("template", ["$illness", "$", "${what", "   ", "", "$what.__class__ $nothing"])
+def test_a_template_that_fails_falls_back_to_the_plain_one(template: str) -> None:
+    assert render(FACTS, "en", template) == (render(FACTS, "en")[0], True)
+
+
+def test_a_template_of_ones_own() -> None:
+    assert render(FACTS, "en", "$what at $place!") == ("Emergency call at home-1!", False)
+    assert len(render(FACTS, "en", "x" * 5000)[0]) == MAX_TEXT
+
+
+# --- configuration ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> dict[str, str]:
+    files = {
+        "hook": "geheim",
+        "mail": "mailto://u:p@example.org?to=a@example.org",
+        "phone": "json://h/{phone}",
+        "bad": "?",
+    }
+    for name, text in files.items():
+        (tmp_path / name).write_text(f"{text}\n", encoding="utf-8")
+    return {name: str(tmp_path / name) for name in files}
+
+
+def test_good_channels_open(secrets: dict[str, str]) -> None:
+    channels = [
+        ChannelConfig(
+            name="a", kind="webhook", url="https://example.org/x", secret_file=secrets["hook"], staff=["mei"]
+        ),
+        ChannelConfig(name="b", kind="apprise", url_file=secrets["mail"]),
+        ChannelConfig(name="c", kind="apprise", url_file=secrets["phone"], contacts=True, trusted=True),
+    ]
+    opened = open_channels(channels)
+    assert [(each.reach.name, each.reach.contacts, set(each.reach.staff)) for each in opened] == [
+        ("a", False, {"mei"}),
+        ("b", False, set()),
+        ("c", True, set()),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"name": ""}, "name"),
+        ({"url": None}, "needs url and secret_file"),
+        ({"secret_file": None}, "needs url and secret_file"),
+        ({"url": "ftp://example.org"}, "no http or https URL"),
+        ({"url_file": "/x"}, "url_file: a channel of kind webhook"),
+        ({"timeout_s": 0.0}, "timeout_s"),
+        ({"timeout_s": 31.0}, "timeout_s"),
+        ({"contacts": True}, "needs trusted = true"),
+        ({"kind": "apprise"}, "url: a channel of kind apprise"),
+        ({"kind": "apprise", "url": None, "secret_file": None}, "needs url_file"),
+        ({"kind": "apprise", "url": None, "secret_file": None, "url_file": "bad"}, "none that Apprise knows"),
+        (
+            {
+                "kind": "apprise",
+                "url": None,
+                "secret_file": None,
+                "url_file": "mail",
+                "contacts": True,
+                "trusted": True,
+            },
+            r"\{phone\}",
+        ),
+        ({"kind": "apprise", "url": None, "secret_file": None, "url_file": "phone"}, r"\{phone\}"),
+    ],
+)
+def test_a_wrong_channel_names_itself_and_the_key(secrets: dict[str, str], changes: dict[str, Any], error: str) -> None:
+    values: dict[str, Any] = {"name": "duty", "kind": "webhook", "url": "https://e.org", "secret_file": secrets["hook"]}
+    values |= {key: secrets.get(value, value) if key == "url_file" else value for key, value in changes.items()}
+    with pytest.raises(ConfigError, match=r"channel\[0\]") as raised:
+        open_channels([ChannelConfig(**values)])
+    assert raised.match(error)
+
+
+def test_two_channels_of_one_name_and_too_many_are_refused(secrets: dict[str, str]) -> None:
+    config = ChannelConfig(name="a", kind="webhook", url="https://e.org", secret_file=secrets["hook"])
+    with pytest.raises(ConfigError, match="another channel"):
+        open_channels([config, config])
+    with pytest.raises(ConfigError, match="32 at most"):
+        open_channels([config] * 33)
