@@ -49,7 +49,7 @@ class MqttNoise:
 
     def __init__(self, messages: Iterable[MqttMessage], rng: random.Random) -> None:
         self._rng = rng
-        recorded = tuple(messages)
+        self._recorded = recorded = tuple(messages)
         self._topics = sorted({message.topic for message in recorded})
         self._parts = sorted({part for topic in self._topics for part in topic.split("/")} | set(_ODD_PARTS))
         self._payloads = sorted({message.payload for message in recorded})
@@ -75,6 +75,9 @@ class MqttNoise:
         self._bounds = list(accumulate(weight for weight, _ in self._weighted))
 
     def message(self) -> MqttMessage:
+        if self._rng.random() < 0.03:
+            recorded: MqttMessage = self._pick(self._recorded)
+            return recorded
         payload = self._rng.choices(self._kinds, cum_weights=self._bounds)[0]()
         return MqttMessage(self._topic(), payload, self._rng.random() < 0.3)
 
