@@ -19,6 +19,7 @@ _NO_NUMBER: Final = re.compile(r"(?<=[:,\[])\s*[-+]?(?:nan|inf|infinity)\s*(?=[,
 _HALF_LETTER: Final = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 )
+_MENDED_LIMIT: Final = 65536  # no device says more; what is cut is no JSON
 RAW_LIMIT: Final = 2048  # characters of a payload that are kept for the operator
 
 
@@ -43,7 +44,7 @@ def json_value(payload: bytes) -> tuple[bool, Any]:
 
 
 def _mended(payload: bytes) -> bytes:
-    text = _CONTROL.sub(" ", payload.decode("utf-8", "replace"))
+    text = _CONTROL.sub(" ", payload[:_MENDED_LIMIT].decode("utf-8", "replace"))
     return _HALF_LETTER.sub("\ufffd", _NO_NUMBER.sub("null", text)).encode()
 
 
