@@ -47,11 +47,11 @@ from typing import Final, Generic, TypeVar
 
 from hearthline.clock import NS, Stamp
 from hearthline_edge.devices import DeviceNote, LineSettings
+from hearthline_edge.silence import Trouble
 
 MISSED_ROUNDS: Final = 3
 GLITCH_BYTES: Final = 3  # what an idle line may add to nothing; more that is no frame was one
 LONGEST_BACKOFF_NS: Final = 600 * NS
-_TOLD_EVERY_NS: Final = 3600 * NS
 _BACKOFF_PART: Final = 8
 _PROBE_PART: Final = 4  # a probe that failed is followed by four times its length for live units
 _GAP_NS: Final = NS // 10  # silence within a reply that a USB adapter or a busy machine may make
@@ -95,20 +95,6 @@ class Line:
 
 
 @dataclass(slots=True)
-class _Trouble:
-    """Of which people are told once while it lasts, and once an hour at most."""
-
-    told: bool = False
-    _again_ns: int | None = None
-
-    def is_to_be_told(self, now_ns: int) -> bool:
-        if self.told or (self._again_ns is not None and now_ns < self._again_ns):
-            return False
-        self.told, self._again_ns = True, now_ns + _TOLD_EVERY_NS
-        return True
-
-
-@dataclass(slots=True)
 class _Standing(Generic[Ask]):
     """One poll's place in time. `misses`: timeouts while its unit answered others."""
 
@@ -118,7 +104,7 @@ class _Standing(Generic[Ask]):
     misses: int = 0
     unknown_since_ns: int = 0
     repeated: bool = False
-    unknown: _Trouble = field(default_factory=_Trouble)
+    unknown: Trouble = field(default_factory=Trouble)
 
     @property
     def interval_ns(self) -> int:
@@ -142,7 +128,7 @@ class _Unit(Generic[Ask]):
     silent_ns: int = 0  # since when it is silent
     free_ns: int = 0  # not to be asked before: a late reply may still come
     probe_ns: int = 0  # when it is asked again, while it is not alive
-    silence: _Trouble = field(default_factory=_Trouble)
+    silence: Trouble = field(default_factory=Trouble)
 
     @property
     def round_ns(self) -> int:

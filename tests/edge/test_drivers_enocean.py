@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -213,6 +214,54 @@ def test_one_press_through_two_repeaters_is_one_event() -> None:
                 assert isinstance(state, PressState)
                 state = release(state, now)
     assert new == 2
+
+
+@pytest.mark.parametrize("rorg", [0x30, 0x31, 0x33, 0x35])
+def test_an_encrypted_pendant_is_told_once_and_each_telegram_is_kept(rorg: int) -> None:
+    session = session_for()
+    told = [item for at in range(3) for item in session.receive(telegram(rorg, "0E8F3C11"), START.later(at))]
+    assert [type(item) for item in told] == [DeviceNote, Refused, Refused, Refused]
+    assert isinstance(told[0], DeviceNote)
+    assert (told[0].device, told[0].kind) == (DEVICE, "encrypted")
+
+
+def lives(
+    session: SerialSession, from_s: int, to_s: int, answers: Callable[[int], bool]
+) -> list[tuple[int, DeviceNote]]:
+    """What is told while a stick is asked, and answers at these moments."""
+    notes: list[tuple[int, DeviceNote]] = []
+    for second in range(from_s, to_s):
+        now = START.later(second)
+        items = list(session.receive(b"", now))
+        request, wait_s = session.next_request(now)
+        assert 0 < wait_s <= 60
+        if request:
+            assert request == esp3(5, b"\x08", b"")
+            if answers(second):
+                items += session.receive(esp3(2, bytes.fromhex("00FF8A3C00"), b"\x0a"), now)
+        notes += [(second, item) for item in items if isinstance(item, DeviceNote)]
+    return notes
+
+
+def test_a_stick_that_answers_nothing_is_told_and_told_back() -> None:
+    session = session_for()
+    assert not lives(session, 0, 3600, lambda second: True)
+    notes = lives(session, 3600, 8000, lambda second: second > 5000)
+    assert [(note.device, note.kind) for _, note in notes] == [("enocean:port", "no-reply"), ("enocean:port", "reply")]
+    assert notes[0][0] <= 3600 + 241
+
+
+def test_a_stick_that_was_never_there_is_told_once_and_any_frame_is_its_life() -> None:
+    session = session_for()
+    assert [note.kind for _, note in lives(session, 0, 7200, lambda second: False)] == ["no-reply"]
+    press, back = session.receive(telegram(0xF6, "30", status=0x30), START.later(7200))
+    assert isinstance(press, Press)
+    assert back == DeviceNote("enocean:port", "reply", "answers again")
+
+
+def test_a_stick_that_comes_and_goes_is_told_of_once_an_hour() -> None:
+    notes = lives(session_for(), 0, 4 * 3600, lambda second: second % 600 < 60)
+    assert [note.kind for _, note in notes] == ["no-reply", "reply"] * 4
 
 
 def test_senders_without_end_do_not_grow_memory() -> None:

@@ -133,8 +133,9 @@ def test_the_gateway_is_asked_whether_it_lives() -> None:
     for second in range(60, 600):
         notes += session.receive(b"", START.later(second))
         session.next_request(START.later(second))
-    assert notes == [DeviceNote("rflink:radio", "no-reply", "3 pings of the gateway without an answer")]
-    hear(session, "Kaku;ID=41;SWITCH=1;CMD=ON;", 600)
+    assert notes == [DeviceNote("rflink:radio", "no-reply", "3 questions to the receiver without an answer")]
+    press, back = hear(session, "Kaku;ID=41;SWITCH=1;CMD=ON;", 600)
+    assert (type(press), back) == (Press, DeviceNote("rflink:radio", "reply", "answers again"))
     assert not list(session.receive(b"", START.later(601)))
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hearthline.errors import RefusedError
 from hearthline_cloud.alerts.lifecycle import Outcome
 from hearthline_sim.devices.dlt645_meter import Dlt645Meter, MeterState
-from hearthline_sim.devices.enocean_pendant import Button, EnoceanPendant
+from hearthline_sim.devices.enocean_pendant import Button, EnoceanPendant, Receiver
 from hearthline_sim.devices.zigbee_sos import ZigbeeSos
 from simulation.center import Center
 from simulation.gateway import METER, Gateway
@@ -54,6 +54,8 @@ class Elder:
         gateway.on_signal = self._hears
         meter = Dlt645Meter(METER, trace.rng(f"{gateway.id}:meter"), self._power, glitch_rate=0.02)
         gateway.lines["meter"].answer = lambda data: self._meter_answers(meter, data)
+        stick = Receiver()
+        gateway.lines["radio"].answer = lambda data: self._stick_answers(stick, data)
         self._measured = 0
 
     async def live(self, wishes: list[float]) -> None:
@@ -106,6 +108,10 @@ class Elder:
     def _meter_answers(self, meter: Dlt645Meter, data: bytes) -> None:
         for reply in meter.receive(data):
             self._loop.call_later(reply.burst.after_s, self._gateway.lines["meter"].emit, reply.burst.data)
+
+    def _stick_answers(self, stick: Receiver, data: bytes) -> None:
+        for burst in stick.receive(data):
+            self._loop.call_later(burst.after_s, self._gateway.lines["radio"].emit, burst.data)
 
 
 class Operator:

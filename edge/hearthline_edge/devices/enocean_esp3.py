@@ -6,7 +6,8 @@
 
 CRC-8 polynomial 07, initial 0, not reflected. Source: EnOcean Serial Protocol 3 v1.47. What a telegram says stands in
 `enocean_telegrams`, the profiles in `enocean_eep`. A kinetic pendant has no battery and sends nothing unless pressed:
-its silence says nothing.
+its silence says nothing. The stick's does: it is asked for its base id each minute (common command 08), and one that
+answers nothing is told as `enocean:<port name>`, for it would be as silent as a home where nobody presses.
 
 Which profile a sender has, in this order: the port's options; a teach-in that this session heard (4BS with its profile,
 UTE; nothing is answered); what the telegram alone proves: RPS is a rocker or pendant, unless it counts 6 or 7 buttons,
@@ -32,11 +33,12 @@ from hearthline.errors import ConfigError
 from hearthline_edge.devices import GroupingRule, Item, LineSettings, Refused, SerialDriver, enocean_eep
 from hearthline_edge.devices.enocean_telegrams import FOUR_BS, ONE_BS, RPS, UTE, Known, Telegram, decode
 from hearthline_edge.framing import TICK_S, Doubt, FrameDecoder, FrameShape
+from hearthline_edge.silence import Heartbeat
 
 _SYNC: Final = 0x55
 _HEADER: Final = 6
 _MAX_DATA: Final = 512  # the longest radio message (remote management); more is a header that holds by chance
-_IDLE_S: Final = 3600.0
+_ASK_STICK: Final = bytes.fromhex("5500010005700838")  # CO_RD_IDBASE
 
 _RADIO_ERP1: Final = 1
 _KNOWN_TYPES: Final = range(1, 8)  # radio, response, sub-telegram, event, common, smart acknowledge, remote management
@@ -106,23 +108,27 @@ class _Options(Config, frozen=True):
 class EnOceanSession:
     """Listens; an EnOcean stick speaks by itself. `profiles`: profile by sender, as the installer knows it."""
 
-    def __init__(self, profiles: dict[bytes, int]) -> None:
+    def __init__(self, profiles: dict[bytes, int], name: str) -> None:
         self._decoder = FrameDecoder(SHAPE)
+        self._heartbeat = Heartbeat(f"enocean:{name}", _ASK_STICK)
         self._profiles = profiles
         self._senders: dict[int, Known] = {}
 
     def receive(self, data: bytes, now: Stamp) -> Iterable[Item]:
         items: list[Item] = []
         for found in self._decoder.feed(data, now):
+            if isinstance(found, bytes):
+                self._heartbeat.heard()
             telegram = found if isinstance(found, Refused) else _radio(found)
             if isinstance(telegram, Refused):
                 items.append(telegram)
             elif telegram is not None:
                 items += self._telegram(telegram, now)
-        return items
+        return items + self._heartbeat.notes(now)
 
     def next_request(self, now: Stamp) -> tuple[bytes, float]:
-        return b"", TICK_S if self._decoder.waiting else _IDLE_S
+        request, wait_s = self._heartbeat.next_request(now)
+        return request, TICK_S if self._decoder.waiting else wait_s
 
     def _telegram(self, telegram: Telegram, now: Stamp) -> list[Item]:
         known = self._know(telegram.sender)
@@ -148,7 +154,7 @@ def _open_session(options: dict[str, Any], name: str) -> EnOceanSession:
         if sender in profiles:
             raise ConfigError(f"{where}.id = {device.id!r} is there twice")
         profiles[sender] = eep
-    return EnOceanSession(profiles)
+    return EnOceanSession(profiles, name)
 
 
 DRIVER = SerialDriver(

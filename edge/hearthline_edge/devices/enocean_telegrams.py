@@ -3,10 +3,12 @@
     RPS (RORG F6)  payload RRR E SSS V: first action, energy bow (pressed), second action, second action valid
                    status  .. T21 NU hhhh: NU 1 names buttons, NU 0 counts them; h repeater hops
     1BS D5, 4BS A5, VLD D2, UTE D4: see `enocean_eep`
+    SEC 30, SEC_ENCAPS 31, SEC_CDM 33, SEC_TI 35: encrypted, what is pressed cannot be read: refused, and told once
 
-Source: EEP 2.6.7. What a repeater tells again within 0.5 s says nothing new; a UTE query is asked three times, 0.7 s
-apart. Contacts, handles and motion are told as they change, a sensor's first report too. Motion ends with the sensor's
-word, or two minutes after its last: some sensors never say that it ended.
+Source: EEP 2.6.7; of SEC, Security of EnOcean Radio Networks 2.5 (unverified). What a repeater tells again within 0.5 s
+says nothing new; a UTE query is asked three times, 0.7 s apart. Contacts, handles and motion are told as they change, a
+sensor's first report too. Motion ends with the sensor's word, or two minutes after its last: some sensors never say
+that it ended.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from hearthline.model import Reading
 from hearthline_edge.devices import Change, DeviceNote, Item, Press, Readings, Refused, Release, Seen, enocean_eep
 
 RPS, ONE_BS, FOUR_BS, VLD, UTE = 0xF6, 0xD5, 0xA5, 0xD2, 0xD4
+_SECURE: Final = (0x30, 0x31, 0x33, 0x35)
 _BUTTONS: Final = ("AI", "AO", "BI", "BO")
 _SEVERAL: Final = "several"  # three or more keys at once: RPS gives no names then
 _HANDLE: Final = {0xC0: True, 0xD0: True, 0xE0: True, 0xF0: False}  # F6-10-00: whether it leaves the window open
@@ -64,6 +67,7 @@ class Known:
     active: bool | None = None
     active_mono_ns: int = 0
     battery_low: bool = False
+    encrypted: bool = False  # and told so
     heard: bytes = b""  # the last payload, with its RORG
     heard_mono_ns: int = 0
 
@@ -76,6 +80,8 @@ def decode(telegram: Telegram, eep: int | None, known: Known, now: Stamp) -> lis
         return _decode_rps(telegram, eep, known, now)
     if telegram.rorg == VLD:
         return _decode_vld(telegram, eep)
+    if telegram.rorg in _SECURE:
+        return _encrypted(telegram, known)
     if telegram.rorg not in (ONE_BS, FOUR_BS, UTE) or _heard_before(telegram, known, now):
         return [Seen(telegram.device)]
     if telegram.rorg == ONE_BS:
@@ -83,6 +89,15 @@ def decode(telegram: Telegram, eep: int | None, known: Known, now: Stamp) -> lis
     if telegram.rorg == FOUR_BS:
         return _decode_4bs(telegram, eep, known, now)
     return _taught(telegram, known, enocean_eep.ute_query(telegram.payload))
+
+
+def _encrypted(telegram: Telegram, known: Known) -> list[Item]:
+    refused = Refused("unsupported", telegram.raw)
+    if known.encrypted:
+        return [refused]
+    known.encrypted = True
+    detail = "its telegrams are encrypted: a press cannot be read; take it out of secure mode"
+    return [DeviceNote(telegram.device, "encrypted", detail), refused]
 
 
 def _heard_before(telegram: Telegram, known: Known, now: Stamp) -> bool:

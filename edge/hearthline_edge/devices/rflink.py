@@ -54,6 +54,7 @@ from hearthline_edge.devices import (
 )
 from hearthline_edge.devices.rflink_lines import VALUES, Line, line_of, values
 from hearthline_edge.framing import TICK_S, Doubt, FrameDecoder, FrameShape
+from hearthline_edge.silence import Heartbeat
 
 _LONGEST: Final = 250  # bytes of a line; the gateway's own debug lines may be longer, and are passed over
 _QUIET_S: Final = 1.5
@@ -61,8 +62,6 @@ _QUIET_NS: Final = round(_QUIET_S * NS)
 _MOTION_NS: Final = 120 * NS  # many motion detectors never say that it ended
 _KNOWN_SENSORS: Final = 64  # names without end must not grow memory
 _PING: Final = b"10;PING;\r\n"
-_PING_NS: Final = 60 * NS
-_UNANSWERED: Final = 3  # pings, before the gateway counts as silent
 
 _START: Final = b"20;00;"
 _START_OF_LINE: Final = re.compile(rb"20;[0-9A-Fa-f]{2};")
@@ -129,24 +128,16 @@ class RflinkSession:
         self._states = {key: _State() for key in roles}
         self._decoder = FrameDecoder(SHAPE)
         self._sensors: dict[str, _Known] = {}
-        self._ping_mono_ns = 0
-        self._unanswered = 0
+        self._heartbeat = Heartbeat(self._gateway, _PING)
 
     def receive(self, data: bytes, now: Stamp) -> Iterable[Item]:
         items: list[Item] = []
         for found in self._decoder.feed(data, now):
             items += [found] if isinstance(found, Refused) else self._line(found, now)
-        if self._unanswered == _UNANSWERED + 1:
-            self._unanswered += 1
-            items.append(DeviceNote(self._gateway, "no-reply", f"{_UNANSWERED} pings of the gateway without an answer"))
-        return items
+        return items + self._heartbeat.notes(now)
 
     def next_request(self, now: Stamp) -> tuple[bytes, float]:
-        request = b""
-        if now.mono_ns >= self._ping_mono_ns:
-            request, self._ping_mono_ns = _PING, now.mono_ns + _PING_NS
-            self._unanswered += self._unanswered <= _UNANSWERED
-        wait_s = (self._ping_mono_ns - now.mono_ns) / NS
+        request, wait_s = self._heartbeat.next_request(now)
         return request, TICK_S if self._decoder.waiting else wait_s
 
     def _line(self, frame: bytes, now: Stamp) -> list[Item]:
@@ -154,7 +145,7 @@ class RflinkSession:
         line = line_of(text)
         if line is None and not _GATEWAY_LINE.match(text):
             return [Refused("sanity", frame.hex())]
-        self._unanswered = 0
+        self._heartbeat.heard()
         if line is None:
             return [Seen(self._gateway)]
         items = [*self._events(line, now), *self._report(line, frame, now)]
