@@ -33,9 +33,9 @@ class Trouble:
 
 
 class Heartbeat:
-    """Asks a receiver that speaks by itself whether it is there.
+    """Asks a receiver that speaks by itself whether it is there: a dead one is as silent as a home without a press.
 
-    For a dead one is as silent as a home where nobody presses. `question`: what it answers without any effect. In a session: `heard` for each good frame, then `notes`.
+    `question`: what it answers without any effect. In a session: `heard` for each good frame, then `notes`.
     """
 
     def __init__(self, device: str, question: bytes) -> None:
