@@ -86,6 +86,9 @@ CASES: dict[str, Case] = {
         {"command": "01934d2a-8000-7000-8000-000000000001", "result": "done"},
         envelope(16),
     ),
+    "event-cancel": _event_of(
+        EventType.CANCEL, "enocean:002EE196", {"event": "01934d2a-7a00-7000-8000-000000000003"}, envelope(19)
+    ),
     "event-free-clock": _event_of(EventType.ALARM, "enocean:002EE196", _PRESS, envelope(17, False, 42.5)),
     "pack": _pack(
         wire.Pack(

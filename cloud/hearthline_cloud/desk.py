@@ -1,7 +1,7 @@
-"""What operators do to an alert, each in one transaction: acknowledge, attend, resolve, note.
+"""What operators do to an alert, each in one transaction: a step of `lifecycle.TRANSITIONS`, or a note.
 
-Two operators who reach for one alert: the first has it, the second is told who. When the first person takes an alert,
-every gateway that sent a press of it gets the command "a person has accepted" in the same transaction.
+Two operators who reach for one alert: the first has it, the second is told who and what. When the first person takes an
+alert, the home of every device that was pressed gets the command "a person has accepted" in the same transaction.
 
 `alert.version` counts what people did. A press that joins changes no state, so nobody loses his click to it.
 """
@@ -18,7 +18,20 @@ from sqlalchemy import Connection, Row, Select, func, insert, literal, or_, sele
 from hearthline.clock import rfc3339
 from hearthline.errors import RefusedError
 from hearthline.model import EventType, HomeSignal
-from hearthline_cloud.alerts.lifecycle import JOURNAL_KIND, TRANSITIONS, Action, AlertKind, Outcome, State, Step, act
+from hearthline_cloud.alerts.lifecycle import (
+    JOURNAL_KIND,
+    TRANSITIONS,
+    Action,
+    AlertKind,
+    Case,
+    ImpossibleError,
+    Outcome,
+    Refusal,
+    State,
+    Step,
+    Wish,
+    act,
+)
 from hearthline_cloud.alerts.supervision import Sight, credible, is_alive, is_silent, look
 from hearthline_cloud.database import Database
 from hearthline_cloud.schema import alert as alert_table
@@ -27,6 +40,7 @@ from hearthline_cloud.schema import event as event_table
 from hearthline_cloud.schema import gateway as gateway_table
 from hearthline_cloud.schema import heartbeat as heartbeat_table
 from hearthline_cloud.schema import journal as journal_table
+from hearthline_cloud.schema import staff as staff_table
 from hearthline_cloud.wake import Waker
 
 MAX_NOTE = 2000
@@ -39,11 +53,13 @@ class NotFoundError(RefusedError):
 
 @dataclass(frozen=True, slots=True)
 class First:
-    """Who changed an alert last, to what, and when."""
+    """Who changed an alert last, how (the journal's word), to what, when; `to`: whom it was handed to."""
 
     actor: str
+    did: str
     state: str
     at_ns: int
+    to: str | None = None
 
 
 class ConflictError(RefusedError):
@@ -72,34 +88,39 @@ class Desk:
         self._waker = waker
 
     def acknowledge(self, alert_id: int, actor: str, now_ns: int, version: int | None = None) -> Changed:
-        return self.act(alert_id, Action.ACKNOWLEDGE, actor, now_ns, version)
+        return self.act(alert_id, Wish(Action.ACKNOWLEDGE, actor), now_ns, version)
 
     def attend(self, alert_id: int, actor: str, now_ns: int, version: int | None = None) -> Changed:
-        return self.act(alert_id, Action.ATTEND, actor, now_ns, version)
+        return self.act(alert_id, Wish(Action.ATTEND, actor), now_ns, version)
+
+    def arrive(self, alert_id: int, actor: str, now_ns: int, version: int | None = None) -> Changed:
+        return self.act(alert_id, Wish(Action.ARRIVE, actor), now_ns, version)
+
+    def hand_over(self, alert_id: int, to: str, actor: str, now_ns: int, version: int | None = None) -> Changed:
+        return self.act(alert_id, Wish(Action.HAND_OVER, actor, to=to), now_ns, version)
 
     def resolve(self, alert_id: int, outcome: Outcome, actor: str, now_ns: int, version: int | None = None) -> Changed:
-        return self.act(alert_id, Action.RESOLVE, actor, now_ns, version, outcome)
+        return self.act(alert_id, Wish(Action.RESOLVE, actor, outcome), now_ns, version)
 
-    def act(
-        self,
-        alert_id: int,
-        action: Action,
-        actor: str,
-        now_ns: int,
-        version: int | None = None,
-        outcome: Outcome | None = None,
-    ) -> Changed:
+    def reopen(self, alert_id: int, reason: str, actor: str, now_ns: int, version: int | None = None) -> Changed:
+        return self.act(alert_id, Wish(Action.REOPEN, actor, reason=_words(reason)), now_ns, version)
+
+    def act(self, alert_id: int, wish: Wish, now_ns: int, version: int | None = None) -> Changed:
         """Take one step. `version` is the one that the operator saw; None asks for no check beyond the state's own.
 
-        Repeating one's own action is answered as before. Raises NotFoundError, ConflictError, RefusedError.
+        Repeating one's own action is answered as before. Raises NotFoundError, ConflictError, ImpossibleError.
         """
         with self._database.transaction() as connection:
             row = _alert(connection, alert_id)
             state = State(row.state)
-            if (state, action) not in TRANSITIONS or (version not in (None, row.version) and state is not State.RAISED):
-                return _repeated(connection, row, action, actor)
-            step = act(state, action, outcome)
-            changed = _write_step(connection, row, action, step, actor, now_ns, outcome)
+            is_late = version not in (None, row.version) and state is not State.RAISED
+            if is_late or (state, wish.action) not in TRANSITIONS:
+                repeated = _repeated(connection, row, wish, is_late, is_unseen=version is None)
+                if repeated is not None:
+                    return repeated
+            step = act(Case(AlertKind(row.kind), state, row.assigned_to), wish)
+            _check_surroundings(connection, row, wish)
+            changed = _write_step(connection, row, wish, step, now_ns)
             if step.tells_home:
                 _tell_home(connection, alert_id, now_ns)
         if step.tells_home:
@@ -109,9 +130,7 @@ class Desk:
 
     def note(self, alert_id: int, text: str, actor: str, now_ns: int) -> Changed:
         """Add a person's words to an alert in any state. Raises NotFoundError, RefusedError."""
-        text = text.strip()
-        if not 1 <= len(text) <= MAX_NOTE:
-            raise RefusedError(f"a note has 1 to {MAX_NOTE} characters")
+        text = _words(text)
         with self._database.transaction() as connection:
             row = _alert(connection, alert_id)
             write_journal(connection, "note", alert_id, actor, now_ns, {"text": text})
@@ -134,33 +153,59 @@ def _alert(connection: Connection, alert_id: int) -> Row[Any]:
     return row
 
 
-def _write_step(
-    connection: Connection,
-    row: Row[Any],
-    action: Action,
-    step: Step,
-    actor: str,
-    now_ns: int,
-    outcome: Outcome | None,
-) -> Changed:
+def _words(text: str) -> str:
+    """A person's words, kept as they are but for the blanks around them."""
+    text = text.strip()
+    if not 1 <= len(text) <= MAX_NOTE:
+        raise RefusedError(f"a note has 1 to {MAX_NOTE} characters")
+    return text
+
+
+def _check_surroundings(connection: Connection, row: Row[Any], wish: Wish) -> None:
+    """What a step needs beyond the alert itself: a receiver on the staff; no other open alert of the same key."""
+    if wish.to and connection.execute(select(staff_table.c.name).where(staff_table.c.name == wish.to)).first() is None:
+        raise ImpossibleError(Refusal.UNKNOWN_PERSON, f"nobody of the staff is called {wish.to}")
+    if wish.action is Action.REOPEN:
+        is_open = (alert_table.c.join_key == row.join_key) & (alert_table.c.state != State.RESOLVED)
+        other = connection.execute(select(alert_table.c.id).where(is_open)).scalar()
+        if other is not None:
+            raise ImpossibleError(Refusal.ANOTHER_IS_OPEN, f"alert {other} is open for the same cause: go on there")
+
+
+def _write_step(connection: Connection, row: Row[Any], wish: Wish, step: Step, now_ns: int) -> Changed:
     version = row.version + 1
-    values: dict[str, Any] = {"state": step.state, "version": version}
+    values: dict[str, Any] = {"state": step.state, "version": version, "assigned_to": step.holder}
     if row.acknowledged_ns is None:
-        values |= {"acknowledged_by": actor, "acknowledged_ns": now_ns}
-    if step.state is State.ATTENDING:
-        values["attending_ns"] = now_ns
-    if step.state is State.RESOLVED:
-        values |= {"resolved_by": actor, "resolved_ns": now_ns, "outcome": outcome}
-    connection.execute(update(alert_table).where(alert_table.c.id == row.id).values(**values))
-    detail = {"state": step.state.value, "version": version}
-    if outcome is not None:
-        detail["outcome"] = outcome.value
-    write_journal(connection, JOURNAL_KIND[action], row.id, actor, now_ns, detail)
+        values |= {"acknowledged_by": wish.actor, "acknowledged_ns": now_ns}
+    detail: dict[str, Any] = {"state": step.state.value, "version": version}
+    match wish.action:
+        case Action.ATTEND:
+            values["attending_ns"] = now_ns
+        case Action.ARRIVE:
+            values["arrived_ns"] = now_ns
+        case Action.HAND_OVER:
+            detail |= {"from": row.assigned_to, "to": wish.to}
+        case Action.RESOLVE:
+            values |= {"resolved_by": wish.actor, "resolved_ns": now_ns, "outcome": wish.outcome}
+            detail["outcome"] = wish.outcome
+        case Action.REOPEN:
+            closing = ("resolved_by", "resolved_ns", "outcome", "attending_ns", "arrived_ns")
+            values |= dict.fromkeys(closing) | {"reopened": row.reopened + 1}
+    same = (alert_table.c.id == row.id) & (alert_table.c.version == row.version)
+    if connection.execute(update(alert_table).where(same).values(**values)).rowcount != 1:
+        raise ConflictError("somebody else was first", None, row.version)
+    write_journal(connection, JOURNAL_KIND[wish.action], row.id, wish.actor, now_ns, detail)
+    if wish.reason:  # as a note, whose words leave the alert's own page nowhere
+        write_journal(connection, "note", row.id, wish.actor, now_ns, {"text": wish.reason})
     return Changed(row.id, step.state, version)
 
 
-def _repeated(connection: Connection, row: Row[Any], action: Action, actor: str) -> Changed:
-    """The answer to an action that came too late: one's own is repeated, another's is a conflict."""
+def _repeated(connection: Connection, row: Row[Any], wish: Wish, is_late: bool, is_unseen: bool) -> Changed | None:
+    """The answer to a step that may have come too late: one's own is repeated, after another's it is a conflict.
+
+    `is_late`: the operator saw an older version; `is_unseen`: nobody knows what he saw. None: nobody was in the way,
+    the step itself is impossible.
+    """
     query = (
         select(journal_table)
         .where(journal_table.c.alert_id == row.id, journal_table.c.kind.in_([*JOURNAL_KIND.values(), "restored"]))
@@ -168,20 +213,25 @@ def _repeated(connection: Connection, row: Row[Any], action: Action, actor: str)
         .limit(1)
     )
     last = connection.execute(query).first()
-    if last is not None and last.actor == actor and last.kind == JOURNAL_KIND[action]:
-        return Changed(row.id, State(row.state), row.version)
     if last is None:
+        if not is_late:
+            return None
         raise ConflictError(f"the alert is already {row.state}", None, row.version)
-    first = First(last.actor, row.state, last.at_ns)
+    asked = (wish.actor, JOURNAL_KIND[wish.action], wish.outcome, wish.to)
+    if asked == (last.actor, last.kind, last.detail.get("outcome"), last.detail.get("to")):
+        return Changed(row.id, State(row.state), row.version)
+    if not is_late and (not is_unseen or last.actor == wish.actor):
+        return None
+    first = First(last.actor, last.kind, row.state, last.at_ns, last.detail.get("to"))
     raise ConflictError(f"{last.actor} was first: the alert is {row.state}", first, row.version)
 
 
 def _tell_home(connection: Connection, alert_id: int, now_ns: int) -> None:
-    """Queue "a person has accepted" for each gateway that sent a press, about its latest one."""
+    """Queue "a person has accepted" for each device that was pressed, about its latest press."""
     latest = (
         select(func.max(event_table.c.id))
         .where(event_table.c.alert_id == alert_id, event_table.c.type == EventType.ALARM)
-        .group_by(event_table.c.gateway_id)
+        .group_by(event_table.c.gateway_id, event_table.c.device_id)
     )
     presses = connection.execute(
         select(event_table.c.gateway_id, event_table.c.event_id).where(event_table.c.id.in_(latest))

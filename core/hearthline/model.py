@@ -38,6 +38,7 @@ class EventType(StrEnum):
     DEVICE = "hearthline.device.v1"
     ACTIVITY = "hearthline.activity.v1"
     ANSWER = "hearthline.answer.v1"
+    CANCEL = "hearthline.cancel.v1"
 
 
 class Lane(StrEnum):

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import pytest
 
 from hearthline.clock import NS
-from hearthline.errors import RefusedError
 from hearthline.model import Cause
 from hearthline_cloud.alerts.lifecycle import (
     HUMAN_OUTCOMES,
     TRANSITIONS,
     Action,
     AlertKind,
+    Case,
+    ImpossibleError,
     Outcome,
+    Refusal,
     State,
+    Step,
+    Wish,
     act,
     alert_cause,
     alert_kind,
     allowed,
     join_key,
+    urgency,
 )
 from hearthline_cloud.alerts.supervision import (
     BLIND_AFTER_S,
@@ -35,40 +41,97 @@ from hearthline_cloud.alerts.supervision import (
     look,
 )
 
-R, A, T, Z = State.RAISED, State.ACKNOWLEDGED, State.ATTENDING, State.RESOLVED
+R, A, T, H, Z = State.RAISED, State.ACKNOWLEDGED, State.ATTENDING, State.ARRIVED, State.RESOLVED
 TABLE = {
-    #   acknowledge, attend, resolve
-    R: (A, T, Z),
-    A: (None, T, Z),
-    T: (None, None, Z),
-    Z: (None, None, None),
+    #   acknowledge, attend, arrive, hand-over, resolve, reopen
+    R: (A, T, None, None, Z, None),
+    A: (None, T, H, A, Z, None),
+    T: (None, None, H, T, Z, None),
+    H: (None, None, None, H, Z, None),
+    Z: (None, None, None, None, None, A),
 }
+
+
+def wish(action: Action, **changes: Any) -> Wish:
+    """What `mei` asks for, with what the action needs."""
+    needs: dict[Action, dict[str, Any]] = {
+        Action.RESOLVE: {"outcome": Outcome.HELP_GIVEN},
+        Action.HAND_OVER: {"to": "jun"},
+        Action.REOPEN: {"reason": "she called again"},
+    }
+    return Wish(action, "mei", **needs.get(action, {}) | changes)
+
+
+def case(state: State, kind: AlertKind = AlertKind.EMERGENCY) -> Case:
+    return Case(kind, state, None if state is R else "mei")
 
 
 @pytest.mark.parametrize(("state", "action"), list(itertools.product(State, Action)))
 def test_every_transition(state: State, action: Action) -> None:
     after = TABLE[state][list(Action).index(action)]
-    outcome = Outcome.HELP_GIVEN if action is Action.RESOLVE else None
     assert ((state, action) in TRANSITIONS) == (action in allowed(state)) == (after is not None)
     if after is None:
-        with pytest.raises(RefusedError):
-            act(state, action, outcome)
+        with pytest.raises(ImpossibleError, match=f"is {state} cannot be asked to {action}") as caught:
+            act(case(state), wish(action))
+        assert caught.value.reason is Refusal.NOT_FROM_HERE
     else:
-        step = act(state, action, outcome)
-        assert (step.state, step.tells_home) == (after, state is R)
+        step = act(case(state), wish(action))
+        holder = "jun" if action is Action.HAND_OVER else "mei"
+        assert step == Step(after, holder, tells_home=state is R)
 
 
 def test_only_a_person_resolves_and_says_how() -> None:
     for outcome in Outcome:
         if outcome in HUMAN_OUTCOMES:
-            assert act(R, Action.RESOLVE, outcome).state is Z
+            assert act(case(R), wish(Action.RESOLVE, outcome=outcome)).state is Z
         else:
-            with pytest.raises(RefusedError, match="not for people"):
-                act(R, Action.RESOLVE, outcome)
-    with pytest.raises(RefusedError, match="needs an outcome"):
-        act(R, Action.RESOLVE)
-    with pytest.raises(RefusedError, match="needs an outcome"):
-        act(R, Action.ACKNOWLEDGE, Outcome.TEST)
+            assert refusal(case(R), wish(Action.RESOLVE, outcome=outcome)) is Refusal.NOT_FOR_PEOPLE
+
+
+@pytest.mark.parametrize(
+    ("state", "asked", "reason"),
+    [
+        (R, wish(Action.RESOLVE, outcome=None), Refusal.NEEDS_OUTCOME),
+        (R, wish(Action.ACKNOWLEDGE, outcome=Outcome.TEST), Refusal.NEEDS_OUTCOME),
+        (A, wish(Action.HAND_OVER, to=None), Refusal.NEEDS_RECEIVER),
+        (A, wish(Action.HAND_OVER, to=""), Refusal.NEEDS_RECEIVER),
+        (A, wish(Action.ATTEND, to="jun"), Refusal.NEEDS_RECEIVER),
+        (A, wish(Action.HAND_OVER, to="mei"), Refusal.HAS_IT_ALREADY),
+        (Z, wish(Action.REOPEN, reason=""), Refusal.NEEDS_REASON),
+        (R, wish(Action.ACKNOWLEDGE, reason="so"), Refusal.NEEDS_REASON),
+    ],
+)
+def test_a_step_needs_what_belongs_to_it_and_nothing_else(state: State, asked: Wish, reason: Refusal) -> None:
+    assert refusal(case(state), asked) is reason
+
+
+@pytest.mark.parametrize("kind", AlertKind)
+def test_what_clears_by_itself_is_not_reopened(kind: AlertKind) -> None:
+    if kind in (AlertKind.EMERGENCY, AlertKind.SERVICE):
+        assert act(case(Z, kind), wish(Action.REOPEN)).state is A
+        assert allowed(Z, kind) == [Action.REOPEN]
+    else:
+        assert refusal(case(Z, kind), wish(Action.REOPEN)) is Refusal.CLEARS_BY_ITSELF
+        assert allowed(Z, kind) == []
+
+
+def refusal(of: Case, asked: Wish) -> Refusal:
+    with pytest.raises(ImpossibleError) as caught:
+        act(of, asked)
+    return caught.value.reason
+
+
+def test_who_steps_on_with_anothers_alert_does_not_take_it_away() -> None:
+    theirs = Case(AlertKind.EMERGENCY, A, "jun")
+    assert [act(theirs, wish(action)).holder for action in (Action.ATTEND, Action.ARRIVE, Action.RESOLVE)] == [
+        "jun"
+    ] * 3
+    assert act(Case(AlertKind.EMERGENCY, Z, "jun"), wish(Action.REOPEN)).holder == "mei"
+    assert act(Case(AlertKind.EMERGENCY, R), wish(Action.ATTEND)).holder == "mei"
+
+
+def test_urgency_rises_with_presses_up_to_three() -> None:
+    assert [urgency(presses) for presses in (0, 1, 2, 3, 4, 1000)] == [1, 1, 2, 3, 3, 3]
 
 
 def test_presses_of_one_kind_in_one_home_belong_together() -> None:

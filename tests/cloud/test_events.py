@@ -437,3 +437,43 @@ def test_the_database_itself_holds_one_open_alert_a_key(cloud: Cloud) -> None:
     cloud.take(cloud.gateway.press())
     with pytest.raises(Exception, match="UNIQUE"), cloud.database.transaction() as connection:
         connection.execute(update(schema.alert).where(schema.alert.c.id == alert.id).values(state="raised"))
+
+
+# --- the elder takes a press back at home -------------------------------------------------------------------------
+
+
+def test_a_cancellation_is_noted_and_shown_and_closes_nothing(cloud: Cloud) -> None:
+    press = cloud.gateway.press()
+    cancel = cloud.gateway.event(EventType.CANCEL, event=press.id)
+    cloud.take(press)
+    assert cloud.take(cancel, cancel) == [taken(cancel)]
+    (alert,) = cloud.rows(schema.alert)
+    assert (alert.state, alert.presses, alert.version) == ("raised", 1, 1)
+    assert alert.cancelled_ns is not None
+    noted = [row for row in cloud.rows(schema.journal) if row.kind == "cancelled-at-home"]
+    assert [row.alert_id for row in noted] == [alert.id]
+    cloud.take(cloud.gateway.press())
+    assert cloud.rows(schema.alert)[0].cancelled_ns is None  # pressed again: that stands
+
+
+def test_a_cancellation_that_was_overtaken_takes_no_later_press_back(cloud: Cloud) -> None:
+    first, again = cloud.gateway.press(), cloud.gateway.press()
+    cloud.take(first, again, cloud.gateway.event(EventType.CANCEL, event=first.id))
+    assert cloud.rows(schema.alert)[0].cancelled_ns is None
+    assert [row.kind for row in cloud.rows(schema.journal)] == ["raised", "joined", "cancelled-at-home"]
+
+
+@pytest.mark.parametrize("data", [{}, {"event": "of nobody"}, {"event": 7}, {"event": None}])
+def test_an_odd_cancellation_is_kept_and_touches_no_other_alert(cloud: Cloud, data: dict[str, Any]) -> None:
+    cloud.take(cloud.gateway.press())
+    other = TestGateway("gw-2")
+    cancel = other.event(EventType.CANCEL, **data)
+    cloud.take(other.message(cancel))
+    (alert,) = cloud.rows(schema.alert)
+    assert alert.cancelled_ns is None
+    assert cloud.rows(schema.journal)[-1].alert_id is None
+    desk = Desk(cloud.database, cloud.waker)
+    desk.resolve(alert.id, AlertOutcome.HELP_GIVEN, "mei", time.time_ns())
+    cloud.take(cloud.gateway.event(EventType.CANCEL))
+    assert cloud.rows(schema.alert)[0].cancelled_ns is None  # closed: noted only
+    assert cloud.rows(schema.journal)[-1].alert_id == alert.id

@@ -10,7 +10,15 @@ import pytest
 
 from hearthline.clock import NS
 from hearthline.model import Cause
-from hearthline_cloud.alerts.lifecycle import Action, AlertKind, Outcome, State
+from hearthline_cloud.alerts.lifecycle import (
+    CANCELLED_AT_HOME,
+    JOURNAL_KIND,
+    Action,
+    AlertKind,
+    Outcome,
+    Refusal,
+    State,
+)
 from hearthline_cloud.console import view
 from hearthline_cloud.console.texts import LANGUAGES, SCRIPT_KEYS, TEXTS, choose_language
 from hearthline_cloud.desk import write_journal
@@ -52,8 +60,10 @@ def test_composed_keys_exist() -> None:
     composed += [f"state.{state}" for state in State] + [f"outcome.{outcome}" for outcome in Outcome]
     composed += [f"action.{action}" for action in Action]
     composed += [f"cause.{cause}" for cause in Cause if cause is not Cause.PRESS]
-    hops = "pressed received raised joined acknowledged attending resolved note restored home-told"
+    hops = "pressed received raised joined note restored home-told"
     composed += [f"hop.{kind}" for kind in hops.split()]
+    composed += [f"hop.{kind}" for kind in (*JOURNAL_KIND.values(), CANCELLED_AT_HOME)]
+    composed += [f"refused.{reason}" for reason in Refusal]
     assert [key for key in composed if key not in TEXTS] == []
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import select
 
 from hearthline_cloud import schema
+from hearthline_cloud.api.alert_reads import AlertFilter, list_queue
 from web.seeding import Center
 
 
@@ -28,7 +29,7 @@ def test_a_press_goes_from_raised_to_resolved_and_the_home_is_told_once(served: 
     kinds = [hop["kind"] for hop in detail["timeline"]]
     assert kinds[-4:] == ["acknowledged", "attending", "note", "resolved"]
     assert detail["alert"]["outcome"] == "help-given"
-    assert detail["allowed"] == []
+    assert detail["allowed"] == ["reopen"]
     with served.database.reading() as connection:
         commands = connection.execute(select(schema.command)).all()
     assert [row.gateway_id for row in commands] == ["gw-east-1"]
@@ -50,6 +51,118 @@ def test_the_second_operator_is_told_who_was_first(served: Center) -> None:
     stale = jun.post(f"alerts/{alert}/resolve", {"outcome": "test", "version": 1})
     assert stale.status == 409
     assert jun.post(f"alerts/{alert}/resolve", {"outcome": "test", "version": 2}).status == 200
+
+
+def taken(served: Center, *steps: str, by: str = "mei") -> int:
+    """The id of an alert on which somebody has taken `steps`."""
+    alert, client = served.press(), served.client(by)
+    for step in steps:
+        body = {"outcome": "help-given"} if step == "resolve" else {}
+        assert client.post(f"alerts/{alert}/{step}", body).status == 200
+    return alert
+
+
+def test_on_the_way_and_arrived_are_two_steps(served: Center) -> None:
+    alert = taken(served, "acknowledge", "attend", "arrive")
+    detail = served.client("jun").get(f"alerts/{alert}").json()
+    assert detail["alert"]["state"] == "arrived"
+    assert detail["alert"]["attending"] < detail["alert"]["arrived"]
+    assert [hop["kind"] for hop in detail["timeline"]][-3:] == ["acknowledged", "attending", "arrived"]
+    assert detail["allowed"] == ["hand-over", "resolve"]
+
+
+def test_handing_over_changes_who_has_it_and_both_stand_in_the_journal(served: Center) -> None:
+    alert = taken(served, "acknowledge", "attend")
+    boss = served.client("boss")  # anyone on duty may do it
+    assert [member["name"] for member in boss.get("staff").json()] == ["boss", "jun", "mei"]
+    answer = boss.post(f"alerts/{alert}/hand-over", {"to": "jun", "version": 3})
+    assert answer.json() == {"id": alert, "state": "attending", "version": 4}
+    detail = boss.get(f"alerts/{alert}").json()
+    assert (detail["alert"]["assigned_to"], detail["alert"]["acknowledged_by"]) == ("jun", "mei")
+    hop = detail["timeline"][-1]
+    assert (hop["kind"], hop["actor"], hop["detail"]["from"], hop["detail"]["to"]) == (
+        "handed-over", "boss", "mei", "jun",
+    )  # fmt: skip
+    assert boss.post(f"alerts/{alert}/hand-over", {"to": "jun", "version": 3}).json() == answer.json()  # a repeat
+    late = served.client("mei").post(f"alerts/{alert}/hand-over", {"to": "boss", "version": 3})
+    assert late.status == 409
+    first = late.json()["error"]["first"]
+    assert (first["by"], first["did"], first["to"]) == ("boss", "handed-over", "jun")
+    elsewhere = boss.post(f"alerts/{alert}/hand-over", {"to": "mei", "version": 3})
+    assert elsewhere.status == 409  # one's own, but another receiver: no repeat
+
+
+def test_a_closed_alert_is_reopened_by_a_person_with_a_reason(served: Center) -> None:
+    alert = taken(served, "acknowledge", "attend", "arrive", "resolve")
+    jun = served.client("jun")
+    assert jun.post(f"alerts/{alert}/reopen", {"reason": "   ", "version": 5}).status == 422
+    answer = jun.post(f"alerts/{alert}/reopen", {"reason": " She called again ", "version": 5})
+    assert answer.json() == {"id": alert, "state": "acknowledged", "version": 6}
+    detail = jun.get(f"alerts/{alert}").json()
+    shown = detail["alert"]
+    assert (shown["assigned_to"], shown["acknowledged_by"], shown["reopened"]) == ("jun", "mei", 1)
+    gone = ("outcome", "resolved", "resolved_by", "attending", "arrived")
+    assert [shown[key] for key in gone] == [None] * len(gone)
+    assert [hop["kind"] for hop in detail["timeline"]][-3:] == ["resolved", "reopened", "note"]
+    assert detail["timeline"][-1]["detail"] == {"text": "She called again"}
+    with served.database.reading() as connection:
+        assert len(connection.execute(select(schema.command)).all()) == 1  # the home was told already
+    assert served.press() == alert  # a further press joins what is open again
+
+
+def test_a_closed_alert_stays_closed_while_another_of_its_home_is_open(served: Center) -> None:
+    alert = taken(served, "resolve")
+    other = served.press()
+    answer = served.client("mei").post(f"alerts/{alert}/reopen", {"reason": "too early"})
+    assert (answer.status, answer.json()["error"]["reason"]) == (422, "another-is-open")
+    assert f"alert {other} is open" in answer.json()["error"]["message"]
+    assert served.client("mei").get(f"alerts/{alert}").json()["alert"]["state"] == "resolved"
+
+
+def test_what_is_impossible_is_refused_with_the_reason_and_changes_nothing(served: Center) -> None:
+    alert = taken(served)
+    mei = served.client("mei")
+    before = mei.get(f"alerts/{alert}").json()
+    for path, body, reason in (
+        ("arrive", {"version": 1}, "not-from-here"),
+        ("arrive", {}, "not-from-here"),
+        ("hand-over", {"to": "jun"}, "not-from-here"),
+        ("reopen", {"reason": "so", "version": 1}, "not-from-here"),
+        ("resolve", {"outcome": "restored"}, "not-for-people"),
+    ):
+        answer = mei.post(f"alerts/{alert}/{path}", body)
+        assert (answer.status, answer.json()["error"].get("reason")) == (422, reason), path
+    assert mei.get(f"alerts/{alert}").json() == before
+    mei.post(f"alerts/{alert}/acknowledge", {})
+    for to, reason in (("mei", "has-it-already"), ("nobody", "unknown-person")):
+        answer = mei.post(f"alerts/{alert}/hand-over", {"to": to})
+        assert (answer.status, answer.json()["error"]["reason"]) == (422, reason)
+    assert mei.post(f"alerts/{alert}/reopen", {"reason": "so"}).json()["error"]["reason"] == "not-from-here"
+    again = served.client("jun").post(f"alerts/{alert}/reopen", {"reason": "so"})
+    assert (again.status, again.json()["error"]["first"]["by"]) == (409, "mei")  # whoever says not what he saw
+
+
+def test_closing_twice_with_two_outcomes_is_a_conflict(served: Center) -> None:
+    alert = taken(served, "acknowledge")
+    mei = served.client("mei")
+    assert mei.post(f"alerts/{alert}/resolve", {"outcome": "test", "version": 2}).status == 200
+    assert mei.post(f"alerts/{alert}/resolve", {"outcome": "test", "version": 2}).status == 200
+    assert mei.post(f"alerts/{alert}/resolve", {"outcome": "help-given", "version": 2}).status == 409
+    assert mei.get(f"alerts/{alert}").json()["alert"]["outcome"] == "test"
+
+
+def test_the_urgent_come_first_and_what_nobody_has_before_all(served: Center) -> None:
+    quiet = served.press("gw-stray", "rf433:ffee01")
+    taken_one = served.press("gw-east-2", "rf433:a1b2c3")
+    urgent = served.press()
+    assert [served.press(), served.press()] == [urgent, urgent]
+    served.press("gw-east-2", "rf433:a1b2c3")
+    served.client("mei").post(f"alerts/{taken_one}/acknowledge", {})
+    with served.database.reading() as connection:
+        queue = list_queue(connection, AlertFilter(kind="emergency"))
+        newest = list_queue(connection, AlertFilter(kind="emergency", limit=1))
+    assert [(item.id, item.urgency) for item in queue] == [(urgent, 3), (quiet, 1), (taken_one, 2)]
+    assert [item.id for item in newest] == [urgent]
 
 
 def test_repeating_ones_own_click_is_no_conflict_and_writes_nothing(served: Center) -> None:

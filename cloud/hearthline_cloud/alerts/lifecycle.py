@@ -1,12 +1,14 @@
 """The life of an alert, as one transition table.
 
-    raised --acknowledge--> acknowledged --attend--> attending --resolve--> resolved
-       \\----------attend--------------------------------^
-        \\---------resolve (with an outcome)-----------------------------------^
+    raised ---acknowledge---> acknowledged ---attend---> attending ---arrive---> arrived ---resolve---> resolved
+                                   ^                   (on the way)                                        |
+                                   +------------------------- reopen, with a reason -----------------------+
 
-A pendant's alert is latched (ISA-18.2): nothing clears it but a person. A further press joins the open alert and
-changes no state: whoever took it keeps it, everybody hears it again. A gateway's silence clears by itself when the
-gateway is heard again, with the outcome `restored`; so does the center's own blindness when it is over.
+Steps may be left out on the way forward, never the outcome at its end. Who has an alert may hand it over: that changes
+who, not the state. A pendant's alert is latched (ISA-18.2): nothing clears it but a person. A further press joins the
+open alert and changes no state: whoever took it keeps it, its urgency rises, everybody hears it again. That the elder
+took the press back at home is noted and closes nothing. A gateway's silence clears by itself when the gateway is heard
+again, with the outcome `restored`; so does the center's own blindness when it is over.
 """
 
 from __future__ import annotations
@@ -28,14 +30,18 @@ class AlertKind(StrEnum):
 class State(StrEnum):
     RAISED = "raised"
     ACKNOWLEDGED = "acknowledged"
-    ATTENDING = "attending"
+    ATTENDING = "attending"  # somebody is on the way
+    ARRIVED = "arrived"
     RESOLVED = "resolved"
 
 
 class Action(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     ATTEND = "attend"
+    ARRIVE = "arrive"
+    HAND_OVER = "hand-over"
     RESOLVE = "resolve"
+    REOPEN = "reopen"
 
 
 class Outcome(StrEnum):
@@ -49,22 +55,78 @@ class Outcome(StrEnum):
 
 
 HUMAN_OUTCOMES = frozenset(Outcome) - {Outcome.RESTORED}
+LATCHED = frozenset({AlertKind.EMERGENCY, AlertKind.SERVICE})  # the others clear, and are raised anew, by themselves
 
 TRANSITIONS: dict[tuple[State, Action], State] = {
     (State.RAISED, Action.ACKNOWLEDGE): State.ACKNOWLEDGED,
     (State.RAISED, Action.ATTEND): State.ATTENDING,
     (State.RAISED, Action.RESOLVE): State.RESOLVED,
     (State.ACKNOWLEDGED, Action.ATTEND): State.ATTENDING,
+    (State.ACKNOWLEDGED, Action.ARRIVE): State.ARRIVED,
+    (State.ACKNOWLEDGED, Action.HAND_OVER): State.ACKNOWLEDGED,
     (State.ACKNOWLEDGED, Action.RESOLVE): State.RESOLVED,
+    (State.ATTENDING, Action.ARRIVE): State.ARRIVED,
+    (State.ATTENDING, Action.HAND_OVER): State.ATTENDING,
     (State.ATTENDING, Action.RESOLVE): State.RESOLVED,
+    (State.ARRIVED, Action.HAND_OVER): State.ARRIVED,
+    (State.ARRIVED, Action.RESOLVE): State.RESOLVED,
+    (State.RESOLVED, Action.REOPEN): State.ACKNOWLEDGED,
 }
 
 # What stands in the journal for each action.
 JOURNAL_KIND: dict[Action, str] = {
     Action.ACKNOWLEDGE: "acknowledged",
     Action.ATTEND: "attending",
+    Action.ARRIVE: "arrived",
+    Action.HAND_OVER: "handed-over",
     Action.RESOLVE: "resolved",
+    Action.REOPEN: "reopened",
 }
+
+CANCELLED_AT_HOME = "cancelled-at-home"  # in the journal: the elder took the press back
+MAX_URGENCY = 3
+
+
+class Refusal(StrEnum):
+    """Why a step is refused: a closed list, so that the console can say it in the operator's language."""
+
+    NOT_FROM_HERE = "not-from-here"
+    NEEDS_OUTCOME = "needs-outcome"
+    NOT_FOR_PEOPLE = "not-for-people"
+    NEEDS_RECEIVER = "needs-receiver"
+    HAS_IT_ALREADY = "has-it-already"
+    UNKNOWN_PERSON = "unknown-person"
+    NEEDS_REASON = "needs-reason"
+    CLEARS_BY_ITSELF = "clears-by-itself"
+    ANOTHER_IS_OPEN = "another-is-open"
+
+
+class ImpossibleError(RefusedError):
+    """A step that the table or its conditions do not allow; `reason` for machines, the text for people."""
+
+    def __init__(self, reason: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What the table needs to know of an alert. `holder`: who has it now."""
+
+    kind: AlertKind
+    state: State
+    holder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asks for. `outcome` belongs to resolving, `to` to handing over, `reason` to reopening."""
+
+    action: Action
+    actor: str
+    outcome: Outcome | None = None
+    to: str | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +134,55 @@ class Step:
     """What an allowed action does. `tells_home`: the home hears "a person has accepted"."""
 
     state: State
+    holder: str
     tells_home: bool
 
 
-def act(state: State, action: Action, outcome: Outcome | None = None) -> Step:
-    """The step that `action` makes from `state`. Raises RefusedError with the reason."""
-    after = TRANSITIONS.get((state, action))
+def act(case: Case, wish: Wish) -> Step:
+    """The step that `wish` makes from `case`. Raises ImpossibleError with the reason."""
+    after = TRANSITIONS.get((case.state, wish.action))
     if after is None:
-        raise RefusedError(f"an alert that is {state} cannot be asked to {action}")
-    if (action is Action.RESOLVE) != (outcome is not None):
-        raise RefusedError("resolving, and only resolving, needs an outcome")
-    if outcome is not None and outcome not in HUMAN_OUTCOMES:
-        raise RefusedError(f"the outcome {outcome} is not for people to give")
-    return Step(after, tells_home=state is State.RAISED)
+        reason = f"an alert that is {case.state} cannot be asked to {wish.action}"
+        raise ImpossibleError(Refusal.NOT_FROM_HERE, reason)
+    _check_outcome(wish)
+    _check_receiver(case, wish)
+    _check_reason(case, wish)
+    takes = wish.action in (Action.ACKNOWLEDGE, Action.REOPEN)
+    holder = wish.to or (wish.actor if takes else case.holder) or wish.actor
+    return Step(after, holder, tells_home=case.state is State.RAISED)
 
 
-def allowed(state: State) -> list[Action]:
+def _check_outcome(wish: Wish) -> None:
+    if (wish.action is Action.RESOLVE) != (wish.outcome is not None):
+        raise ImpossibleError(Refusal.NEEDS_OUTCOME, "resolving, and only resolving, needs an outcome")
+    if wish.outcome is not None and wish.outcome not in HUMAN_OUTCOMES:
+        raise ImpossibleError(Refusal.NOT_FOR_PEOPLE, f"the outcome {wish.outcome} is not for people to give")
+
+
+def _check_receiver(case: Case, wish: Wish) -> None:
+    if (wish.action is Action.HAND_OVER) != bool(wish.to):
+        raise ImpossibleError(Refusal.NEEDS_RECEIVER, "handing over, and only handing over, needs a receiver")
+    if wish.to and wish.to == case.holder:
+        raise ImpossibleError(Refusal.HAS_IT_ALREADY, f"{wish.to} has the alert already")
+
+
+def _check_reason(case: Case, wish: Wish) -> None:
+    if (wish.action is Action.REOPEN) != bool(wish.reason):
+        raise ImpossibleError(Refusal.NEEDS_REASON, "reopening, and only reopening, needs a reason")
+    if wish.action is Action.REOPEN and case.kind not in LATCHED:
+        message = f"an alert of the kind {case.kind} is raised anew by itself, never reopened"
+        raise ImpossibleError(Refusal.CLEARS_BY_ITSELF, message)
+
+
+def allowed(state: State, kind: AlertKind = AlertKind.EMERGENCY) -> list[Action]:
     """The actions that `state` allows, in the order of the table."""
-    return [action for (start, action) in TRANSITIONS if start is state]
+    actions = [action for (start, action) in TRANSITIONS if start is state]
+    return [action for action in actions if action is not Action.REOPEN or kind in LATCHED]
+
+
+def urgency(presses: int) -> int:
+    """1 to 3: how often the button of an alert was pressed, or its detector told. Higher ones are shown first."""
+    return max(1, min(presses, MAX_URGENCY))
 
 
 def alert_kind(role: str) -> AlertKind:

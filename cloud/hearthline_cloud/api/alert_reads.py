@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, select
 
 from hearthline.clock import NS, rfc3339
-from hearthline_cloud.alerts.lifecycle import State, allowed
-from hearthline_cloud.api.model import Alert, AlertDetail, Event, Hop
+from hearthline_cloud.alerts.lifecycle import MAX_URGENCY, AlertKind, State, allowed, urgency
+from hearthline_cloud.api.model import Alert, AlertDetail, Event, Hop, StaffMember
 from hearthline_cloud.desk import NotFoundError
-from hearthline_cloud.schema import alert, device, event, home, journal, resident
+from hearthline_cloud.schema import alert, device, event, home, journal, resident, staff
 
 _ALERTS: Select[Any] = (
     select(
@@ -29,6 +29,8 @@ _ALERTS: Select[Any] = (
     .outerjoin(device, and_(device.c.gateway_id == alert.c.gateway_id, device.c.id == alert.c.device_id))
 )
 
+_URGENCY = case((alert.c.presses > MAX_URGENCY, MAX_URGENCY), (alert.c.presses < 1, 1), else_=alert.c.presses)
+
 
 @dataclass(frozen=True, slots=True)
 class AlertFilter:
@@ -43,16 +45,39 @@ class AlertFilter:
 
 def list_alerts(connection: Connection, wanted: AlertFilter) -> list[Alert]:
     """The newest first."""
-    query = _ALERTS.order_by(alert.c.id.desc()).limit(wanted.limit)
-    if wanted.states:
-        query = query.where(alert.c.state.in_([state.value for state in wanted.states]))
-    if wanted.kind is not None:
-        query = query.where(alert.c.kind == wanted.kind)
-    if wanted.home is not None:
-        query = query.where(alert.c.home_id == wanted.home)
-    if wanted.before is not None:
-        query = query.where(alert.c.id < wanted.before)
+    query = _ALERTS.where(*_conditions(wanted)).order_by(alert.c.id.desc()).limit(wanted.limit)
     return [_alert(row) for row in connection.execute(query)]
+
+
+def list_queue(connection: Connection, wanted: AlertFilter) -> list[Alert]:
+    """As operators take them: what nobody has first, the more urgent before the less, then the longer waiting.
+
+    Of more than `limit` the newest of the least urgent are kept, so that a new press is never out of sight.
+    """
+    is_taken = case((alert.c.state == State.RAISED, 0), else_=1)
+    first = select(alert.c.id).where(*_conditions(wanted)).order_by(is_taken, _URGENCY.desc(), alert.c.id.desc())
+    query = _ALERTS.where(alert.c.id.in_(first.limit(wanted.limit)))
+    rows = connection.execute(query.order_by(is_taken, _URGENCY.desc(), alert.c.raised_ns, alert.c.id))
+    return [_alert(row) for row in rows]
+
+
+def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.states:
+        conditions.append(alert.c.state.in_([state.value for state in wanted.states]))
+    if wanted.kind is not None:
+        conditions.append(alert.c.kind == wanted.kind)
+    if wanted.home is not None:
+        conditions.append(alert.c.home_id == wanted.home)
+    if wanted.before is not None:
+        conditions.append(alert.c.id < wanted.before)
+    return conditions
+
+
+def list_staff(connection: Connection) -> list[StaffMember]:
+    """Whom an alert can be handed to, by name."""
+    rows = connection.execute(select(staff.c.name, staff.c.role).order_by(staff.c.name))
+    return [StaffMember(row.name, row.role) for row in rows]
 
 
 def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
@@ -70,7 +95,7 @@ def alert_detail(connection: Connection, alert_id: int) -> AlertDetail:
     events = connection.execute(select(event).where(event.c.alert_id == alert_id).order_by(event.c.id)).all()
     return AlertDetail(
         alert=_alert(row),
-        allowed=[action.value for action in allowed(State(row.state))],
+        allowed=[action.value for action in allowed(State(row.state), AlertKind(row.kind))],
         events=[event_of(item) for item in events],
         timeline=_timeline(connection, alert_id, events),
     )
@@ -139,16 +164,21 @@ def _alert(row: Row[Any]) -> Alert:
         room=row.room,
         device_registered=bool(row.registered),
         presses=row.presses,
+        urgency=urgency(row.presses),
         certainty=row.certainty,
         cause=row.cause,
         raised=rfc3339(row.raised_ns),
         last_press=time_or_none(row.last_press_ns),
         acknowledged_by=row.acknowledged_by,
         acknowledged=time_or_none(row.acknowledged_ns),
+        assigned_to=row.assigned_to,
         attending=time_or_none(row.attending_ns),
+        arrived=time_or_none(row.arrived_ns),
         resolved_by=row.resolved_by,
         resolved=time_or_none(row.resolved_ns),
         outcome=row.outcome,
+        reopened=row.reopened,
+        cancelled=time_or_none(row.cancelled_ns),
         version=row.version,
     )
 

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from hearthline.clock import rfc3339
 from hearthline.errors import LinkError, RefusedError
 from hearthline.log import Log
+from hearthline_cloud.alerts.lifecycle import ImpossibleError
 from hearthline_cloud.console.view import page
 from hearthline_cloud.desk import ConflictError, NotFoundError
 from hearthline_cloud.people import LoginError, ThrottledError
@@ -69,6 +70,8 @@ def _refused(request: Request, error: Exception) -> Response:
     match error:
         case ConflictError():
             return error_response(409, "conflict", str(error), **_who_was_first(error))
+        case ImpossibleError():
+            return error_response(422, "refused", str(error), reason=error.reason.value)
         case NotFoundError() if _wants_page(request):
             return page(request, "missing.html", None, 404)
         case NotFoundError():
@@ -84,7 +87,8 @@ def _who_was_first(error: ConflictError) -> dict[str, Any]:
     facts: dict[str, Any] = {"version": error.version, "first": None}
     if error.first is not None:
         first = error.first
-        facts["first"] = {"by": first.actor, "state": first.state, "at": rfc3339(first.at_ns)}
+        at = rfc3339(first.at_ns)
+        facts["first"] = {"by": first.actor, "did": first.did, "state": first.state, "at": at, "to": first.to}
     return facts
 
 

@@ -22,7 +22,8 @@ class ErrorBody:
 
 @dataclass(frozen=True, slots=True)
 class ErrorAnswer:
-    """What every refusal looks like; a conflict adds `first` (who was first) and `version`."""
+    """What every refusal looks like. A conflict adds `first` (who did what) and `version`; a step that the rules do not
+    allow adds `reason`, a word of a closed list."""
 
     error: ErrorBody
 
@@ -57,7 +58,11 @@ class Login:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alert as the list shows it. `version` goes back with an action, so that two operators do not collide."""
+    """An alert as the list shows it. `version` goes back with an action, so that two operators do not collide.
+
+    `urgency`: 1 to 3, by presses. `acknowledged_by` was the first to take it, `assigned_to` has it now. `cancelled`:
+    when the elder took the last press back at home, which closes nothing.
+    """
 
     id: int
     kind: str
@@ -73,16 +78,21 @@ class Alert:
     room: str | None
     device_registered: bool
     presses: int
+    urgency: int
     certainty: str
     cause: str
     raised: Time
     last_press: Time | None
     acknowledged_by: str | None
     acknowledged: Time | None
+    assigned_to: str | None
     attending: Time | None
+    arrived: Time | None
     resolved_by: str | None
     resolved: Time | None
     outcome: str | None
+    reopened: int
+    cancelled: Time | None
     version: int
 
 
@@ -127,6 +137,8 @@ class Events:
 class Hop:
     """One station of an alert's way: pressed (edge), received (cloud), raised, acknowledged, …, home-told.
 
+    Of a hand-over `detail` has `from` and `to`, of a closing `outcome`.
+
     `since_first_s` and `since_previous_s` compare clocks of two machines until the press is received.
     """
 
@@ -152,6 +164,12 @@ class Changed:
     id: int
     state: str
     version: int
+
+
+@dataclass(frozen=True, slots=True)
+class StaffMember:
+    name: str
+    role: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,16 @@ from pydantic import Field
 from hearthline_cloud import desk
 from hearthline_cloud.alerts.lifecycle import AlertKind, Outcome, State
 from hearthline_cloud.api.access import PartsOf, Staff
-from hearthline_cloud.api.alert_reads import AlertFilter, EventFilter, alert_detail, list_alerts, list_events
-from hearthline_cloud.api.model import MAX_ID, AlertDetail, Alerts, Changed, Events, refusals
+from hearthline_cloud.api.alert_reads import (
+    AlertFilter,
+    EventFilter,
+    alert_detail,
+    list_alerts,
+    list_events,
+    list_staff,
+)
+from hearthline_cloud.api.model import MAX_ID, AlertDetail, Alerts, Changed, Events, StaffMember, refusals
+from hearthline_cloud.people import MAX_NAME
 
 router = APIRouter(tags=["alerts"], responses=refusals(401, 422, 503))
 _NOT_FOUND = refusals(404)
@@ -33,6 +41,18 @@ class Seen:
 @dataclass(frozen=True, slots=True)
 class Resolution:
     outcome: Outcome
+    version: Version = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandOver:
+    to: Annotated[str, Field(description="a member of the staff", min_length=1, max_length=MAX_NAME)]
+    version: Version = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reopening:
+    reason: Annotated[str, Field(description="kept as a note", min_length=1, max_length=desk.MAX_NOTE)]
     version: Version = None
 
 
@@ -79,6 +99,18 @@ def attend(alert_id: Key, parts: PartsOf, session: Staff, seen: Seen | None = No
     return _changed(parts.desk.attend(alert_id, session.staff, parts.now_ns(), version))
 
 
+@router.post("/alerts/{alert_id}/arrive", summary="Somebody has arrived", responses=_ACTION)
+def arrive(alert_id: Key, parts: PartsOf, session: Staff, seen: Seen | None = None) -> Changed:
+    version = seen.version if seen else None
+    return _changed(parts.desk.arrive(alert_id, session.staff, parts.now_ns(), version))
+
+
+@router.post("/alerts/{alert_id}/hand-over", summary="Another member of the staff has it now", responses=_ACTION)
+def hand_over(alert_id: Key, parts: PartsOf, session: Staff, handing: HandOver) -> Changed:
+    """Anyone on duty may do it, also to himself. The state stays; the journal has who gave and who got."""
+    return _changed(parts.desk.hand_over(alert_id, handing.to, session.staff, parts.now_ns(), handing.version))
+
+
 @router.post("/alerts/{alert_id}/resolve", summary="Close with an outcome", responses=_ACTION)
 def resolve(alert_id: Key, parts: PartsOf, session: Staff, resolution: Resolution) -> Changed:
     """The outcome `restored` is not for people: it is the system's, for a gateway that is heard again."""
@@ -86,9 +118,21 @@ def resolve(alert_id: Key, parts: PartsOf, session: Staff, resolution: Resolutio
     return _changed(parts.desk.resolve(alert_id, outcome, session.staff, parts.now_ns(), version))
 
 
+@router.post("/alerts/{alert_id}/reopen", summary="It was closed too early", responses=_ACTION)
+def reopen(alert_id: Key, parts: PartsOf, session: Staff, reopening: Reopening) -> Changed:
+    """Whoever reopens it has it, acknowledged. Refused while another alert of the same home and cause is open."""
+    return _changed(parts.desk.reopen(alert_id, reopening.reason, session.staff, parts.now_ns(), reopening.version))
+
+
 @router.post("/alerts/{alert_id}/notes", status_code=201, summary="Add a note", responses=_NOTE)
 def add_note(alert_id: Key, parts: PartsOf, session: Staff, note: Note) -> Changed:
     return _changed(parts.desk.note(alert_id, note.text, session.staff, parts.now_ns()))
+
+
+@router.get("/staff", summary="The staff: whom an alert can be handed to")
+def get_staff(parts: PartsOf, session: Staff) -> list[StaffMember]:
+    with parts.database.reading() as connection:
+        return list_staff(connection)
 
 
 @router.get("/events", summary="Events in the order of their commits", tags=["events"])

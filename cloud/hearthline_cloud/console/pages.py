@@ -19,7 +19,7 @@ from hearthline_cloud.api.access import (
     find_session,
     set_cookie,
 )
-from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, open_counts
+from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, list_queue, list_staff, open_counts
 from hearthline_cloud.api.model import AlertDetail, Device, Gateway, Hop
 from hearthline_cloud.api.registry_reads import (
     list_devices,
@@ -37,7 +37,7 @@ from hearthline_cloud.people import LoginError, ThrottledError
 
 router = APIRouter(include_in_schema=False)
 
-OPEN = (State.RAISED, State.ACKNOWLEDGED, State.ATTENDING)
+OPEN = tuple(state for state in State if state is not State.RESOLVED)
 _SHOWN = 100  # rows of one queue
 _YEAR_S = 31_536_000
 _OUTCOMES = [outcome.value for outcome in Outcome if outcome in HUMAN_OUTCOMES]
@@ -119,7 +119,7 @@ def summary(parts: PartsOf, session: Staff) -> dict[str, int]:
 def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
     """With the resident's card, which leaves a trace; the fragment below refreshes the alert alone."""
     with parts.database.reading() as connection:
-        detail = alert_detail(connection, alert_id)
+        detail, staff = alert_detail(connection, alert_id), list_staff(connection)
     card, vitals = None, []
     if detail.alert.resident is not None:
         with parts.database.transaction() as connection:
@@ -132,6 +132,7 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
         detail=detail,
         hops=_shown_hops(detail),
         outcomes=_OUTCOMES,
+        staff=staff,
         card=card,
         vitals=vitals,
         this_year=datetime.now(UTC).year,
@@ -141,8 +142,9 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
 @router.get("/fragments/alerts/{alert_id}")
 def alert_fragment(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
     with parts.database.reading() as connection:
-        detail = alert_detail(connection, alert_id)
-    return page(request, "_alert.html", session, detail=detail, hops=_shown_hops(detail), outcomes=_OUTCOMES)
+        detail, staff = alert_detail(connection, alert_id), list_staff(connection)
+    hops = _shown_hops(detail)
+    return page(request, "_alert.html", session, detail=detail, hops=hops, outcomes=_OUTCOMES, staff=staff)
 
 
 @router.get("/homes")
@@ -169,8 +171,7 @@ def _queues(request: Request, parts: PartsOf, session: Staff, template: str) -> 
         counts = open_counts(connection)
         queues = {}
         for kind in AlertKind:
-            found = list_alerts(connection, AlertFilter(OPEN, kind.value, limit=_SHOWN))
-            found.sort(key=lambda alert: (alert.state != State.RAISED, alert.raised))
+            found = list_queue(connection, AlertFilter(OPEN, kind.value, limit=_SHOWN))
             total = sum(count for (of_kind, _), count in counts.items() if of_kind == kind.value)
             queues[kind.value] = (found, total)
         closed = list_alerts(connection, AlertFilter((State.RESOLVED,), limit=8))

@@ -24,7 +24,7 @@ from hearthline.ranges import to_ranges
 from hearthline_cloud import schema
 from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
 from hearthline_cloud.ingest.commands import make_due
-from hearthline_cloud.ingest.raising import raise_or_join
+from hearthline_cloud.ingest.raising import note_cancellation, raise_or_join
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, record_time
 from hearthline_cloud.store import Point
@@ -154,6 +154,8 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
         _note_in_journal(connection, "device", stored, now_ns, {"device": event.subject, "gateway": gateway})
     elif event.type == EventType.ANSWER:
         _take_answer(connection, event, gateway, stored, now_ns)
+    elif event.type == EventType.CANCEL:
+        note_cancellation(connection, stored, event, gateway, now_ns)
 
 
 def touch_gateway(connection: Connection, gateway: str, now_ns: int) -> str | None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert, select, update
 
 from hearthline import wire
 from hearthline_cloud import schema
-from hearthline_cloud.alerts.lifecycle import State, alert_cause, alert_kind, join_key
+from hearthline_cloud.alerts.lifecycle import CANCELLED_AT_HOME, State, alert_cause, alert_kind, join_key
 from hearthline_cloud.desk import tell_accepted
 
 
@@ -76,9 +76,33 @@ def _join(
     connection: Connection, open_alert: Any, event: wire.Event, gateway: str, certainty: str, now_ns: int
 ) -> None:
     """One more press of an open alert. When a person has the alert already, the home is told so of this press too."""
-    values: dict[str, Any] = {"presses": open_alert.presses + 1, "last_press_ns": now_ns}
+    values: dict[str, Any] = {"presses": open_alert.presses + 1, "last_press_ns": now_ns, "cancelled_ns": None}
     if certainty == "certain":
         values["certainty"] = certainty
     connection.execute(update(schema.alert).where(schema.alert.c.id == open_alert.id).values(**values))
     if open_alert.state != State.RAISED:
         tell_accepted(connection, gateway, event.id, now_ns)
+
+
+def note_cancellation(connection: Connection, stored: int, event: wire.Event, gateway: str, now_ns: int) -> None:
+    """The elder took a press back at home: the journal has it, the open alert shows it, and nothing is closed.
+
+    `data.event` names the press; without it the device's last one is meant. Alarms overtake what else the lane carries:
+    a press that was made again since is not taken back.
+    """
+    table = schema.event
+    named = event.data.get("event")
+    which = table.c.event_id == named if isinstance(named, str) else table.c.device_id == event.subject
+    press = connection.execute(
+        select(table.c.id, table.c.alert_id)
+        .where(which, table.c.gateway_id == gateway, table.c.alert_id.is_not(None))
+        .order_by(table.c.id.desc())
+    ).first()
+    alert = None if press is None else press.alert_id
+    if press is not None:
+        later = select(table.c.id).where((table.c.alert_id == alert) & (table.c.id > press.id)).exists()
+        is_open = (schema.alert.c.id == alert) & (schema.alert.c.state != State.RESOLVED) & ~later
+        connection.execute(update(schema.alert).where(is_open).values(cancelled_ns=now_ns))
+    detail = {"device": event.subject, "gateway": gateway}
+    row = {"at_ns": now_ns, "kind": CANCELLED_AT_HOME, "alert_id": alert, "event_key": stored, "detail": detail}
+    connection.execute(insert(schema.journal).values(**row))

@@ -1,12 +1,12 @@
 // What people do: each action is one request with the version that they saw; the answer is said and shown.
 
-import { fill, say } from "./page.js";
+import { fill, knows, say } from "./page.js";
 
 let hiding = null;
 
-export async function act(action, id, version, outcome) {
-  const body = outcome ? { outcome, version } : { version };
-  const done = await send(`/api/v1/alerts/${id}/${action}`, body);
+// `more`: what the action needs besides the version: an outcome, a receiver, a reason.
+export async function act(action, id, version, state, more) {
+  const done = await send(`/api/v1/alerts/${id}/${action}`, { ...more, version }, state);
   if (done) showToast(fill("said.done"), false);
   return done;
 }
@@ -17,7 +17,7 @@ export async function addNote(id, text) {
   return done;
 }
 
-async function send(path, body) {
+async function send(path, body, state) {
   let answer;
   try {
     answer = await fetch(path, {
@@ -32,12 +32,17 @@ async function send(path, body) {
   if (answer.ok) return true;
   if (answer.status === 401) { location.assign("/login"); return false; }
   const error = (await answer.json().catch(() => ({})))?.error ?? { code: "", message: String(answer.status) };
-  if (error.code === "conflict" && error.first) {
-    showToast(fill("error.conflict", { name: error.first.by, state: fill(`state.${error.first.state}`) }), true);
-  } else {
-    showToast(fill("error.any", { message: error.message }), true);
-  }
+  showToast(explain(error, state), true);
   return false;
+}
+
+function explain(error, state) {
+  const first = error.first;
+  if (first?.did === "handed-over") return fill("error.handed-over", { name: first.by, receiver: first.to });
+  if (first) return fill("error.conflict", { name: first.by, state: fill(`state.${first.state}`) });
+  const refused = `refused.${error.reason}`;
+  if (knows(refused)) return fill(refused, { state: fill(`state.${state}`) });
+  return fill("error.any", { message: error.message });
 }
 
 export function showToast(text, bad) {

@@ -98,6 +98,12 @@ function onJournal(message) {
     } else if (message.kind === "acknowledged") {
       say(fill("said.acknowledged", { name: message.actor, number: alert.id }), false);
       document.getElementById("new-alert").hidden = true;
+    } else if (message.kind === "handed-over" && message.detail.to === document.body.dataset.me && message.actor !== message.detail.to) {
+      tell(fill("said.handed-over", { name: message.actor, number: alert.id, place }), alert);
+    } else if (message.kind === "reopened" && message.actor !== document.body.dataset.me) {
+      tell(fill("said.reopened", { name: message.actor, number: alert.id, place }), alert);
+    } else if (message.kind === "cancelled-at-home") {
+      say(fill("said.cancelled", { place }), false);
     }
   }
   refresh();
@@ -111,10 +117,17 @@ function headline(alert, place) {
   return alert.cause === "press" ? fill(`new.${alert.kind}`, { place }) : fill("new.cause", { place, cause: causeOf(alert) });
 }
 
-function showNew(alert, place) {
+function tell(text, alert) {
+  say(text, true);
+  showLink(text, alert);
+}
+
+function showNew(alert, place) { showLink(headline(alert, place), alert); }
+
+function showLink(text, alert) {
   const link = document.getElementById("new-alert-link");
   link.href = `/alerts/${alert.id}`;
-  link.textContent = headline(alert, place);
+  link.textContent = text;
   document.getElementById("new-alert").hidden = false;
 }
 
@@ -131,11 +144,11 @@ function onHeartbeat(beat) {
 
 function holderOf(element) { return element.closest(".row") || document.getElementById("alert-head"); }
 
-async function press(action, holder, outcome, button) {
+async function press(action, holder, more, button) {
   if (!holder || holder.dataset.busy) return;
   holder.dataset.busy = "1";
   if (button) button.disabled = true;
-  await act(action, holder.dataset.id, Number(holder.dataset.version), outcome);
+  await act(action, holder.dataset.id, Number(holder.dataset.version), holder.dataset.state, more);
   delete holder.dataset.busy;
   if (button) button.disabled = false;
   await refresh();
@@ -143,7 +156,16 @@ async function press(action, holder, outcome, button) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
-  if (button) press(button.dataset.act, holderOf(button), button.dataset.outcome, button);
+  if (!button) return;
+  const { outcome, to } = button.dataset;
+  press(button.dataset.act, holderOf(button), outcome ? { outcome } : to ? { to } : {}, button);
+});
+
+document.addEventListener("submit", (event) => {
+  const action = event.target.dataset.form;
+  if (!action) return;
+  event.preventDefault();
+  press(action, holderOf(event.target), Object.fromEntries(new FormData(event.target)), event.submitter);
 });
 
 document.addEventListener("submit", async (event) => {
@@ -176,6 +198,8 @@ document.addEventListener("keydown", (event) => {
     if (state === "raised") press("acknowledge", holder);
   } else if (key === "w") {
     if (state === "raised" || state === "acknowledged") press("attend", holder);
+  } else if (key === "h") {
+    if (state === "acknowledged" || state === "attending") press("arrive", holder);
   } else if (row && (key === "o" || (key === "enter" && onRow))) {
     location.assign(`/alerts/${row.dataset.id}`);
   } else {

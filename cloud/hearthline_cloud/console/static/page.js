@@ -19,6 +19,8 @@ export function fill(key, values = {}) {
   return Object.entries(values).reduce((text, [name, value]) => text.replaceAll(`{${name}}`, value), texts[key] ?? key);
 }
 
+export function knows(key) { return key in texts; }
+
 export function say(text, urgent) {
   const place = document.getElementById(urgent ? "say-now" : "say");
   place.textContent = "";
