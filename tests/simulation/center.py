@@ -303,10 +303,14 @@ class Center(Truth):
         return bool(self.ask(sql, gateway, event_id))
 
     def has_pack(self, gateway: str, pack: PackRow) -> bool:
-        """Whether each of its values is there, at whatever time; the times are judged at the end."""
+        """Whether each of its values is there, at whatever time; the times are judged at the end.
+
+        Of two messages that come at one virtual instant the last says what a series was then.
+        """
+        values = {(each.device, each.quantity, offset_ns): each.value for each, offset_ns in pack.readings}
         return all(
-            reading.value in self.store.samples.get((gateway, reading.device, reading.quantity), {}).values()
-            for reading, _ in pack.readings
+            value in self.store.samples.get((gateway, device, quantity), {}).values()
+            for (device, quantity, _), value in values.items()
         )
 
     def close(self) -> None:
