@@ -49,10 +49,10 @@ from hearthline_edge.profile_paths import (
     parse_rule_topic,
     text_of,
 )
+from hearthline_edge.recent import Recent
 
 _NAME_LIMIT: Final = 256  # characters of a device's name
 _TEXT_LIMIT: Final = 64  # characters of a button's name, a counter or a note's detail
-_KNOWN_DEVICES: Final = 1000  # beyond any home; names without end must not grow memory
 _QUIET_GAP_S: Final = 1.0
 _NUMBERED_GAP_S: Final = 60.0  # a numbered press may stand in the reports that follow it
 _REMEMBER: Final = 16
@@ -178,7 +178,7 @@ class ProfileSession:
         self._values = tuple(_Value.of(rule) for rule in profile.value)
         self._events = tuple(_Event.of(rule) for rule in profile.event)
         self._quiet_gap_s = grouping_of(profile).quiet_gap_s
-        self._devices: dict[str, _Known] = {}
+        self._devices = Recent(_Known)
 
     def receive(self, message: MqttMessage, now: Stamp) -> Iterable[Item]:
         matched = self._pattern.match(message.topic)
@@ -197,7 +197,7 @@ class ProfileSession:
         if in_vain or not 0 < len(name) <= _NAME_LIMIT:
             return [] if message.retained else [Refused("sanity", raw)]
         device = f"{self._name}:{name}"
-        known = self._know(device)
+        known = self._devices.of(device)
         if message.retained:
             return list(_stood(events, device, payload, known))
         readings, refused = _read(values, device, payload, raw)
@@ -240,14 +240,6 @@ class ProfileSession:
         last, known.told[place] = known.told.get(place), now
         elapsed_s = None if last is None else now.seconds_since(last)
         return elapsed_s is None or not 0 <= elapsed_s <= self._quiet_gap_s
-
-    def _know(self, device: str) -> _Known:
-        """What is known of it; the device that was heard of least recently is forgotten for one too many."""
-        known = self._devices.pop(device, None) or _Known()
-        self._devices[device] = known
-        if len(self._devices) > _KNOWN_DEVICES:
-            del self._devices[next(iter(self._devices))]
-        return known
 
 
 def _stood(events: dict[int, _Event], device: str, payload: Payload, known: _Known) -> Iterator[Item]:

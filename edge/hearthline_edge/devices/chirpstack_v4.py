@@ -50,13 +50,13 @@ from hearthline_edge.devices import (
 )
 from hearthline_edge.devices.lorawan_codecs import Said, decode
 from hearthline_edge.payload import json_value, number, raw_text
+from hearthline_edge.recent import Recent
 
 _NAME: Final = "chirpstack-v4"
 _EXAMPLE: Final = "application/1/device/0000000000000000/event/up"
 _TOPIC: Final = r"application/[^/]+/device/([0-9a-fA-F]{16})/event/([a-z]+)\Z"
 _FRAMES: Final = 16
 _QUIET_GAP_S: Final = 60.0  # between what repeats one frame
-_KNOWN_DEVICES: Final = 1000
 _FACT_LIMIT: Final = 64
 _DETAIL_LIMIT: Final = 200
 _NOT_THE_DEVICE: Final = "UPLINK_CODEC"  # a codec at the server, which is not used here
@@ -85,7 +85,7 @@ class ChirpStackSession:
 
     def __init__(self, topic: re.Pattern[str]) -> None:
         self._topic = topic
-        self._devices: dict[str, _Known] = {}
+        self._devices = Recent(_Known)
 
     def receive(self, message: MqttMessage, now: Stamp) -> Iterable[Item]:
         match = self._topic.match(message.topic)
@@ -95,7 +95,7 @@ class ChirpStackSession:
         if not is_json or not isinstance(value, dict):
             return [Refused("sanity", raw_text(message.payload))]
         device = f"lorawan:{match[1].lower()}"
-        known = self._know(device)
+        known = self._devices.of(device)
         match match[2]:
             case "up":
                 return self._uplink(device, known, value, message, now)
@@ -136,14 +136,6 @@ class ChirpStackSession:
                     Readings(tuple(Reading(device, q, float(v), TELEMETRY_UNITS[q]) for q, v in measured.items()))
                 )
         return items or [Seen(device)]
-
-    def _know(self, device: str) -> _Known:
-        """What is known of it; the device that was heard of least recently is forgotten for one too many."""
-        known = self._devices.pop(device, None) or _Known()
-        self._devices[device] = known
-        if len(self._devices) > _KNOWN_DEVICES:
-            del self._devices[next(iter(self._devices))]
-        return known
 
 
 def _hazards(device: str, known: _Known, said: list[Said], value: dict[str, Any], raw: str, again: bool) -> list[Item]:

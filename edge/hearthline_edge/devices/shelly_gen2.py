@@ -50,12 +50,12 @@ from hearthline_edge.devices import (
 )
 from hearthline_edge.devices.shelly_components import Told, place_of, told_by
 from hearthline_edge.payload import json_value, number, raw_text
+from hearthline_edge.recent import Recent
 
 _TOPIC: Final = re.compile(r"([^/]+)/(?:(online|rpc|events/rpc)|status/([^/]+))\Z")
 _SLEEPER: Final = re.compile(r"shelly(?:plus)?(?:ht|smoke|flood)", re.IGNORECASE)
 _INPUT: Final = re.compile(r"(input|bthomedevice):([0-9]{1,3})\Z")
 _PUSH: Final = re.compile(r"[a-z]{1,16}(?:_[a-z]{1,16})?_push\Z")
-_KNOWN_DEVICES: Final = 1000  # beyond any home; names without end must not grow memory
 _KNOWN_STATES: Final = 64  # of one device
 _EVENTS: Final = 32  # of one notification
 _TOPICS_HOLD_NS: Final = 900 * NS  # a device in use tells its status each minute
@@ -90,7 +90,7 @@ class ShellySession:
     """Remembers each device's states, so that a change is told once, and the way it tells its values."""
 
     def __init__(self) -> None:
-        self._devices: dict[str, _Known] = {}
+        self._devices = Recent(_Known)
 
     def receive(self, message: MqttMessage, now: Stamp) -> Iterable[Item]:
         match = _TOPIC.match(message.topic)
@@ -117,7 +117,7 @@ class ShellySession:
         state = message.payload.strip().lower()
         if state not in (b"true", b"false"):
             return [Refused("sanity", raw_text(message.payload))]
-        known = self._know(device)
+        known = self._devices.of(device)
         if state == b"true":
             back = self._heard(device, known)
             return back if message.retained else [*back, Seen(device)]
@@ -137,7 +137,7 @@ class ShellySession:
     def _status(
         self, device: str, component: str, value: dict[str, Any], message: MqttMessage, now: Stamp
     ) -> list[Item]:
-        known = self._know(device)
+        known = self._devices.of(device)
         began = not known.topics_ns or now.mono_ns - known.topics_ns > _TOPICS_HOLD_NS
         told_already = began and known.notified_ns > 0 and now.mono_ns - known.notified_ns <= _SAME_NS
         items = self._tell(device, {component: value}, message, with_readings=not told_already)
@@ -148,7 +148,7 @@ class ShellySession:
         params = value.get("params")
         if not isinstance(params, dict):
             raise ValueError
-        known = self._know(device)
+        known = self._devices.of(device)
         match value.get("method"):
             case "NotifyStatus" | "NotifyFullStatus":
                 by_topics = known.topics_ns > 0 and now.mono_ns - known.topics_ns <= _TOPICS_HOLD_NS
@@ -168,7 +168,7 @@ class ShellySession:
         self, device: str, components: dict[str, Any], message: MqttMessage, *, with_readings: bool
     ) -> list[Item]:
         """The items of a status. A component with a value that cannot be one gives nothing, and is told as refused."""
-        known = self._know(device)
+        known = self._devices.of(device)
         items, readings, refused = self._heard(device, known), list[Reading](), list[Item]()
         for name, status in components.items():
             try:
@@ -192,14 +192,6 @@ class ShellySession:
             return []
         known.offline = False
         return [DeviceNote(device, "online", "it is heard again")]
-
-    def _know(self, device: str) -> _Known:
-        """What is known of it; the device that was heard of least recently is forgotten for one too many."""
-        known = self._devices.pop(device, None) or _Known()
-        self._devices[device] = known
-        if len(self._devices) > _KNOWN_DEVICES:
-            del self._devices[next(iter(self._devices))]
-        return known
 
 
 def _turns(known: _Known, name: str, told: Told, raw: str) -> list[Item]:

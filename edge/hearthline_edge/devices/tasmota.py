@@ -56,11 +56,11 @@ from hearthline_edge.devices import (
 from hearthline_edge.devices.tasmota_rf import Transmission, received, sniffed
 from hearthline_edge.devices.tasmota_values import radio_level, sensor_readings
 from hearthline_edge.payload import json_value, raw_text
+from hearthline_edge.recent import Recent
 
 _WORDS: Final = ("SENSOR", "STATE", "RESULT", "RFRECEIVED", "RFRAW", "LWT", "DEEPSLEEP")
 _POWER: Final = re.compile(r"POWER([1-9]|[12][0-9]|3[0-2])?\Z")
 _SWITCHED: Final = {"ON": "on", "OFF": "off"}
-_KNOWN_DEVICES: Final = 1000  # beyond any home; names without end must not grow memory
 _TEXT_LIMIT: Final = 64
 
 
@@ -84,7 +84,7 @@ class TasmotaSession:
 
     def __init__(self, as_rtl433: bool) -> None:
         self._as_rtl433 = as_rtl433
-        self._devices: dict[str, _Known] = {}
+        self._devices = Recent(_Known)
 
     def receive(self, message: MqttMessage, now: Stamp) -> Iterable[Item]:
         place = _place(message.topic)
@@ -99,7 +99,7 @@ class TasmotaSession:
         is_json, value = json_value(message.payload)
         if not is_json or not isinstance(value, dict):
             return [Refused("sanity", raw_text(message.payload))]
-        known = self._know(device)
+        known = self._devices.of(device)
         if word == "DEEPSLEEP":
             known.sleeps = True
         return [*_heard(device, known), *self._told(device, known, word, value, message)]
@@ -140,21 +140,13 @@ class TasmotaSession:
         state = message.payload.strip().lower()
         if state not in (b"online", b"offline"):
             return [Refused("sanity", raw_text(message.payload))]
-        known = self._know(device)
+        known = self._devices.of(device)
         if state == b"online":
             return _heard(device, known) if message.retained else [*_heard(device, known), Seen(device)]
         if known.offline or known.sleeps:
             return []
         known.offline = True
         return [DeviceNote(device, "offline", "the device left its broker")]
-
-    def _know(self, device: str) -> _Known:
-        """What is known of it; the device that was heard of least recently is forgotten for one too many."""
-        known = self._devices.pop(device, None) or _Known()
-        self._devices[device] = known
-        if len(self._devices) > _KNOWN_DEVICES:
-            del self._devices[next(iter(self._devices))]
-        return known
 
 
 def _place(topic: str) -> tuple[str, str] | None:

@@ -48,6 +48,7 @@ from hearthline_edge.devices import (
     Seen,
 )
 from hearthline_edge.payload import json_value, number, raw_text
+from hearthline_edge.recent import Recent
 
 _NAME: Final = "theengs-ble-json"
 _PRESSES: Final = {
@@ -82,7 +83,6 @@ _READINGS: Final = (
 _PACKETS: Final = 16
 _PACKET_NS: Final = 600 * NS
 _QUIET_NS: Final = 2 * NS
-_KNOWN_DEVICES: Final = 1000  # beacons with random addresses must not grow memory
 _MAC: Final = re.compile(r"[0-9a-f]{12}\Z")
 _ENCRYPTED: Final = (
     "its beacons are encrypted and say nothing: switch encryption off in its app, or give its key to what receives it"
@@ -125,7 +125,7 @@ class TheengsSession:
     """All that the Bluetooth gateways of a home hear."""
 
     def __init__(self) -> None:
-        self._devices: dict[str, _Known] = {}
+        self._devices = Recent(_Known)
 
     def receive(self, message: MqttMessage, now: Stamp) -> Iterable[Item]:
         if message.retained or not message.payload:
@@ -136,7 +136,7 @@ class TheengsSession:
         if "model_id" not in value:
             return []
         device = f"ble:{_address(message.topic, value)}"
-        known = self._know(device)
+        known = self._devices.of(device)
         if value.get("cipher") or (value.get("encr") and "packet" not in value):
             return _encrypted(device, known)
         known.encrypted = False
@@ -153,14 +153,6 @@ class TheengsSession:
             measured = tuple(_readings(device, value))
             items += [Readings(measured)] if measured else []
         return items or [Seen(device)]
-
-    def _know(self, device: str) -> _Known:
-        """What is known of it; the device that was heard of least recently is forgotten for one too many."""
-        known = self._devices.pop(device, None) or _Known()
-        self._devices[device] = known
-        if len(self._devices) > _KNOWN_DEVICES:
-            del self._devices[next(iter(self._devices))]
-        return known
 
 
 def _address(topic: str, value: dict[str, Any]) -> str:

@@ -62,6 +62,7 @@ from hearthline_edge.devices.zigbee2mqtt_values import (
     readings,
 )
 from hearthline_edge.payload import json_value, number, raw_text
+from hearthline_edge.recent import Recent
 
 _BASE: Final = "zigbee2mqtt"
 _BRIDGE: Final = "z2m:bridge"
@@ -70,7 +71,6 @@ _HOUR_NS: Final = 3600 * NS
 _ZONES: Final = range(-12, 15)
 _ACTION_LIMIT: Final = 64
 _BESIDE_NS: Final = 10 * NS
-_KNOWN_DEVICES: Final = 1000  # a Zigbee network has some 200; names without end must not grow memory
 _LOSS: Final = {
     True: "Zigbee2MQTT has stopped: no Zigbee device is heard",
     False: "Zigbee2MQTT no longer hears the device",
@@ -88,7 +88,7 @@ class Zigbee2MqttSession:
     def __init__(self, base_topic: str, attribute_output: bool) -> None:
         self._base = base_topic
         self._attribute_output = attribute_output
-        self._devices: dict[str, Known] = {}
+        self._devices = Recent(Known)
 
     def receive(self, message: MqttMessage, now: Stamp) -> Iterable[Item]:
         rest = _below(message.topic, self._base)
@@ -102,7 +102,7 @@ class Zigbee2MqttSession:
             return []
         is_json, value = json_value(message.payload)
         if is_json and isinstance(value, dict):
-            self._know(f"z2m:{name}").reported_ns = now.mono_ns
+            self._devices.of(f"z2m:{name}").reported_ns = now.mono_ns
             return self._report(f"z2m:{name}", value, message, now)
         owner, _, attribute = name.rpartition("/")
         if self._attribute_output:
@@ -136,7 +136,7 @@ class Zigbee2MqttSession:
             state = message.payload.decode("utf-8", "replace").strip().strip('"').lower()
         if state not in ("online", "offline"):
             return [Refused("sanity", raw_text(message.payload))]
-        known = self._know(device)
+        known = self._devices.of(device)
         offline = state == "offline"
         if known.offline == offline:
             return []
@@ -145,7 +145,7 @@ class Zigbee2MqttSession:
         return [DeviceNote(device, str(state), detail)]
 
     def _report(self, device: str, value: dict[str, Any], message: MqttMessage, now: Stamp) -> list[Item]:
-        known = self._know(device)
+        known = self._devices.of(device)
         raw, live = raw_text(message.payload), not message.retained
         last_seen = _last_seen(value.get("last_seen"))
         counts = live or _may_be_new(last_seen, known.last_seen, now)
@@ -181,14 +181,6 @@ class Zigbee2MqttSession:
             elif turned:
                 items.append(Release(device, hazard))
         return items
-
-    def _know(self, device: str) -> Known:
-        """What is known of it; the device that was heard of least recently is forgotten for one too many."""
-        known = self._devices.pop(device, None) or Known()
-        self._devices[device] = known
-        if len(self._devices) > _KNOWN_DEVICES:
-            del self._devices[next(iter(self._devices))]
-        return known
 
 
 def _below(topic: str, base: str) -> str:
