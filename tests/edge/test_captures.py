@@ -140,7 +140,7 @@ LINES = {
     "rflink": LineSettings(57600, 8, "N", 1),
     "visomat-jpi": LineSettings(9600, 8, "N", 1),
     "dsmr-p1": LineSettings(115200, 8, "N", 1),
-    "iec62056-21": LineSettings(9600, 7, "E", 1),
+    "iec62056-21": LineSettings(9600, 8, "N", 1),
     "sml": LineSettings(9600, 8, "N", 1),
 }
 

@@ -123,6 +123,17 @@ def test_slow_bytes_of_one_readout_are_one_readout() -> None:
     assert values(items) == [TOLD]
 
 
+def test_parity_is_left_to_the_driver_and_a_wrong_one_is_never_believed() -> None:
+    assert (DRIVER.line.bytesize, DRIVER.line.parity) == (8, "N")  # a line set to parity passes wrong bytes on
+    good = bytes(byte | (0x80 if byte.bit_count() % 2 else 0) for byte in pushed(NUMBER, ENERGY, POWER))
+    assert values(decode(good)) == [TOLD]
+    for at in range(good.index(b"(") + 1, len(good)):
+        for bit in range(8):
+            broken = good[:at] + bytes((good[at] ^ 1 << bit,)) + good[at + 1 :]
+            for told in values(decode(broken)):
+                assert set(told.values()) <= set(TOLD.values()), (at, bit)
+
+
 def test_readings_at_the_pace_that_is_wanted() -> None:
     session = DRIVER.open_session({}, "cellar")
     found = [item for count in range(21) for item in session.receive(checked(NUMBER, ENERGY), START.later(count))]

@@ -1,4 +1,4 @@
-"""Dutch, Belgian, Irish and Swedish electricity meters at their P1 port: 115200 8N1; v2 and v3 9600 7E1.
+"""Dutch, Belgian, Irish and Swedish electricity meters at their P1 port: 115200 8N1; v2 and v3 9600 7E1, read as 8N1.
 
     /ISk5\\2MT382-1000 CR LF CR LF | line CR LF … | ! | CRC CR LF
     line  A-B:C.D.E(value*unit), more groups in brackets when it has a moment, see obis.py
@@ -14,8 +14,9 @@ hexadecimal: shown as the letters that are printed on the meter when they are so
 alone) the port's name stands for it. The moment that a gas or water value was taken at is data that goes no further.
 
 A telegram without a CRC is taken only whole: one line that is none, or one code that is there twice, and nothing of it
-is believed. 7E1 read as 8N1 is understood by its parity bits, which are then checked. The text that EasyMeter's optical
-head sends after "!" is passed over. A meter pushes every 1 to 10 s: `interval_s` says how often readings are wanted.
+is believed. Read as 8N1, 7E1 is understood by its parity bits and these are checked, which a line set to parity does
+not do: it passes wrong bytes on as if they were right. The text that EasyMeter's optical head sends after "!" is passed
+over. A meter pushes every 1 to 10 s: `interval_s` says how often readings are wanted.
 
 Sources: DSMR P1 companion standard 2.2, 3.0, 4.2.2 and 5.0.2 (Netbeheer Nederland), e-MUCS P1 1.7.1 (Fluvius), recorded
 telegrams of dsmr_parser's tests (MIT). Unverified: heat and cooling channels, 7E1 read as 8N1, Sweden. Luxembourg and

@@ -1,4 +1,4 @@
-"""Meters that read themselves out by IEC 62056-21 (D0), listened to: 9600 7E1.
+"""Meters that read themselves out by IEC 62056-21 (D0), listened to: 9600 7E1, read as 8N1.
 
     /ISK5\\2MT382-1008 CR LF | [ACK 050 CR LF] | STX | line CR LF … ! CR LF | ETX | BCC      asked for (modes A to C)
     /ESY5Q3DA1004 V3.04 CR LF | CR LF | line CR LF … | ! CR LF                               pushed (mode D)
@@ -10,7 +10,8 @@ D) and what another reader asks for on the same optical head or loop; a request 
 A readout with STX is taken when its BCC holds, never otherwise. One without STX has no check at all, and is taken line
 by line: up to "!", or when it breaks off, up to the last whole line before the silence or the byte that no readout
 has. Nothing of it is taken when one of its whole lines is none, when a code is there twice, when an ETX shows that its
-STX was lost, or when the same meter was heard with a BCC before. 7E1 read as 8N1 is understood by its parity bits.
+STX was lost, or when the same meter was heard with a BCC before. 7E1 is read as 8N1, for a line that is set to parity
+passes wrong bytes on as if they were right: the parity bits are checked here.
 
 The meter is `iec62056:<its number>` (C.1.0, 96.1.0 or 0.0.0), or the port's name when it tells none. Past billing
 periods (*01 …), the meter's clock and what is no electricity are left out. `interval_s`: how often to give readings.
@@ -224,7 +225,7 @@ def _open_session(options: dict[str, Any], name: str) -> ReadoutSession:
 
 DRIVER = SerialDriver(
     name="iec62056-21",
-    line=LineSettings(9600, 7, "E", 1),
+    line=LineSettings(9600),
     open_session=_open_session,
     grouping=GroupingRule(quiet_gap_s=0.0),
     decode_options={"interval_s": 0.0},
