@@ -96,6 +96,65 @@ def test_two_operators_see_each_other(browser: Browser, center: Center) -> None:
         page.unroute("**/fragments/**")
 
 
+def test_the_whole_way_by_keyboard_handed_over_closed_and_reopened(
+    browser: Browser, center: Center, shoot: Shoot
+) -> None:
+    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+        alert = center.press()
+        center.press()
+        row = page.locator(f"#alert-{alert}")
+        expect(row).to_contain_text("Urgency 2 of 3")
+        for _ in range(5):  # the list may be exchanged while the key is on its way
+            page.keyboard.press("ArrowDown")
+        expect(row).to_be_focused()
+        for key, state in (("a", "acknowledged"), ("w", "attending"), ("h", "arrived")):
+            page.keyboard.press(key)
+            expect(row).to_have_attribute("data-state", state)
+        page.keyboard.press("o")
+        page.wait_for_url(f"**/alerts/{alert}")
+        page.get_by_label("Hand over to").select_option("jun")
+        page.get_by_role("button", name="Hand over", exact=True).press("Enter")
+        expect(page.locator("#alert-head")).to_contain_text("jun has it")
+        expect(page.locator(".hop.handed-over")).to_contain_text("mei to jun")
+        page.get_by_role("button", name="Take it over").click()
+        expect(page.locator("#alert-head")).to_contain_text("mei has it")
+        shoot(page, "alert-arrived-desktop")
+        page.get_by_role("button", name="Visited, no answer").click()
+        expect(page.locator("#alert-head")).to_contain_text("Closed")
+        page.get_by_label("Why it is reopened").fill("She called again")
+        page.get_by_role("button", name="Reopen", exact=True).click()
+        expect(page.locator("#alert-head")).to_contain_text("Acknowledged")
+        expect(page.locator("#alert-head .reopened")).to_be_visible()
+        expect(page.locator(".hop.note")).to_contain_text("She called again")
+        shoot(page, "alert-reopened-desktop")
+
+
+def test_a_colleague_is_told_of_what_he_gets_and_who_was_first(browser: Browser, center: Center) -> None:
+    with center.serving(), _visit(browser, center, locale="zh-CN") as page:
+        alert = center.press()
+        jun = center.client("jun")
+        jun.post(f"alerts/{alert}/acknowledge", {})
+        expect(page.locator(f"#alert-{alert}")).to_contain_text("jun 已受理")
+        page.route("**/fragments/**", lambda route: route.abort())  # mei's page has not heard yet
+        jun.post(f"alerts/{alert}/hand-over", {"to": "mei"})
+        expect(page.locator("#new-alert")).to_contain_text(f"jun 把呼叫 {alert} 转交给您")
+        page.locator(f"#alert-{alert}").get_by_role("button", name="前往").click()
+        expect(page.locator("#toast")).to_have_text("jun 已先转交给 mei。")
+        page.unroute("**/fragments/**")
+
+
+def test_a_refused_step_is_explained_in_the_operators_language(browser: Browser, center: Center) -> None:
+    with center.serving(), _visit(browser, center, locale="zh-CN") as page:
+        alert = center.press()
+        center.client("jun").post(f"alerts/{alert}/resolve", {"outcome": "test"})
+        center.press()
+        page.goto(f"{center.url}/alerts/{alert}")
+        page.get_by_label("重新打开的原因").fill("老人又打来")
+        page.get_by_role("button", name="重新打开", exact=True).click()
+        expect(page.locator("#toast")).to_have_text("同一住户已有另一个未结束的呼叫，请在那里继续。")
+        expect(page.get_by_label("重新打开的原因")).to_have_value("老人又打来")
+
+
 def test_a_lost_center_shows_within_five_seconds_and_heals_by_itself(
     browser: Browser, center: Center, shoot: Shoot
 ) -> None:
