@@ -20,6 +20,7 @@ from hearthline.log import Log
 from hearthline_edge.devices import Item, LineSettings, SerialSession, run_driver
 
 REOPEN_S = 1.0
+_AGAIN_S = 1.0  # until a session that failed to ask is asked again
 REPORT_AFTER_S = 10.0  # an adapter that is only plugged in again is nobody's business
 log = Log(__name__)
 
@@ -124,10 +125,13 @@ class SerialPort(asyncio.Protocol):
         self._stop_asking()
         if self._transport is None:
             return
-        request, wait_s = self._session.next_request(self._clock.now())
-        if request:
+        wait_s = _AGAIN_S
+        try:
+            request, wait_s = self._session.next_request(self._clock.now())
+        finally:
+            self._request = asyncio.get_running_loop().call_later(max(wait_s, 0.01), self._time_passed)
+        if request and not self._transport.get_write_buffer_size():  # else the adapter hangs: it would be sent too late
             self._transport.write(request)
-        self._request = asyncio.get_running_loop().call_later(max(wait_s, 0.01), self._time_passed)
 
     def _stop_asking(self) -> None:
         if self._request is not None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hearthline.clock import Stamp, SystemClock
-from hearthline_edge.devices import Item, Release, SerialDriver, find_drivers
+from hearthline_edge.devices import Item, LineSettings, Release, SerialDriver, find_drivers
 from hearthline_edge.serial_port import SerialPort
 from hearthline_sim.port import PtyPort
 from integration.edge.gateway import press_telegram, release_telegram
@@ -92,3 +92,71 @@ def test_a_port_that_stays_away_is_told_once_and_its_return(tmp_path: Path) -> N
 
     watched = run(tmp_path, 0.0, story)
     assert watched.faults[1:] == [""]
+
+
+class Hung(asyncio.Transport):
+    """An adapter that takes `takes` writes and no byte more."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self.unsent: list[bytes] = []
+        self._takes = takes
+
+    def write(self, data: Any) -> None:
+        if self._takes:
+            self._takes -= 1
+        else:
+            self.unsent.append(bytes(data))
+
+    def get_write_buffer_size(self) -> int:
+        return sum(map(len, self.unsent))
+
+
+class Asking:
+    """A session that asks each time it may; `fails`: how often that goes wrong first."""
+
+    def __init__(self, fails: int = 0) -> None:
+        self.asked = 0
+        self._fails = fails
+
+    def receive(self, data: bytes, now: Stamp) -> list[Item]:
+        return []
+
+    def next_request(self, now: Stamp) -> tuple[bytes, float]:
+        self.asked += 1
+        if self.asked <= self._fails:
+            raise ZeroDivisionError
+        return b"?", 0.01
+
+
+def opened(session: Asking, transport: Hung) -> SerialPort:
+    line = LineSettings(9600)
+    port = SerialPort("bus", "/dev/none", line, session, SystemClock("synced"), lambda *_: None, lambda *_: None)
+    port.connection_made(transport)
+    return port
+
+
+def test_requests_do_not_pile_up_before_an_adapter_that_takes_none() -> None:
+    session, transport = Asking(), Hung(takes=1)
+
+    async def test() -> None:
+        port = opened(session, transport)
+        await until(lambda: session.asked > 10)
+        port.connection_lost(None)
+
+    asyncio.run(test())
+    assert transport.unsent == [b"?"]
+
+
+def test_a_session_that_fails_to_ask_is_asked_again() -> None:
+    session, told = Asking(fails=1), list[dict[str, Any]]()
+
+    async def test() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+        port = opened(Asking(), Hung(takes=1000))
+        port._session = session
+        await until(lambda: session.asked > 1)
+        port.connection_lost(None)
+
+    asyncio.run(test())
+    assert [type(context["exception"]) for context in told] == [ZeroDivisionError]

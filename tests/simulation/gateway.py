@@ -81,6 +81,9 @@ class _Transport(asyncio.Transport):
     def write(self, data: Any) -> None:
         self._line.answer(bytes(data))
 
+    def get_write_buffer_size(self) -> int:
+        return 0
+
     def abort(self) -> None:
         self._line.port = None
 
