@@ -15,7 +15,7 @@ import msgspec
 import typer
 
 from hearthline.clock import SystemClock
-from hearthline.errors import ConfigError
+from hearthline.errors import ConfigError, ProtocolError
 from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
 from hearthline_edge.config import load_edge_config, own_profile_folder
 from hearthline_edge.devices import Driver, SerialDriver, driver_named, find_drivers
@@ -88,21 +88,29 @@ def decode(
     """Decode a recording with a driver or a profile, presses grouped as the agent does; prints JSON lines.
 
     A recording is lines of hexadecimal digits, raw bytes of a serial line, or JSON lines: {"topic": …, "payload": …}
-    (as mosquitto_sub -F %j writes them), {"hex": …}, or bare payloads. Exits with 1 for a line that cannot be read.
+    (as mosquitto_sub -F %j writes them), {"hex": …}, or bare payloads. A line that cannot be read is told and passed
+    over; then it exits with 1.
     Example: hearthline edge decode --driver enocean-esp3 press.hex
     """
     chosen = _driver(driver, profile)
     bytes_per_s = chosen.line.baudrate / _BITS_PER_BYTE if isinstance(chosen, SerialDriver) else math.inf
+    wrong_lines = 0
+
+    def tell(error: ProtocolError) -> None:
+        nonlocal wrong_lines
+        wrong_lines += 1
+        typer.echo(f"hearthline: {file}: {error}", err=True)
+
     try:
         with click.open_file(file, "rb") as recording:
-            heard = read_recording(recording, gap, bytes_per_s)  # type: ignore[arg-type]
+            heard = read_recording(recording, gap, bytes_per_s, tell)  # type: ignore[arg-type]
             for found in replay(chosen, _toml(options), heard, SystemClock().now()):
                 typer.echo(_json(found))
     except BrokenPipeError:
         raise
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
-    return 0
+    return 1 if wrong_lines else 0
 
 
 def _driver(name: str, profile: Path | None) -> Driver:

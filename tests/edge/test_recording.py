@@ -26,6 +26,8 @@ def read(text: bytes, gap_s: float = 0.5, bytes_per_s: float = 100.0) -> list[He
         (b"20;04;Cresta;ID=3001;\r\n", "raw"),
         (b"\x1b\x1b\x1b\x1b\x01\x01\x01\x01", "raw"),
         (b"", "raw"),
+        (b"5500\n0707\nzzz no digits\n", "hexadecimal"),
+        (b"0x55 0x00\n", "hexadecimal"),
     ],
 )
 def test_the_form_is_told_from_the_beginning(beginning: bytes, form: str) -> None:
@@ -71,7 +73,21 @@ def test_what_mosquitto_sub_writes() -> None:
 
 def test_time_never_runs_backwards() -> None:
     heard = read(b'{"hex":"55","at":5}\n{"hex":"56","at":1}')
-    assert [each.at_s for each in heard] == [5.0, 5.5]
+    assert [each.at_s for each in heard] == [5.0, 5.0]
+
+
+def test_stated_times_count_however_close_they_are() -> None:
+    heard = read(b'{"hex":"55","at":5}\n{"hex":"56","at":5.02}\n{"hex":"57"}\n{"hex":"58","at":9}')
+    assert [each.at_s for each in heard] == [5.0, 5.02, 5.52, 9.0]
+
+
+def test_a_wrong_line_is_told_and_those_behind_it_count() -> None:
+    told: list[str] = []
+    file = io.BytesIO(b"\xef\xbb\xbf55\n0x56\n555\n57\n")
+    heard = list(read_recording(file, 0.5, 100.0, lambda error: told.append(str(error))))
+    assert [each.data for each in heard] == [b"\x55", b"\x56", b"\x57"]
+    assert len(told) == 1
+    assert told[0].startswith("line 3: not hexadecimal digits")
 
 
 @pytest.mark.parametrize(
