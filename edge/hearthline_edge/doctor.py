@@ -1,7 +1,7 @@
 """Whether a gateway's surroundings let it do its work, each in one sentence with what to do.
 
-Looks and touches nothing: no port is configured, no record is written, and the brokers are visited under a name of
-our own, for a second client of the agent's name would throw the agent out.
+Looks and disturbs nothing: no port that is in use is touched, no record is written, and the brokers are visited under
+a name of our own, for a second client of the agent's name would throw the agent out.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import sqlite3
 import ssl
 import stat
+import termios
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,17 +20,20 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
+import serial
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from hearthline.clock import Stamp
 from hearthline.config import read_secret
 from hearthline.errors import ConfigError, StorageError
 from hearthline_edge.ballast import BALLAST_BYTES
-from hearthline_edge.config import EdgeConfig
+from hearthline_edge.config import EdgeConfig, SerialConfig
+from hearthline_edge.devices import SerialDriver, find_drivers
 from hearthline_edge.link import tls_context
 from hearthline_edge.outbox_file import check_schema
 from hearthline_edge.outbox_view import look_into
 from hearthline_edge.salvage import kept_aside
+from hearthline_edge.serial_port import cause_of
 
 _ANSWER_S = 5.0
 _PASSING_NAME = re.compile(r"/dev/tty(USB|ACM)[0-9]+\Z")
@@ -51,7 +55,7 @@ def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
     checks += [Check("profile", False, f"{fault}.") for fault in config.faults]
     checks += _refusals(config, now)
     for port in config.serial:
-        checks.append(_port(f"serial port {port.name}", port.port))
+        checks.append(_serial_port(f"serial port {port.name}", port))
         checks += _stable(f"name of port {port.name}", port.port)
     for siren in config.siren:
         if siren.kind == "relay":
@@ -151,6 +155,24 @@ def _port(name: str, path: str) -> Check:
     finally:
         os.close(handle)
     return Check(name, True, f"{path} can be opened.")
+
+
+def _serial_port(name: str, port: SerialConfig) -> Check:
+    """As `_port`, and whether the adapter takes the line settings, unless the agent is using it."""
+    check = _port(name, port.port)
+    driver = find_drivers().get(port.driver)
+    if not check.ok or "in use" in check.sentence or not isinstance(driver, SerialDriver):
+        return check
+    line = port.line(driver)
+    try:
+        serial.Serial(port.port, line.baudrate, line.bytesize, line.parity, line.stopbits, exclusive=True).close()
+    except (OSError, serial.SerialException, termios.error, ValueError) as error:
+        settings = f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits}"
+        sentence = (
+            f"{port.port} does not take {settings} ({cause_of(error)}); correct the line settings, or the adapter."
+        )
+        return Check(name, False, sentence)
+    return check
 
 
 def _stable(name: str, path: str) -> list[Check]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import serial as serial_lib
 
 from hearthline.cli import run
 from hearthline.clock import NS, Stamp
@@ -190,9 +191,13 @@ def test_doctor_says_in_one_sentence_each_what_is_wrong(edge: Run, tmp_path: Pat
         f'[[serial]]\nname = "{name}"\nport = "{tmp_path / file}"\ndriver = "enocean-esp3"\n'
         for name, file in (("good", "ttyGOOD"), ("gone", "ttyGONE"), ("file", "edge.toml"))
     )
+    even = PtyPort(tmp_path / "ttyEVEN", 11, 2400)
+    serial_lib.Serial(str(even.path), 2400, parity="E").close()  # a pseudo-terminal refuses parity the second time
+    serial += f'[[serial]]\nname = "even"\nport = "{even.path}"\ndriver = "dlt645-2007"\n'
     path = config(tmp_path, serial)
     code, out, _ = edge("doctor", "--config", path, "--json")
     port.close()
+    even.close()
     said = json.loads(out)
     verdicts = {check["name"]: check["ok"] for check in said["checks"]}
     assert code == 1
@@ -204,12 +209,14 @@ def test_doctor_says_in_one_sentence_each_what_is_wrong(edge: Run, tmp_path: Pat
         "serial port good": True,
         "serial port gone": False,
         "serial port file": False,
+        "serial port even": False,
         "center": False,
         "clock": True,
     }
     sentences = {check["name"]: check["sentence"] for check in said["checks"]}
     assert "plug the adapter in" in sentences["serial port gone"]
     assert "start the broker" in sentences["center"]
+    assert "does not take 2400 8E1" in sentences["serial port even"]
 
 
 def test_doctor_refuses_a_strange_outbox_and_a_wrong_key(edge: Run, tmp_path: Path) -> None:
