@@ -188,12 +188,8 @@ def _facts(value: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
             facts.append((fact, float(max(levels))))
     if heard:
         facts.append(("gateways", len(heard)))
-    for fact, text in (
-        ("device_name", _text(_info(value).get("deviceName"))),
-        ("device_time", _text(value.get("time"))),
-    ):
-        if text:
-            facts.append((fact, text))
+    if text := _text(value.get("time")):
+        facts.append(("device_time", text))
     return tuple(facts)
 
 
