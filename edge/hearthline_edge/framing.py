@@ -28,6 +28,7 @@ from hearthline_edge.devices import RefusalReason, Refused
 
 NOISE_CHUNK: Final = 256  # bytes of one `Refused`: a line that only hisses must not grow memory
 TICK_S: Final = 0.1
+_BURST_GAP_NS: Final = NS // 5
 
 
 class Doubt(Enum):
@@ -50,6 +51,22 @@ class FrameShape:
     patience_s: float
     limit: int
     filler: bytes = b""
+
+
+class Bursts:
+    """The moment that the bytes of one burst share: its beginning. For slow lines, whose frames outlast patience."""
+
+    def __init__(self) -> None:
+        self._began: Stamp | None = None
+        self._heard_mono_ns = 0
+
+    def line_time(self, data: bytes, now: Stamp) -> Stamp:
+        """When to feed these bytes as if they came; in silence, now."""
+        if self._began is None or now.mono_ns - self._heard_mono_ns > _BURST_GAP_NS:
+            self._began = now
+        if data:
+            self._heard_mono_ns = now.mono_ns
+        return self._began
 
 
 class FrameDecoder:

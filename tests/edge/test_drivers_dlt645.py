@@ -319,6 +319,26 @@ def test_an_error_word_is_told_once_a_meter_and_answers_the_poll() -> None:
     assert items[1] == DeviceNote(f"dlt645:{ONE}", "error", detail)
 
 
+@pytest.mark.parametrize("baudrate", [1200, 2400, 9600])
+@pytest.mark.parametrize("tariffs", [5, 30, 48])
+def test_a_long_block_of_a_slow_meter_is_read(baudrate: int, tariffs: int) -> None:
+    session, at_s, items = open_session({"address": ONE, "items": ["0001FF00"]}), 0.1, list[Item]()
+    asked(session, 0)
+    for byte in reply(ONE, "0001FF00", "00123456" * (1 + tariffs)):
+        at_s += 11 / baudrate
+        items += told(session, bytes((byte,)), at_s)
+    assert [type(item) for item in items] == [Readings]
+
+
+def test_a_false_header_hides_no_frame_within_what_it_claims() -> None:
+    session, hollow = open_session(), bytes.fromhex("680000000000006891C8") + bytes(20)
+    items, at_s = told(session, hollow, 0), 0.1
+    for byte in reply(ONE, "02010100", "2300"):
+        at_s += 11 / 2400
+        items += told(session, bytes((byte,)), at_s)
+    assert items[-1] == volts(f"dlt645:{ONE}")
+
+
 @given(words=st.lists(st.integers(0, 255), max_size=300))
 @settings(deadline=None, max_examples=30)
 def test_error_notes_are_bounded(words: list[int]) -> None:

@@ -51,11 +51,11 @@ def test_any_split_gives_the_same(shape: FrameShape, frame: bytes, copies: int) 
 @pytest.mark.parametrize(("shape", "frame"), FRAMES)
 def test_a_false_header_blocks_for_less_than_a_second(shape: FrameShape, frame: bytes) -> None:
     decoder = FrameDecoder(shape)
-    assert frames(decoder.feed(FALSE_HEADERS[shape.starts] + frame, START)) == []
-    assert decoder.waiting
+    found = frames(decoder.feed(FALSE_HEADERS[shape.starts] + frame, START))
+    assert bool(found) is (shape is dlt645_2007.SHAPE)  # which looks for a frame within what a header claims
     elapsed_s = 0.0
-    found: list[bytes] = []
     while not found:
+        assert decoder.waiting
         elapsed_s += TICK_S
         found = frames(decoder.feed(b"", START.later(elapsed_s)))
     assert found == [frame]
@@ -65,8 +65,8 @@ def test_a_false_header_blocks_for_less_than_a_second(shape: FrameShape, frame: 
 @pytest.mark.parametrize(("shape", "frame"), FRAMES)
 def test_false_headers_in_a_chain_do_not_add_up(shape: FrameShape, frame: bytes) -> None:
     decoder = FrameDecoder(shape)
-    decoder.feed(FALSE_HEADERS[shape.starts] * 5 + frame, START)
-    assert frames(decoder.feed(b"", START.later(0.9))) == [frame]
+    found = decoder.feed(FALSE_HEADERS[shape.starts] * 5 + frame, START)
+    assert frames([*found, *decoder.feed(b"", START.later(0.9))]) == [frame]
 
 
 @pytest.mark.parametrize(("shape", "frame"), FRAMES)

@@ -24,7 +24,7 @@ from typing import Annotated, Any, Final, Protocol
 
 import msgspec
 
-from hearthline.clock import NS, Stamp
+from hearthline.clock import Stamp
 from hearthline.config import Config, check_config
 from hearthline.errors import ConfigError
 from hearthline.model import Reading
@@ -61,10 +61,9 @@ from hearthline_edge.devices.mbus_profile import ProfileReadings, rules_of
 from hearthline_edge.devices.mbus_readings import ReplyReadings, device_id
 from hearthline_edge.devices.mbus_records import HEADER, Telegram, read_telegram
 from hearthline_edge.devices.mbus_values import TelegramError
-from hearthline_edge.framing import TICK_S, FrameDecoder
+from hearthline_edge.framing import TICK_S, Bursts, FrameDecoder
 from hearthline_edge.profile import Profile
 
-_BURST_GAP_NS: Final = NS // 5
 _MOST_TELEGRAMS: Final = 16
 _REPLY_BITS: Final = 330  # a meter may wait this long, and 50 ms, before it replies
 _SPARE_S: Final = 0.3  # adapters, level converters and the machine
@@ -160,8 +159,7 @@ class MbusSession:
     def __init__(self, options: _Options, name: str) -> None:
         self._decoder = FrameDecoder(SHAPE)
         self._reader = _reader_of(options.profile)
-        self._burst: Stamp | None = None
-        self._heard_mono_ns = 0
+        self._bursts = Bursts()
         self._faults: dict[str, frozenset[tuple[str, str]]] = {}
         self._ids: dict[str, str] = {}  # a unit of the bus -> the meter that answered
         line = replace(LINE, baudrate=options.baudrate)
@@ -176,7 +174,7 @@ class MbusSession:
         if data:
             self._bus.heard(now)
         items: list[Item] = []
-        for found in self._decoder.feed(data, self._line_time(data, now)):
+        for found in self._decoder.feed(data, self._bursts.line_time(data, now)):
             if not isinstance(found, Refused):
                 items += self._take(found, now)
                 continue
@@ -189,14 +187,6 @@ class MbusSession:
     def next_request(self, now: Stamp) -> tuple[bytes, float]:
         sent, delay_s = self._bus.next_request(now)
         return sent, min(delay_s, TICK_S) if self._decoder.waiting else delay_s
-
-    def _line_time(self, data: bytes, now: Stamp) -> Stamp:
-        """The moment that the bytes of one burst share: its beginning. In silence, now."""
-        if self._burst is None or now.mono_ns - self._heard_mono_ns > _BURST_GAP_NS:
-            self._burst = now
-        if data:
-            self._heard_mono_ns = now.mono_ns
-        return self._burst
 
     def _take(self, frame: bytes, now: Stamp) -> list[Item]:
         asked = None if self._bus.asked is None else self._bus.asked.ask
