@@ -70,7 +70,7 @@ def _check_mqtt(profile: Profile, where: str) -> None:
 def _check_value(profile: Profile, value: ValueRule, where: str) -> None:
     known = [*TELEMETRY_UNITS, *(VITAL_UNITS if profile.mqtt is not None else ())]
     if value.quantity not in known:
-        raise ConfigError(f"{where}.quantity = {value.quantity!r} is not known; {_near(value.quantity, known)}")
+        raise ConfigError(f"{where}.quantity = {value.quantity!r} is not known; {near_words(value.quantity, known)}")
     if value.place and not _PLACE.fullmatch(value.place):
         raise ConfigError(
             f"{where}.place = {value.place!r}: a colon, then letters, digits, '-', '_', '.'; such as ':B'"
@@ -109,7 +109,7 @@ def _check_register(value: ValueRule, where: str) -> None:
 
 def _check_event(profile: Profile, event: EventRule, where: str) -> None:
     if event.event not in EVENTS:
-        raise ConfigError(f"{where}.event = {event.event!r} is not known; {_near(event.event, EVENTS)}")
+        raise ConfigError(f"{where}.event = {event.event!r} is not known; {near_words(event.event, EVENTS)}")
     raises = event.event == PRESS or event.event in HAZARDS
     _check_path(f"{where}.path", event.path)
     _check_rule_topic(profile, where, event.topic)
@@ -157,7 +157,8 @@ def _check_number(where: str, value: float | None) -> None:
         raise ConfigError(f"{where} = {value}: no quantity of a home is so large")
 
 
-def _near(word: str, known: Iterable[str]) -> str:
+def near_words(word: str, known: Iterable[str]) -> str:
+    """What may have been meant; all that is known where nothing is near."""
     words = list(known)
     near = difflib.get_close_matches(word, words, 3, 0.5)
     return f"near it: {', '.join(near)}" if near else f"known: {', '.join(words)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
@@ -13,11 +14,13 @@ import pytest
 
 from hearthline.clock import NS, Stamp
 from hearthline.errors import ConfigError
+from hearthline.model import TELEMETRY_UNITS
 from hearthline_edge.bus import character_s
 from hearthline_edge.devices import DeviceNote, Item, Readings, Refused, Seen, SerialSession
 from hearthline_edge.devices.mbus_frames import selection, short_frame
-from hearthline_edge.devices.mbus_profile import parse_selector
+from hearthline_edge.devices.mbus_profile import fits, parse_selector
 from hearthline_edge.devices.mbus_records import Record, read_telegram
+from hearthline_edge.devices.mbus_units import KINDS
 from hearthline_edge.devices.mbus_values import TelegramError
 from hearthline_edge.devices.mbus_wired import DRIVER, LINE
 
@@ -405,3 +408,49 @@ def test_selectors_that_are_none(text: str) -> None:
 def test_a_wrong_selector_names_itself() -> None:
     with pytest.raises(ConfigError, match="'volume q1'"):
         DRIVER.open_session({"profile": profile({"path": "volume q1", "quantity": "volume"})}, "port")
+
+
+@pytest.mark.parametrize(
+    ("path", "quantity", "error"),
+    [
+        ("flow_temperature", "voltage", "is in Cel; voltage is in V"),
+        ("temperature_difference", "temperature", "is in K; temperature is in Cel"),
+        ("energy", "power", "is in J or Wh or cal; power is in W"),
+        ("fabrication_number", "voltage", "is in a record without a unit; voltage is in V"),
+        ("text:%RH max", "temperature", "is in %RH; temperature is in Cel"),
+        ("volumme", "volume", "'volumme' is no kind of record; near it: volume"),
+    ],
+)
+def test_a_rule_of_another_measure_is_refused_by_its_number(path: str, quantity: str, error: str) -> None:
+    rules = [{"path": "voltage", "quantity": "voltage"}, {"path": path, "quantity": quantity}]
+    with pytest.raises(ConfigError) as caught:
+        DRIVER.open_session({"profile": profile(*rules)}, "port")
+    assert f"value[1].path = {path!r}: " in str(caught.value)
+    assert error in str(caught.value)
+
+
+def test_the_guide_lists_every_kind_beside_the_units_that_it_fits() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "profiles.md").read_text(encoding="utf-8")
+    chapter = guide.split("\n## M-Bus\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[a-z_` ]+`) \| (.+) \|$", chapter, re.M)
+    told = {kind: unit for kinds, unit in rows for kind in re.findall(r"`([a-z_]+)`", kinds)}
+    assert set(told) == set(KINDS)
+    every = set(TELEMETRY_UNITS.values())
+    for kind, unit in told.items():
+        fitting = {TELEMETRY_UNITS[each] for each in TELEMETRY_UNITS if fits(parse_selector(kind), each)}
+        assert fitting == {"any": every, "none of ours": set()}.get(unit, set(re.findall(r"`(.+?)`", unit))), kind
+
+
+def test_what_the_maker_alone_knows_the_unit_of_may_be_anything() -> None:
+    for path in ("dimensionless", "manufacturer m1300", "any", "text:degF", "volume v20"):
+        DRIVER.open_session({"profile": profile({"path": path, "quantity": "voltage"})}, "port")
+    DRIVER.open_session({"profile": profile({"path": "reset_counter", "quantity": "power_failures"})}, "port")
+
+
+def test_a_record_in_a_unit_without_a_way_to_the_quantitys_gives_nothing() -> None:
+    rule = {"path": "battery_operating_time", "quantity": "operating_time"}
+    assert values(with_profile("02fd6c0a00", rule)) == {("", "operating_time"): 10.0}  # hours, days, then months
+    assert values(with_profile("02fd6d0a00", rule)) == {("", "operating_time"): 240.0}
+    assert [item.reason for item in with_profile("02fd6e0a00", rule) if isinstance(item, Refused)] == ["sanity"]
+    days = {"path": "battery_remaining", "quantity": "operating_time"}
+    assert values(with_profile("02fd740a00", days)) == {("", "operating_time"): 240.0}

@@ -50,6 +50,7 @@ _SCALES: Final[dict[tuple[str, str], Scale]] = {  # (unit of the record, unit of
     ("t", "kg"): _THOUSANDFOLD,
     ("bar", "hPa"): _THOUSANDFOLD,
     ("s", "h"): _PER_HOUR,
+    ("d", "h"): Scale(24, 1),
     ("kvar", "var"): _THOUSANDFOLD,
     ("kVA", "VA"): _THOUSANDFOLD,
 }
@@ -121,6 +122,11 @@ def place_of(record: Record) -> str:
 def scale_of(unit: str, wanted: str) -> Scale:
     """From a record's unit to that of a quantity, where there is a way; else the number as it is."""
     return _SCALES.get((unit, wanted), _SAME)
+
+
+def measures_the_same(unit: str, wanted: str) -> bool:
+    """Whether a number in `unit` is one in `wanted` after `scale_of`."""
+    return unit == wanted or (unit, wanted) in _SCALES
 
 
 def _in_unit(value: Decimal, unit: str, wanted: str) -> float:

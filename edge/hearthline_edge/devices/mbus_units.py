@@ -143,6 +143,14 @@ def _third() -> Table:
 PRIMARY: Final[Table] = _primary()
 SECOND: Final[Table] = _second()
 THIRD: Final[Table] = _third()
-KINDS: Final = frozenset(
-    kind.name for table in (PRIMARY, SECOND, THIRD) for kind in table.values() if kind.name not in (DATE, DATE_TIME)
-) | {MANUFACTURER.name}
+
+
+def _units() -> dict[str, frozenset[str]]:
+    units: dict[str, frozenset[str]] = {MANUFACTURER.name: frozenset({""})}
+    for kind in (kind for table in (PRIMARY, SECOND, THIRD) for kind in table.values()):
+        if kind.name not in (DATE, DATE_TIME):
+            units[kind.name] = units.get(kind.name, frozenset()) | {kind.unit}
+    return units
+
+
+KINDS: Final = _units()  # the names of what is no date, each with the units that it comes in
