@@ -151,6 +151,17 @@ def test_the_meter_answers_reads(request_hex: str, reply_hex: str, quantity: str
         assert quantity in TELEMETRY_UNITS
 
 
+@pytest.mark.parametrize(
+    ("block", "data", "quantity", "value"),
+    [("00ff0102", "5023" + "ff" * 4, "voltage", 235.0), ("00ff0202", "994900" + "ff" * 6, "current", 4.999)],
+)
+def test_a_block_of_the_phases_has_the_only_one(block: str, data: str, quantity: str, value: float) -> None:
+    meter, address = Dlt645Meter("000000000161", Random(5), lambda: STATE), dlt645_meter.line_address("000000000161")
+    (reply,) = meter.receive(dlt645_meter.frame(address, 0x11, bytes.fromhex(block)))
+    assert reply.burst.data.lstrip(b"\xfe") == dlt645_meter.frame(address, 0x91, bytes.fromhex(block + data))
+    assert (reply.quantity, reply.value) == (quantity, value)
+
+
 def test_the_meter_is_silent_for_others_and_refuses_unknown_items() -> None:
     meter = Dlt645Meter("111111111111", Random(5), lambda: STATE)
     other = dlt645_meter.frame(dlt645_meter.line_address("000000000161"), 0x11, bytes.fromhex("00000100"))

@@ -7,6 +7,7 @@
     00010000  total import    XXXXXX.XX kWh       02010100  voltage  XXX.X V
     00020000  total export    XXXXXX.XX kWh       02060000  power factor  X.XXX
     02020100  current         XXX.XXX A           02030000  power    XX.XXXX kW      (BCD, low byte first)
+    0201FF00, 0202FF00  the block of the three phases; of this meter of one, B and C are FF
 
 Source: DL/T 645-2007, chapters 5 and 7 and appendix A. A meter with another address stays silent; a byte AA
 in the address of a request stands for any two digits, which works with one meter on the bus only.
@@ -52,6 +53,7 @@ ITEMS = {
     EXPORT: Item(8, 0.01, "energy_export"),
     POWER_FACTOR: Item(4, 0.001, "power_factor"),
 }
+BLOCKS = {0x0201FF00: VOLTAGE, 0x0202FF00: CURRENT}  # phases A, B and C
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +155,13 @@ class Dlt645Meter:
         if control != READ or len(data) < 4:
             return None
         identifier = int.from_bytes(data[:4], "little")
-        item = ITEMS.get(identifier)
+        asked = BLOCKS.get(identifier, identifier)
+        item = ITEMS.get(asked)
         if item is None or self._rng.random() < self._error_rate:
             return self._on_line(frame(self._address, READ_ERROR, bytes((NO_REQUESTED_DATA,))))
-        steps = int(self._state().of(identifier) / item.step + 1e-6)
-        whole = frame(self._address, READ_REPLY, data[:4] + bcd(steps, item.digits))
+        steps = int(self._state().of(asked) / item.step + 1e-6)
+        no_phases = b"\xff" * item.digits if identifier in BLOCKS else b""
+        whole = frame(self._address, READ_REPLY, data[:4] + bcd(steps, item.digits) + no_phases)
         return self._on_line(whole, item.quantity, round(steps % 10**item.digits * item.step, 6))
 
     def _on_line(self, whole: bytes, quantity: str | None = None, value: float = 0.0) -> MeterReply:
