@@ -99,7 +99,7 @@ def _announce(home: Home, config: HomeConfig, seed: int, tell: Happenings) -> No
         gateway=config.gateway,
         seed=seed,
         mqtt=connected,
-        ports={name: str(port.path) for name, port in home.ports.items()},
+        ports={name: os.path.abspath(port.path) for name, port in home.ports.items()},
         pendants=[caller.device for caller in home.pendants],
         sos=[caller.device for caller in home.sos],
         fobs=[caller.device for caller in home.fobs],

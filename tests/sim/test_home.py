@@ -216,8 +216,9 @@ def test_meter_cuff_plug_and_outputs(home: Home, log: Log, agent: Agent, tmp_pat
 
 
 def test_a_process_runs_its_schedule_obeys_orders_and_leaves_nothing(home_file: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "hearthline_sim", "run", "--home", str(home_file), "--seed", "7"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "hearthline_sim", "run", "--home", home_file.name, "--seed", "7"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=tmp_path) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         lines = (msgspec.json.decode(line) for line in process.stdout)
