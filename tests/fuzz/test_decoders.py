@@ -23,7 +23,7 @@ from hearthline_edge.devices import Item, Press, enocean_esp3
 from hearthline_edge.framing import FrameDecoder
 from trials import SEED, publish, rate_bound, trials
 
-FRAMES = trials(20_000, 1_000_000)
+FRAMES = trials(15_000, 1_000_000)
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
 
 
