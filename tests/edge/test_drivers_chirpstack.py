@@ -187,3 +187,27 @@ def test_memory_is_bounded() -> None:
         topic = f"application/a/device/{number:016x}/event/up"
         session.receive(MqttMessage(topic, b'{"devAddr":"a","fPort":85,"data":"/y4B"}', False), START)
     assert len(session._devices) <= 1000
+
+
+@pytest.mark.parametrize("payload", ["ff2e01", "ff2e02", "ff2e03", "017510ff2e01", "03671001046865ff2e01"])
+def test_a_bare_payload_of_known_channels_is_decoded(payload: str) -> None:
+    assert any(isinstance(item, Press) for item in of_a_recording(payload))
+
+
+@pytest.mark.parametrize(
+    "payload", ["4242ff2e01", "ff2e01ff", "ff2e01ff2e", "ff2e", "ff2e00", "ff2e04", "0367ff2e01", "00"]
+)
+def test_a_bare_payload_of_anything_else_is_refused_whole(payload: str) -> None:
+    assert [type(item) for item in of_a_recording(payload)] == [Refused]
+
+
+@given(st.binary(min_size=1, max_size=40))
+def test_the_end_of_a_live_uplink_is_heard_where_a_bare_payload_is_refused(noise: bytes) -> None:
+    payload = b"\x42\x42" + noise + b"\xff\x2e\x01"
+    assert [type(item) for item in of_a_recording(payload.hex())] == [Refused]
+    assert [type(item) for item in Server().uplink(payload.hex(), 1)] == [Press]
+
+
+def of_a_recording(payload: str) -> list[Item]:
+    assert DRIVER.wrap is not None
+    return list(DRIVER.open_session({}).receive(DRIVER.wrap(bytes.fromhex(payload)), START))

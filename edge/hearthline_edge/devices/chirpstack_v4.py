@@ -48,7 +48,7 @@ from hearthline_edge.devices import (
     Release,
     Seen,
 )
-from hearthline_edge.devices.lorawan_codecs import Said, decode
+from hearthline_edge.devices.lorawan_codecs import Said, decode, is_whole
 from hearthline_edge.payload import json_value, number, raw_text
 from hearthline_edge.recent import Recent
 
@@ -207,7 +207,12 @@ def _text(value: Any, limit: int = _FACT_LIMIT) -> str:
 
 
 def _wrap(payload: bytes) -> MqttMessage:
-    """The uplink of a bare radio payload of a Milesight device."""
+    """The uplink of a bare radio payload of a Milesight device; whatever else it is stays so, and is refused.
+
+    A live uplink comes from a device, and an odd one with a press in it raises. A line of a recording may be anything.
+    """
+    if not is_whole(payload):
+        return MqttMessage(_EXAMPLE, payload, False)
     return MqttMessage(_EXAMPLE, msgspec.json.encode({"fPort": 85, "data": base64.b64encode(payload).decode()}), False)
 
 

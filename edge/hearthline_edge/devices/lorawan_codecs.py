@@ -43,6 +43,7 @@ _LENGTHS: Final = {
     (0xFF, 0x16): 8,
     (0xFF, 0x2E): 1,
 }
+_PRESSED: Final = (0xFF, 0x2E)
 _WS301_LENGTHS: Final = {(0x03, 0x00): 1, (0x04, 0x00): 1}
 
 
@@ -63,6 +64,18 @@ def decode(port: int, data: bytes, profile: str) -> list[Said]:
     if port == _DRAGINO_PORT and "lds02" in profile.lower() and len(data) >= 3:
         return list(_lds02(data))
     return []
+
+
+def is_whole(data: bytes) -> bool:
+    """Whether a payload is nothing but Milesight's known channels, from its beginning to its end."""
+    place = 0
+    while place + 2 < len(data):
+        channel = (data[place], data[place + 1])
+        length = _LENGTHS.get(channel)
+        if length is None or (channel == _PRESSED and data[place + 2] not in _BUTTON):
+            return False
+        place += 2 + length
+    return place == len(data) > 0
 
 
 def _milesight(data: bytes, is_ws301: bool) -> Iterator[Said]:
