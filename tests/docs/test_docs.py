@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -93,6 +94,33 @@ def test_edge_example_passes_the_agents_own_checks() -> None:
 
 def test_home_example_passes_the_simulators_own_checks() -> None:
     assert load_home(EXAMPLES / "home.toml").radios
+
+
+def test_the_agent_of_the_simulated_home_serves_each_of_its_ports_and_senders() -> None:
+    home, config = load_home(EXAMPLES / "home.toml"), load_edge_config(EXAMPLES / "edge-sim.toml")
+    drivers = find_drivers()
+    assert (config.gateway, config.faults) == (home.gateway, ())
+    assert config.local_mqtt is not None
+    assert (home.mqtt.host, home.mqtt.port) == (config.local_mqtt.host, config.local_mqtt.port)
+    assert (home.mqtt.host, home.mqtt.port) == (config.uplink.host, config.uplink.port) == ("127.0.0.1", 1883)
+    assert home.cuff is not None
+    assert home.meter is not None
+    assert home.relay is not None
+    lines: list[Any] = [*home.radios, *home.buses, *home.push_meters, *home.rflinks, home.cuff, home.meter]
+    served = {port.name: os.path.abspath(ROOT / port.port) for port in config.serial}
+    assert served == {line.name: os.path.abspath(line.path) for line in lines}
+    assert os.path.abspath(home.relay.path) in [os.path.abspath(ROOT / siren.target) for siren in config.siren]
+    for port in config.serial:
+        driver = drivers[port.driver]
+        assert isinstance(driver, SerialDriver)
+        assert port.line(driver).parity == "N", f"{port.name}: a pseudo-terminal takes no parity"
+    options = {port.name: port.options for port in config.serial}
+    meters = {bus.name: [meter.address for meter in bus.meters] for bus in home.buses}
+    assert [str(meter["unit"]) for meter in options["modbus0"]["meters"]] == meters["modbus0"]
+    assert options["meter0"]["meters"] == [home.meter.address]
+    assert all(address in repr(options["dlt0"]["meters"]) for address in meters["dlt0"])
+    for command in ("sim run --home docs/examples/home.toml", "edge run --config docs/examples/edge-sim.toml"):
+        assert f"\n.venv/bin/hearthline {command}\n" in OPERATIONS
 
 
 def test_registry_example_loads_into_a_database(tmp_path: Path) -> None:
