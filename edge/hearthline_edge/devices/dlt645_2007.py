@@ -78,8 +78,10 @@ def _judge(buffer: bytes, at: int) -> int | Doubt:
     if buffer[at + 9] > _MAX_DATA:
         return Doubt.NOT_A_FRAME
     end = at + _HEADER + buffer[at + 9]
+    if _holds_frame(buffer, at + 1, end + 2):
+        return Doubt.NOT_A_FRAME
     if len(buffer) < end + 2:
-        return Doubt.NOT_A_FRAME if _holds_frame(buffer, at + 1) else Doubt.MORE
+        return Doubt.MORE
     return end + 2 - at if _checks(buffer, at, end) else Doubt.BAD_CHECK
 
 
@@ -88,12 +90,16 @@ def _checks(buffer: bytes, at: int, end: int) -> bool:
     return buffer[end + 1] == _END and sum(buffer[at:end]) & 0xFF == buffer[end]
 
 
-def _holds_frame(buffer: bytes, at: int) -> bool:
-    """Whether a whole frame has come since."""
-    beyond = max(len(buffer) - _HEADER - 1, 0)  # the last place where one could begin
+def _holds_frame(buffer: bytes, at: int, end: int) -> bool:
+    """Whether a whole frame lies within these bytes, as far as they have come: it is taken, whatever the split.
+
+    None lies in the numbers of a good frame: 16 less 33 is no BCD.
+    """
+    limit = min(end, len(buffer))
+    beyond = max(limit - _HEADER - 1, 0)  # the last place where one could begin
     while (at := buffer.find(_START, at, beyond)) >= 0:
         end = at + _HEADER + buffer[at + 9]
-        if buffer[at + 7] == _START and end + 1 < len(buffer) and _checks(buffer, at, end):
+        if buffer[at + 7] == _START and end + 2 <= limit and _checks(buffer, at, end):
             return True
         at += 1
     return False
