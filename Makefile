@@ -19,9 +19,11 @@ check: ## lint, format, types, import contracts
 	.venv/bin/lint-imports
 
 # Each file HEARTHLINE_CAPTURES/<driver>/<name> has <name>.expected.json beside it: what it holds.
+CAPTURES = $(or $(HEARTHLINE_CAPTURES),../shared/captures)
 captures: ## every recording decoded and compared with what is known of it: a table by driver at the end
+	@test -d "$(CAPTURES)" || { echo "There are no recordings at $(CAPTURES); say where: make captures HEARTHLINE_CAPTURES=DIR" >&2; exit 2; }
 	@sh .ci/setup dev
-	HEARTHLINE_CAPTURES=$(or $(HEARTHLINE_CAPTURES),../shared/captures) $(PY) -m pytest tests/edge/outside
+	HEARTHLINE_CAPTURES="$(CAPTURES)" $(PY) -m pytest tests/edge/outside
 
 torture: ## the fault trials of docs/proof.md in their long form; hours long
 	@sh .ci/setup dev

@@ -16,6 +16,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--captures", default=None, help="folder of recorded frames (default: HEARTHLINE_CAPTURES)")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if (given := _captures(config)) and not Path(given).is_dir():
+        raise pytest.UsageError(f"no such folder of recorded frames: {given} (--captures or HEARTHLINE_CAPTURES)")
+
+
+def _captures(config: pytest.Config) -> str | None:
+    given: str | None = config.getoption("--captures") or os.environ.get("HEARTHLINE_CAPTURES")
+    return given
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """The figures of the fault trials and the table of recordings, which are what they are run for."""
     if published:
@@ -39,9 +49,7 @@ def root() -> None:
 @pytest.fixture(scope="session")
 def captures_dir(request: pytest.FixtureRequest) -> Path:
     """The folder of recorded frames from outside; a test that needs it is skipped, visibly, without one."""
-    given = request.config.getoption("--captures") or os.environ.get("HEARTHLINE_CAPTURES")
+    given = _captures(request.config)
     if not given:
         pytest.skip("no recorded frames: give --captures DIR or set HEARTHLINE_CAPTURES")
-    folder = Path(given)
-    assert folder.is_dir(), f"no such folder of recorded frames: {folder}"
-    return folder
+    return Path(given)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -281,3 +283,17 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_decisions_are_numbered_without_a_hole() -> None:
     numbers = sorted(int(path.name[:3]) for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+# --- recordings ----------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_of_recordings_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "nowhere")
+    asked = [sys.executable, "-m", "pytest", "tests/edge/outside", "--captures", nowhere]
+    for command in (["make", "captures", f"HEARTHLINE_CAPTURES={nowhere}"], asked):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode != 0
+        assert f"recordings at {nowhere}; say where" in done.stderr or f"recorded frames: {nowhere}" in done.stderr
+        assert "Traceback" not in done.stdout + done.stderr
+        assert len(done.stderr.splitlines()) <= 2
