@@ -24,7 +24,7 @@ from hearthline_edge.devices import Readings, Refused, SerialSession
 from hearthline_edge.framing import Doubt, FrameDecoder, FrameShape
 from trials import SEED, publish, rate_bound, trials
 
-TRIALS = trials(2_500, 100_000)
+TRIALS = trials(1_500, 100_000)
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
 SILENCE_S = 1.0
 _USUAL_FRAME = 48  # bytes; of longer ones, whose streams are fed byte by byte, there are fewer trials
