@@ -294,6 +294,27 @@ def test_what_does_not_go_on_with_it_settles_nothing(wrong: bytes) -> None:
     assert asked(session, 0.5) == b""
 
 
+def test_another_masters_long_reply_does_not_displace_ours() -> None:
+    session = open_session({"address": ONE, "items": ["0001FF00"]})
+    asked(session, 0.0)
+    told(session, reply(ONE, "0001FF00", "0100000010", 0xB1), 0.1)
+    told(session, reply(TWO, ENERGY, "0000", 0xB1), 0.15)
+    assert asked(session, 0.3) == read_on_request(ONE, "0001FF00", 1)
+    (found,) = told(session, reply(ONE, "0001FF00", "000001", 0x92, sequence=1), 0.35)
+    assert isinstance(found, Readings)
+
+
+def test_a_part_of_an_earlier_reading_is_not_gone_on_with() -> None:
+    session = open_session({"address": ONE, "items": ["0001FF00"]}, interval_s=1)
+    asked(session, 0.0)
+    told(session, reply(ONE, "0001FF00", "0100000010", 0xB1), 0.1)
+    assert asked(session, 0.2) == read_on_request(ONE, "0001FF00", 1)
+    told(session, b"", 5.0)
+    assert asked(session, 9.0) == request(ONE, "0001FF00")
+    further = reply(ONE, "0001FF00", "000001", 0x92, sequence=1)
+    assert told(session, further, 9.1) == [Refused("unsupported", further.hex())]
+
+
 def test_a_reply_without_end_is_given_up() -> None:
     session, at, sent, answers = open_session(ONE, items=["0001FF00"]), 0.0, b"", 0
     sent = asked(session, 0)

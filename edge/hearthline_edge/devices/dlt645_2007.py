@@ -171,7 +171,7 @@ class Dlt645Session:
         self._own: dict[str, dict[str, MeterItem]] = {each.address: each.own for each in lists.targets.values()}
         self._usual = self._own.get(WILDCARD) or self._own.get(DISCOVER) or lists.usual  # of whoever else is heard
         self._answered_by: dict[str, str] = {}  # a target that is any meter -> the device that answered
-        self._parts: _Parts | None = None
+        self._parts: dict[bool, _Parts] = {}  # of the reply that was asked for, and of another master's
         self._told: dict[tuple[str, int], None] = {}
         longest_s = (4 + SHAPE.limit) * character_s(_SLOWEST)
         self._bus: Bus[Ask] = Bus(lists.polls, _encode, Line(_PAUSE_S, longest_s))
@@ -192,12 +192,16 @@ class Dlt645Session:
 
     def next_request(self, now: Stamp) -> tuple[bytes, float]:
         sent, delay_s = self._bus.next_request(now)
+        if sent and sent.lstrip(SHAPE.filler)[8] != _READ_ON:
+            self._parts.pop(True, None)
         return sent, min(delay_s, TICK_S) if self._decoder.waiting else delay_s
 
     # --- frames ---
 
     def _take(self, raw: bytes, now: Stamp) -> list[Item]:
         if not raw[8] & _FROM_METER:
+            if raw[8] == _READ:  # what was begun before is not gone on with
+                self._parts.pop(False, None)
             return []
         address = bcd_digits(raw[6:0:-1])
         if address is None:
@@ -220,9 +224,9 @@ class Dlt645Session:
             return frame.control in (_ADDRESS_REPLY, 0xD3)
         if ask.target.line_address not in (WILDCARD, frame.address) or frame.control == _ADDRESS_REPLY:
             return False
-        reads_on = self._parts is not None and self._parts.identifier == ask.identifier
         if frame.control in (_FURTHER, _FURTHER_AND_MORE):
-            return reads_on and self._parts is not None and self._parts.continued_by(frame)
+            parts = self._parts.get(True)
+            return parts is not None and parts.identifier == ask.identifier and parts.continued_by(frame)
         if frame.control in (_REPLY, _REPLY_AND_MORE):
             return frame.identifier in (ask.identifier, "")
         return frame.control not in _ACKNOWLEDGED  # of another master's writing
@@ -235,8 +239,8 @@ class Dlt645Session:
         if frame.control == _ADDRESS_REPLY:
             target.found = frame.address
             self._bus.go_on(request(frame.address, identifier), now)
-        elif frame.more and self._parts is not None:
-            self._bus.go_on(read_on_request(target.line_address, identifier, self._parts.sequence), now)
+        elif frame.more and True in self._parts:
+            self._bus.go_on(read_on_request(target.line_address, identifier, self._parts[True].sequence), now)
         else:
             self._bus.answered(now)
 
@@ -249,27 +253,27 @@ class Dlt645Session:
         if frame.control == _ADDRESS_REPLY or frame.control in _ACKNOWLEDGED:
             return [Seen(frame.device)]
         if frame.control in (_FURTHER, _FURTHER_AND_MORE):
-            return self._decode_further(frame)
+            return self._decode_further(frame, bool(asked))
         if frame.control not in (_REPLY, _REPLY_AND_MORE):
             return [Refused("unsupported", frame.raw.hex())]
         if len(frame.data) < 4:
             return [Refused("length", frame.raw.hex())]
         if frame.more:
-            self._parts = _Parts(frame.address, frame.identifier, frame.data[4:])
+            self._parts[bool(asked)] = _Parts(frame.address, frame.identifier, frame.data[4:])
             return [Seen(frame.device)]
         return self._decode_value(frame, frame.data[4:])
 
-    def _decode_further(self, frame: _Frame) -> list[Item]:
+    def _decode_further(self, frame: _Frame, asked: bool) -> list[Item]:
         """One more part of a reply, or the last one, with which its values are whole."""
-        parts = self._parts
+        parts = self._parts.get(asked)
         if parts is None or not parts.continued_by(frame) or parts.sequence >= _MOST_FRAMES:
-            self._parts = None
+            self._parts.pop(asked, None)
             return [Refused("sanity" if parts else "unsupported", frame.raw.hex())]
         parts.data += frame.data[4:-1]
         parts.sequence += 1
         if frame.more:
             return [Seen(frame.device)]
-        self._parts = None
+        del self._parts[asked]
         return self._decode_value(frame, parts.data)
 
     def _decode_value(self, frame: _Frame, data: bytes) -> list[Item]:
