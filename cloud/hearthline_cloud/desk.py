@@ -227,11 +227,15 @@ def _repeated(connection: Connection, row: Row[Any], wish: Wish, is_late: bool, 
 
 
 def _tell_home(connection: Connection, alert_id: int, now_ns: int) -> None:
-    """Queue "a person has accepted" for each device that was pressed, about its latest press."""
+    """Queue "a person has accepted" for each gateway that sent a press, about its latest one.
+
+    Not for each device: a corridor's thirty pendants in one alert would be thirty commands and answers ahead of the
+    next press, which on a line of 64 kbit/s that loses a third made the median press wait 0.3 s instead of 0.01 s.
+    """
     latest = (
         select(func.max(event_table.c.id))
         .where(event_table.c.alert_id == alert_id, event_table.c.type == EventType.ALARM)
-        .group_by(event_table.c.gateway_id, event_table.c.device_id)
+        .group_by(event_table.c.gateway_id)
     )
     presses = connection.execute(
         select(event_table.c.gateway_id, event_table.c.event_id).where(event_table.c.id.in_(latest))

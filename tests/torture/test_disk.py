@@ -49,7 +49,7 @@ def test_a_full_disk_under_load(tmp_path: Path, opened: ExitStack, root: None) -
         wait_for(lambda: not ballast.exists(), "the ballast to be released")
         wait_for(lambda: home.center.fault("nearly full"), "the fault in the status")
         by_ballast = len(home.heard())
-        wait_for(lambda: len(home.heard()) > by_ballast + 20, "alarms by the ballast's room")
+        wait_for(lambda: len(home.heard()) > by_ballast + 20, "alarms by the ballast's room", 60)
         before = len(home.center.packs)
         steady(lambda: len(home.center.packs) <= before + 8, 0.5, "readings take the room that is kept for alarms")
         disk.fill()

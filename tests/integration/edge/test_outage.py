@@ -67,7 +67,7 @@ def test_after_an_outage_the_alarm_goes_before_hundreds_of_packs(
     status = '{"id":0,"apower":1.5,"voltage":230.1,"current":0.2}'
     for number in range(4000):
         plug.publish(f"plug-{number % 100}/status/switch:0", status, qos=0)
-    wait_for(lambda: gateway.outbox()["telemetry"]["depth"] >= 150, "a backlog")
+    wait_for(lambda: gateway.outbox()["telemetry"]["depth"] >= 150, "a backlog", 60)
     port.send(press_telegram())
     wait_for(lambda: gateway.outbox()["event"]["depth"] == 1, "the press in custody")
     gateway.stop()
