@@ -17,10 +17,10 @@ from hearthline.log import Log
 from hearthline.service import notify
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
-from hearthline_cloud.desk import Supervisor
 from hearthline_cloud.escalating import Escalator
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.store import open_store
+from hearthline_cloud.supervising import Supervisor
 from hearthline_cloud.wake import Role, Waker
 
 SUPERVISION_PERIOD_S = 5.0

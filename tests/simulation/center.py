@@ -23,12 +23,13 @@ from hearthline.clock import NS
 from hearthline.errors import LinkError
 from hearthline_cloud import schema
 from hearthline_cloud.database import Database, is_away, sqlite_url
-from hearthline_cloud.desk import Desk, Supervisor, beat
+from hearthline_cloud.desk import Desk, beat
 from hearthline_cloud.ingest.commands import send_due_commands
 from hearthline_cloud.ingest.event_lane import EventLane
 from hearthline_cloud.ingest.role import EVENT_RECEIVE_MAXIMUM, TELEMETRY_RECEIVE_MAXIMUM
 from hearthline_cloud.ingest.telemetry_lane import TelemetryLane
 from hearthline_cloud.store import Point
+from hearthline_cloud.supervising import Supervisor
 from hearthline_edge.outbox import PackRow
 from simulation.clients import IngestSession, Pause
 from simulation.gateway import Truth

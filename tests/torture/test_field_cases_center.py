@@ -20,7 +20,7 @@ from cloud_center import TestGateway
 from cloud_processes import PlayedEdge
 from hearthline.clock import NS, SystemClock, parse_rfc3339
 from hearthline_cloud import schema
-from hearthline_cloud.desk import supervise_once
+from hearthline_cloud.supervising import supervise_once
 from hearthline_sim.demo.operator import Operator
 from integration.edge.gateway import HomeEar
 from servers import Influxd, find_binary, influxd

@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Row, select, text, update
 
 from hearthline.clock import NS
-from hearthline_cloud import desk, schema
+from hearthline_cloud import schema, supervising
 from hearthline_cloud.alerts.lifecycle import Outcome
-from hearthline_cloud.desk import _WATCHED, Desk, Supervisor, beat, supervise_once
+from hearthline_cloud.desk import Desk, beat
+from hearthline_cloud.supervising import _WATCHED, Supervisor, supervise_once
 from web.seeding import Center
 
 
@@ -109,7 +110,7 @@ def test_what_has_changed_since_the_look_is_left_alone(center: Center, monkeypat
     """A gateway is heard between the look and the lock."""
     now = time.time_ns()
     later = now + 80 * NS
-    due = desk._due
+    due = supervising._due
     looks: list[str] = []
 
     def heard_meanwhile(row: Row[object], watching_since_ns: int, now_ns: int) -> object:
@@ -119,7 +120,7 @@ def test_what_has_changed_since_the_look_is_left_alone(center: Center, monkeypat
             _hear(center, "gw-east-1", later)
         return found
 
-    monkeypatch.setattr(desk, "_due", heard_meanwhile)
+    monkeypatch.setattr(supervising, "_due", heard_meanwhile)
     supervise_once(center.database, later, now)
     assert sorted(gateway for gateway, _, _ in _silences(center)) == ["gw-east-2", "gw-stray"]
 

@@ -26,11 +26,11 @@ from hearthline.model import EventType, Lane
 from hearthline_cloud import schema
 from hearthline_cloud.alerts.supervision import OFFLINE_GRACE_S
 from hearthline_cloud.config import StoreConfig
-from hearthline_cloud.desk import supervise_once
 from hearthline_cloud.ingest.role import TELEMETRY_RECEIVE_MAXIMUM
 from hearthline_cloud.store import SeriesQuery
 from hearthline_cloud.store.embedded import FILE_NAME, EmbeddedStore
 from hearthline_cloud.store.influx import InfluxStore
+from hearthline_cloud.supervising import supervise_once
 from servers import Server, find_binary, free_ports, influxd, mosquitto
 
 pytestmark = pytest.mark.integration
