@@ -20,8 +20,10 @@ from hearthline_cloud.alerts.lifecycle import (
     State,
 )
 from hearthline_cloud.console import view
-from hearthline_cloud.console.texts import LANGUAGES, SCRIPT_KEYS, TEXTS, choose_language
+from hearthline_cloud.console.navigation import NAVIGATION, entries_for, is_here
+from hearthline_cloud.console.texts import LANGUAGES, SCRIPT_KEYS, TEXTS, choose_language, gather
 from hearthline_cloud.desk import write_journal
+from hearthline_cloud.people import Role
 from web.seeding import PASSWORD, Center, Client
 
 TEMPLATES = sorted((view.HERE / "templates").glob("*.html"))
@@ -42,6 +44,21 @@ def test_every_text_is_there_in_both_languages_with_the_same_placeholders() -> N
         assert all(texts), key
         holes = [sorted(re.findall(r"\{(\w+)\}", item)) for item in texts]
         assert holes[0] == holes[1], key
+
+
+def test_a_key_that_two_rooms_give_stops_the_start() -> None:
+    both = ("甲", "one")
+    assert gather({"alerts": {"a": both}, "homes": {"b": both}}) == {"a": both, "b": both}
+    with pytest.raises(ValueError, match="'a' is given by alerts and by homes"):
+        gather({"alerts": {"a": both}, "homes": {"a": both}})
+
+
+def test_the_navigation_names_every_room_once() -> None:
+    assert [entry.text for entry in NAVIGATION if entry.text not in TEXTS] == []
+    assert len({entry.path for entry in NAVIGATION}) == len(NAVIGATION)
+    for role in Role:
+        assert len([entry for entry in entries_for(role) if is_here(entry, "/homes/h-1")]) == 1
+        assert [entry.path for entry in entries_for(role) if is_here(entry, "/")] == ["/"]
 
 
 @pytest.mark.parametrize("template", TEMPLATES, ids=lambda path: path.name)

@@ -11,6 +11,7 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse
 
+from hearthline_cloud.console.navigation import entries_for, is_here
 from hearthline_cloud.console.texts import HTML_LANG, LANGUAGES, TEXTS, Language, choose_language, script_texts, text
 from hearthline_cloud.people import Session
 
@@ -31,7 +32,7 @@ def language_of(request: Request) -> Language:
 
 
 def page(request: Request, template: str, session: Session | None, status: int = 200, **values: Any) -> HTMLResponse:
-    """One page or fragment. Templates know `t`, `lang`, `session`, `here` and the given values."""
+    """One page or fragment. Templates know `t`, `lang`, `session`, `here`, `rooms` and the given values."""
     language = language_of(request)
     body = _environment.get_template(template).render(
         t=_translator(language),
@@ -41,6 +42,7 @@ def page(request: Request, template: str, session: Session | None, status: int =
         script_texts=msgspec.json.encode(script_texts(language)).decode(),
         session=session,
         here=request.url.path,
+        rooms=[(entry, is_here(entry, request.url.path)) for entry in entries_for(session.role)] if session else [],
         **values,
     )
     return HTMLResponse(body, status, headers={"vary": "Cookie, Accept-Language"})

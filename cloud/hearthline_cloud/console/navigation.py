@@ -1,0 +1,31 @@
+"""The rooms that the main navigation leads to, in its order: one line each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hearthline_cloud.people import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page and the key of its name; `only` names the one role that sees it."""
+
+    path: str
+    text: str
+    only: Role | None = None
+
+
+NAVIGATION: tuple[Entry, ...] = (
+    Entry("/", "nav.alerts"),
+    Entry("/homes", "nav.homes"),
+)
+
+
+def entries_for(role: Role) -> list[Entry]:
+    return [entry for entry in NAVIGATION if entry.only in (None, role)]
+
+
+def is_here(entry: Entry, path: str) -> bool:
+    """Whether `path` is the entry's page or lies below it."""
+    return path == entry.path or (entry.path != "/" and path.startswith(entry.path + "/"))

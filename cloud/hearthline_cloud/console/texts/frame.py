@@ -1,0 +1,61 @@
+"""The frame of every page, the login page and the page that is not there."""
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "brand": ("守望 Hearthline", "Hearthline"),
+    "skip": ("跳到主要内容", "Skip to the main content"),
+    "nav": ("主导航", "Main navigation"),
+    "nav.alerts": ("呼叫", "Alerts"),
+    "nav.homes": ("住户与设备", "Homes and devices"),
+    "log-out": ("退出", "Log out"),
+    "language": ("语言", "Language"),
+    "link.live": ("实时", "Live"),
+    "link.connecting": ("正在连接", "Connecting"),
+    "link.reconnecting": ("正在重新连接", "Reconnecting"),
+    "link.stale": ("已断开", "Not live"),
+    "stale.banner": (
+        "页面不是最新的：与中心的连接已断开，新的呼叫不会显示在这里。正在重新连接……",
+        "This page is not up to date: the connection to the center is lost and new alerts do not appear. Reconnecting…",
+    ),
+    "center.banner": (
+        "中心目前收不到家中的呼叫，请立即通知技术人员。故障：{what}",
+        "The center receives no alarms from the homes now. Call the technician at once. Fault: {what}",
+    ),
+    "center.ingest": ("接收服务", "ingester"),
+    "center.place": ("社区中心", "The center itself"),
+    "center.blind": (
+        "中心收不到家中的呼叫，请立即通知技术人员。",
+        "No alarm of any home can come in. Call the technician at once.",
+    ),
+    "center.away": ("故障", "Fault"),
+    "center.broker": ("消息服务器", "message broker"),
+    "sound.on": ("声音已开", "Sound on"),
+    "sound.off": ("声音已关", "Sound off"),
+    "sound.blocked": ("打开声音", "Enable sound"),
+    "sound.blocked.banner": (
+        "浏览器还没有允许播放声音。请点击页面任意处，或按任意键。",
+        "The browser does not allow sound yet. Click anywhere on the page, or press any key.",
+    ),
+    "login.title": ("登录", "Log in"),
+    "login.name": ("姓名", "Name"),
+    "login.password": ("密码", "Password"),
+    "login.submit": ("登录", "Log in"),
+    "login.wrong": ("姓名或密码不正确。", "The name or the password is wrong."),
+    "login.throttled": ("尝试次数过多，请一分钟后再试。", "Too many attempts. Wait a minute and try again."),
+    "login.intro": ("社区照护中心值班台", "Alert desk of the community care center"),
+    "missing.title": ("找不到", "Not found"),
+    "missing.text": ("该页面不存在，或者已被移除。", "There is no such page."),
+    "missing.back": ("返回呼叫列表", "Back to the alerts"),
+}
+
+SCRIPT_KEYS: tuple[str, ...] = (
+    "link.live",
+    "link.connecting",
+    "link.reconnecting",
+    "link.stale",
+    "center.banner",
+    "center.ingest",
+    "center.broker",
+    "sound.on",
+    "sound.off",
+    "sound.blocked",
+)
