@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
@@ -40,6 +41,8 @@ class WebConfig(Config, frozen=True):
     port: int = 8080
     secure_cookies: bool = False  # true behind TLS
     session_hours: int = 12
+    public_url: str | None = None  # what a link in a message begins with
+    link_key_file: str | None = None  # what links are signed with; by default link-key in data_dir
 
 
 class ChannelConfig(Config, frozen=True):
@@ -82,4 +85,16 @@ def load_cloud_config(path: Path) -> CloudConfig:
     config = load_config(path, CloudConfig)
     if not config.directory.is_dir():
         raise ConfigError(f"{path}: data_dir = {config.data_dir!r} is not a directory; make it first")
+    _check_public_url(path, config.web.public_url)
     return config
+
+
+def _check_public_url(path: Path, url: str | None) -> None:
+    """Raise ConfigError for what no link can begin with."""
+    if url is None:
+        return
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or url != f"{parts.scheme}://{parts.netloc}":
+        raise ConfigError(
+            f"{path}: web.public_url = {url!r}: write https://HOST or https://HOST:PORT, no path behind it"
+        )

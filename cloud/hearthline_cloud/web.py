@@ -31,10 +31,12 @@ from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.console import pages
+from hearthline_cloud.console.link_pages import WRONG_PER_MINUTE, dead_link
 from hearthline_cloud.console.view import HERE
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
-from hearthline_cloud.people import People
+from hearthline_cloud.links import DeadLinkError, open_links
+from hearthline_cloud.people import People, Throttle
 from hearthline_cloud.store import Store, open_store
 from hearthline_cloud.wake import Waker
 
@@ -56,6 +58,8 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         waker=waker,
         follower=Follower(database, config.directory, people),
         readiness=Readiness(database),
+        links=open_links(config),
+        wrong_links=Throttle(WRONG_PER_MINUTE),
         started_ns=time.time_ns(),
     )
     app = FastAPI(
@@ -70,6 +74,7 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
     )
     app.state.parts = parts
     install_error_handlers(app)
+    app.add_exception_handler(DeadLinkError, dead_link)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     api = APIRouter(prefix="/api/v1")

@@ -12,7 +12,8 @@ from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
-from hearthline_cloud.people import People
+from hearthline_cloud.links import Links
+from hearthline_cloud.people import People, Throttle
 from hearthline_cloud.store import Store
 from hearthline_cloud.wake import Waker
 
@@ -27,6 +28,8 @@ class Parts:
     waker: Waker
     follower: Follower
     readiness: Readiness
+    links: Links
+    wrong_links: Throttle
     started_ns: int
 
     @staticmethod

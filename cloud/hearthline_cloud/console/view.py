@@ -28,7 +28,9 @@ _environment = Environment(
 
 
 def language_of(request: Request) -> Language:
-    return choose_language(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language"))
+    """By `?lang=` (pages behind a link set no cookie), the visitor's cookie, or the browser's languages."""
+    chosen = request.query_params.get("lang") or request.cookies.get(LANGUAGE_COOKIE)
+    return choose_language(chosen, request.headers.get("accept-language"))
 
 
 def page(request: Request, template: str, session: Session | None, status: int = 200, **values: Any) -> HTMLResponse:
@@ -36,6 +38,7 @@ def page(request: Request, template: str, session: Session | None, status: int =
     language = language_of(request)
     body = _environment.get_template(template).render(
         t=_translator(language),
+        both=_in_both,
         lang=language,
         html_lang=HTML_LANG[language],
         languages=LANGUAGES,
@@ -46,6 +49,11 @@ def page(request: Request, template: str, session: Session | None, status: int =
         **values,
     )
     return HTMLResponse(body, status, headers={"vary": "Cookie, Accept-Language"})
+
+
+def _in_both(key: str) -> list[tuple[str, str]]:
+    """(language, text) of a key in every language, for a page whose reader is not known."""
+    return [(HTML_LANG[language], text(key, language)) for language in LANGUAGES]
 
 
 def _translator(language: Language) -> Callable[..., str]:
