@@ -13,6 +13,7 @@ import msgspec
 import typer
 
 from hearthline.config import read_secret
+from hearthline_cloud import journal
 from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
@@ -22,8 +23,10 @@ from hearthline_cloud.registry import load_registry
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 user_app = typer.Typer(no_args_is_help=True, help="Staff accounts.")
 registry_app = typer.Typer(no_args_is_help=True, help="Communities, homes, residents, gateways and devices.")
+journal_app = typer.Typer(no_args_is_help=True, help="The journal of everything that happened.")
 app.add_typer(user_app, name="user")
 app.add_typer(registry_app, name="registry")
+app.add_typer(journal_app, name="journal")
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
 PasswordFileOption = Annotated[
@@ -116,6 +119,63 @@ def registry_load(
     counts = load_registry(database, file)
     database.close()
     _say(counts, json, "Loaded: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
+
+
+@journal_app.command("check")
+def journal_check(
+    config: ConfigOption = DEFAULT_CONFIG,
+    head: Annotated[str | None, typer.Option(help="A hash that an earlier check printed: is it still there?")] = None,
+    json: JsonOption = False,
+) -> int:
+    """Walk the chain of hashes; 1 when an entry was changed, removed, inserted or moved.
+
+    Note the head that it prints outside of this machine: who writes the whole chain anew cannot hide from it.
+
+    Example: hearthline cloud journal check --config cloud.toml
+    """
+    with _database(config) as database, database.reading() as connection:
+        verdict = journal.check(connection, head)
+    is_lost = head is not None and verdict.known_at is None
+    _say(verdict, json, _verdict_for_people(verdict, head))
+    return 1 if verdict.broken_at is not None or is_lost else 0
+
+
+@journal_app.command("export")
+def journal_export(
+    alert: Annotated[int, typer.Option(help="The number of the alert.")], config: ConfigOption = DEFAULT_CONFIG
+) -> int:
+    """Print every entry of one case as JSON lines, with its hash and the hash before it.
+
+    Example: hearthline cloud journal export --alert 17 --config cloud.toml > case-17.jsonl
+    """
+    with _database(config) as database, database.reading() as connection:
+        entries = list(journal.case(connection, alert))
+    for entry in entries:
+        typer.echo(msgspec.json.encode(entry))
+    if not entries:
+        typer.echo(f"there is no alert {alert} in the journal", err=True)
+    return 0 if entries else 1
+
+
+def _verdict_for_people(verdict: journal.Verdict, head: str | None) -> str:
+    if verdict.broken_at is not None:
+        return f"The journal is broken at entry {verdict.broken_at}: it, or one before it, is not as it was written."
+    lines = [f"{verdict.entries} entries, none changed. Head: {verdict.head}"]
+    if head is not None and verdict.known_at is None:
+        lines = [f"No entry has the hash {head}: the journal was written anew, or the hash is of another journal."]
+    elif head is not None:
+        lines.append(f"The given hash is that of entry {verdict.known_at}.")
+    return "\n".join(lines)
+
+
+@contextmanager
+def _database(config: Path) -> Iterator[Database]:
+    database = Database(load_cloud_config(config).database_url)
+    try:
+        database.migrate()
+        yield database
+    finally:
+        database.close()
 
 
 @contextmanager

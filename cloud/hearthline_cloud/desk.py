@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from hearthline.errors import RefusedError
 from hearthline.model import EventType, HomeSignal
+from hearthline_cloud import journal
 from hearthline_cloud.alerts.lifecycle import (
     JOURNAL_KIND,
     TRANSITIONS,
@@ -40,7 +41,6 @@ from hearthline_cloud.schema import staff as staff_table
 from hearthline_cloud.wake import Waker
 
 MAX_NOTE = 2000
-SYSTEM = "system"
 
 
 class NotFoundError(RefusedError):
@@ -129,17 +129,9 @@ class Desk:
         text = _words(text)
         with self._database.transaction() as connection:
             row = _alert(connection, alert_id)
-            write_journal(connection, "note", alert_id, actor, now_ns, {"text": text})
+            journal.append(connection, "note", now_ns, {"text": text}, alert=alert_id, actor=actor)
         self._waker.wake("web")
         return Changed(alert_id, State(row.state), row.version)
-
-
-def write_journal(
-    connection: Connection, kind: str, alert_id: int, actor: str, now_ns: int, detail: dict[str, Any]
-) -> None:
-    connection.execute(
-        insert(journal_table).values(at_ns=now_ns, kind=kind, alert_id=alert_id, actor=actor, detail=detail)
-    )
 
 
 def _alert(connection: Connection, alert_id: int) -> Row[Any]:
@@ -190,9 +182,9 @@ def _write_step(connection: Connection, row: Row[Any], wish: Wish, step: Step, n
     same = (alert_table.c.id == row.id) & (alert_table.c.version == row.version)
     if connection.execute(update(alert_table).where(same).values(**values)).rowcount != 1:
         raise ConflictError("somebody else was first", None, row.version)
-    write_journal(connection, JOURNAL_KIND[wish.action], row.id, wish.actor, now_ns, detail)
+    journal.append(connection, JOURNAL_KIND[wish.action], now_ns, detail, alert=row.id, actor=wish.actor)
     if wish.reason:  # as a note, whose words leave the alert's own page nowhere
-        write_journal(connection, "note", row.id, wish.actor, now_ns, {"text": wish.reason})
+        journal.append(connection, "note", now_ns, {"text": wish.reason}, alert=row.id, actor=wish.actor)
     return Changed(row.id, step.state, version)
 
 

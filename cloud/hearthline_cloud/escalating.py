@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.log import Log
-from hearthline_cloud import schema
+from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.escalation import (
     AlertView,
     Firing,
@@ -34,7 +34,8 @@ from hearthline_cloud.alerts.escalation import (
 from hearthline_cloud.alerts.lifecycle import State
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
-from hearthline_cloud.desk import SYSTEM, beat, write_journal
+from hearthline_cloud.desk import beat
+from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.notify.channels import Opened, open_channels
 from hearthline_cloud.notify.sending import Worker, contact_phones
 from hearthline_cloud.policy_file import load_policies, untold
@@ -259,9 +260,10 @@ def _follow(
         told = _queue(connection, row, move.firing, reaches, now_ns)
         targets = [str(target) for target in move.firing.targets]
         detail = {"policy": policy, "climb": move.firing.climb, "step": move.firing.step, "to": targets, "told": told}
-        write_journal(connection, "escalated", row.id, SYSTEM, now_ns, detail)
+        journal.append(connection, "escalated", now_ns, detail, alert=row.id, actor=SYSTEM)
     elif move.expired:
-        write_journal(connection, "expired", row.id, SYSTEM, now_ns, {"policy": policy, "state": row.state})
+        detail = {"policy": policy, "state": row.state}
+        journal.append(connection, "expired", now_ns, detail, alert=row.id, actor=SYSTEM)
     else:  # the alert is closed, or was reopened: nothing was told by this timer
         connection.execute(update(_timer).where(_timer.c.id == row.timer_id).values(waits_for="closed"))
     if move.timer is not None:

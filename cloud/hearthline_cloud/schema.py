@@ -148,11 +148,12 @@ journal = Table(
     metadata,
     Column("id", _Key, primary_key=True, autoincrement=True),
     Column("at_ns", BigInteger, nullable=False),
-    Column("kind", String(32), nullable=False),  # raised, joined, acknowledged, …; vital, gateway, device
+    Column("kind", String(32), nullable=False),  # raised, joined, acknowledged, …; vital, gateway, card-shown
     Column("alert_id", ForeignKey("alert.id")),
     Column("event_key", ForeignKey("event.id")),
     Column("actor", String(64), nullable=False, server_default=""),
     Column("detail", JSON, nullable=False),
+    Column("hash", String(64), nullable=False, server_default=""),  # written by `journal.append` alone
     Index("ix_journal_alert", "alert_id"),
     sqlite_autoincrement=True,
 )
@@ -215,16 +216,6 @@ session = Table(
     Column("staff_name", ForeignKey("staff.name"), nullable=False),
     Column("created_ns", BigInteger, nullable=False),
     Column("expires_ns", BigInteger, nullable=False),
-)
-
-audit = Table(
-    "audit",
-    metadata,
-    Column("id", _Key, primary_key=True, autoincrement=True),
-    Column("at_ns", BigInteger, nullable=False),
-    Column("staff_name", String(64), nullable=False),
-    Column("action", String(32), nullable=False),
-    Column("subject", String(128), nullable=False),
 )
 
 heartbeat = Table(

@@ -14,10 +14,12 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, func, insert, literal, or_, select, update
 
 from hearthline.clock import rfc3339
+from hearthline_cloud import journal
 from hearthline_cloud.alerts.lifecycle import AlertKind, Outcome, State
 from hearthline_cloud.alerts.supervision import Sight, credible, is_alive, is_silent, look
 from hearthline_cloud.database import Database
-from hearthline_cloud.desk import SYSTEM, Changed, beat, write_journal
+from hearthline_cloud.desk import Changed, beat
+from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import gateway as gateway_table
 from hearthline_cloud.schema import heartbeat as heartbeat_table
@@ -169,7 +171,7 @@ def _raise(
         .values(kind=kind, join_key=key, state=State.RAISED, device_id="", raised_ns=now_ns, **values)
         .returning(alert_table.c.id)
     ).scalar_one()
-    write_journal(connection, "raised", found, SYSTEM, now_ns, detail)
+    journal.append(connection, "raised", now_ns, detail, alert=found, actor=SYSTEM)
     return Changed(found, State.RAISED, 1)
 
 
@@ -186,7 +188,8 @@ def _restore(connection: Connection, row: Row[Any], now_ns: int) -> Changed:
             outcome=Outcome.RESTORED,
         )
     )
-    write_journal(connection, "restored", row.id, SYSTEM, now_ns, {"outcome": Outcome.RESTORED.value})
+    detail = {"outcome": Outcome.RESTORED.value}
+    journal.append(connection, "restored", now_ns, detail, alert=row.id, actor=SYSTEM)
     return Changed(row.id, State.RESOLVED, row.version + 1)
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, insert, select, update
 from hearthline.clock import NS
 from hearthline.errors import LinkError
 from hearthline.model import VITAL_UNITS, EventType
-from hearthline_cloud import schema
+from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import AlertKind, State, join_key
 from hearthline_cloud.config import CloudConfig, WebConfig
 from hearthline_cloud.database import Database, sqlite_url
@@ -130,8 +130,8 @@ class Center:
             data = {"role": role, "ordinal": number, "receiver": "usb-enocean", "driver": "enocean", "rssi_dbm": -67}
             where = schema.event.c.id == event
             connection.execute(update(schema.event).where(where).values(alert_id=alert_id, data=data))
-            journal = {"at_ns": time.time_ns(), "kind": "raised" if is_new else "joined", "alert_id": alert_id}
-            connection.execute(insert(schema.journal).values(**journal, event_key=event, detail={}))
+            kind = "raised" if is_new else "joined"
+            journal.append(connection, kind, time.time_ns(), {}, alert=alert_id, event=event)
         self.waker.wake("web")
         return alert_id
 

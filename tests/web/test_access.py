@@ -95,7 +95,7 @@ def test_roles(served: Center) -> None:
     assert served.client("mei").get("residents/r-1").status == 200
     assert served.client("mei").get("audit").status == 403
     entries = served.client("boss").get("audit").json()
-    assert [(item["staff"], item["action"], item["subject"]) for item in entries] == [("mei", "card", "r-1")]
+    assert [(item["staff"], item["action"], item["subject"]) for item in entries] == [("mei", "card-shown", "r-1")]
 
 
 def test_a_lost_role_and_a_lost_account_end_what_they_allowed(served: Center) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from hearthline.clock import NS
 from hearthline.model import Cause
+from hearthline_cloud import journal
 from hearthline_cloud.alerts.lifecycle import (
     CANCELLED_AT_HOME,
     JOURNAL_KIND,
@@ -22,7 +23,6 @@ from hearthline_cloud.alerts.lifecycle import (
 from hearthline_cloud.console import view
 from hearthline_cloud.console.navigation import NAVIGATION, entries_for, is_here
 from hearthline_cloud.console.texts import LANGUAGES, SCRIPT_KEYS, TEXTS, choose_language, gather
-from hearthline_cloud.desk import write_journal
 from hearthline_cloud.people import Role
 from web.seeding import PASSWORD, Center, Client
 
@@ -157,7 +157,8 @@ def test_the_language_switch_leads_to_our_own_pages_only(served: Center, back: s
 def test_a_journal_kind_of_a_newer_version_hides_nothing(served: Center) -> None:
     alert = served.press()
     with served.database.transaction() as connection:
-        write_journal(connection, "escalated", alert, "system", time.time_ns(), {"outcome": "unheard-of"})
+        detail = {"outcome": "unheard-of"}
+        journal.append(connection, "escalated", time.time_ns(), detail, alert=alert, actor="system")
     assert "escalated" in _page(served.client("mei"), f"/alerts/{alert}")
 
 

@@ -44,8 +44,8 @@ def test_a_card_leaves_a_trace_and_a_missing_one_does_not(served: Center) -> Non
     assert card["contacts"] == [{"name": "王建国", "relation": "儿子", "phone": "138-0000-0142"}]
     assert mei.get("residents/r-9").status == 404
     with served.database.reading() as connection:
-        rows = connection.execute(select(schema.audit)).all()
-    assert [(row.staff_name, row.action, row.subject) for row in rows] == [("mei", "card", "r-1")]
+        rows = connection.execute(select(schema.journal).where(schema.journal.c.kind == "card-shown")).all()
+    assert [(row.actor, row.detail) for row in rows] == [("mei", {"resident": "r-1"})]
 
 
 def test_vital_signs_come_with_their_units(served: Center) -> None:

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import delete, update
 
-from hearthline_cloud import schema
+from hearthline_cloud import journal, schema
 from hearthline_cloud.api import follow
 from web.seeding import PASSWORD, Center
 
@@ -77,8 +77,8 @@ def test_whoever_comes_back_with_the_last_id_misses_nothing(served: Center) -> N
 
 def test_a_long_backlog_comes_whole_and_in_order(served: Center) -> None:
     with served.database.transaction() as connection:
-        rows = [{"at_ns": number, "kind": "gateway", "detail": {}} for number in range(1, 1301)]
-        connection.execute(schema.journal.insert(), rows)
+        for number in range(1300):
+            journal.append(connection, "gateway", number, {})
     stream = served.client("mei").stream(after=0)
     keys = [message["journal"] for message in (stream.journal() for _ in range(1300)) if message]
     assert keys == list(range(keys[0], keys[0] + 1300))
@@ -137,8 +137,8 @@ def test_a_listener_that_lags_reads_the_rest_from_the_database(center: Center, m
         stream = mei.stream()
         assert stream.next() is not None
         with center.database.transaction() as connection:
-            rows = [{"at_ns": number, "kind": "gateway", "detail": {}} for number in range(700)]
-            connection.execute(schema.journal.insert(), rows)
+            for number in range(700):
+                journal.append(connection, "gateway", number, {})
         center.waker.wake("web")
         keys = [message["journal"] for message in (stream.journal() for _ in range(700)) if message]
         assert keys == list(range(keys[0], keys[0] + 700))

@@ -12,6 +12,7 @@ from hearthline.clock import NS, rfc3339
 from hearthline_cloud.alerts.lifecycle import MAX_URGENCY, AlertKind, State, allowed, urgency
 from hearthline_cloud.api.model import Alert, AlertDetail, Event, Hop, StaffMember
 from hearthline_cloud.desk import NotFoundError
+from hearthline_cloud.journal import CARD_SHOWN
 from hearthline_cloud.schema import alert, device, event, home, journal, resident, staff
 
 _ALERTS: Select[Any] = (
@@ -206,8 +207,8 @@ def _timeline(connection: Connection, alert_id: int, events: Sequence[Row[Any]])
         stations.append(_Station(row.occurred_ns, "pressed", row.device_id, row.event_id, pressed, row.received_ns))
         stations.append(_Station(row.received_ns, "received", row.gateway_id, row.event_id, where))
     ids = {row.id: row.event_id for row in events}
-    rows = connection.execute(select(journal).where(journal.c.alert_id == alert_id).order_by(journal.c.id)).all()
-    for row in rows:
+    told = select(journal).where(journal.c.alert_id == alert_id, journal.c.kind != CARD_SHOWN).order_by(journal.c.id)
+    for row in connection.execute(told):
         stations.append(_Station(row.at_ns, row.kind, row.actor, ids.get(row.event_key), row.detail))
     stations.sort(key=lambda station: station.order_ns)
     return _hops(stations)

@@ -1,7 +1,6 @@
 """The journal as messages of the live stream: what happened, to which alert and by which event, without names.
 
-Ids are read in the order of commits: SQLite's writers are serial. A database whose writers are not must hold back
-ids until every smaller one is settled.
+Ids are read in the order of commits: there is one writer at a time.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from hearthline.clock import rfc3339
+from hearthline_cloud.journal import CARD_SHOWN
 from hearthline_cloud.schema import alert, device, event, home, journal
 
 Frame = tuple[int, bytes]
@@ -67,7 +67,7 @@ def last_id(connection: Connection) -> int:
 
 def frames_after(connection: Connection, after: int, up_to: int | None = None) -> list[Frame]:
     """The messages of the next journal rows after `after`, at most a page of them, none after `up_to`."""
-    query = _QUERY.where(journal.c.id > after)
+    query = _QUERY.where(journal.c.id > after, journal.c.kind != CARD_SHOWN)  # who looks at whom is not for everybody
     if up_to is not None:
         query = query.where(journal.c.id <= up_to)
     return [(row.id, _message(row)) for row in connection.execute(query.limit(PAGE))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, Row, func, select
 
 from hearthline.model import EventType
 from hearthline_cloud.alerts.supervision import is_silent
@@ -23,7 +23,8 @@ from hearthline_cloud.api.model import (
     VitalValue,
 )
 from hearthline_cloud.desk import NotFoundError
-from hearthline_cloud.schema import audit, community, device, event, gateway, home, kept_aside, resident
+from hearthline_cloud.journal import CARD_SHOWN, append
+from hearthline_cloud.schema import community, device, event, gateway, home, journal, kept_aside, resident
 
 
 def list_gateways(connection: Connection, now_ns: int, watching_since_ns: int) -> list[Gateway]:
@@ -64,13 +65,15 @@ def list_homes(connection: Connection) -> list[Home]:
     ]
 
 
-def resident_card(connection: Connection, resident_id: str, staff: str, now_ns: int) -> ResidentCard:
-    """The card, and the trace of who looked at it, in one transaction. Raises NotFoundError."""
+def resident_card(
+    connection: Connection, resident_id: str, staff: str, now_ns: int, alert: int | None = None
+) -> ResidentCard:
+    """The card, and the trace of who looked at it (on which alert's page), in one transaction. Raises NotFoundError."""
     query = select(resident, home.c.name.label("home_name"), home.c.address).join(home)
     row = connection.execute(query.where(resident.c.id == resident_id)).first()
     if row is None:
         raise NotFoundError("there is no such resident")
-    connection.execute(insert(audit).values(at_ns=now_ns, staff_name=staff, action="card", subject=resident_id))
+    append(connection, CARD_SHOWN, now_ns, {"resident": resident_id}, alert=alert, actor=staff)
     return ResidentCard(
         id=row.id,
         name=row.name,
@@ -105,11 +108,11 @@ def list_kept_aside(connection: Connection) -> list[KeptAside]:
 
 
 def list_audit(connection: Connection, before: int | None, limit: int) -> list[AuditEntry]:
-    query = select(audit).order_by(audit.c.id.desc()).limit(limit)
+    query = select(journal).where(journal.c.kind == CARD_SHOWN).order_by(journal.c.id.desc()).limit(limit)
     if before is not None:
-        query = query.where(audit.c.id < before)
+        query = query.where(journal.c.id < before)
     return [
-        AuditEntry(row.id, time_or_none(row.at_ns) or "", row.staff_name, row.action, row.subject)
+        AuditEntry(row.id, time_or_none(row.at_ns) or "", row.actor, row.kind, str(row.detail.get("resident")))
         for row in connection.execute(query)
     ]
 

@@ -123,7 +123,7 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
     card, vitals = None, []
     if detail.alert.resident is not None:
         with parts.database.transaction() as connection:
-            card = resident_card(connection, detail.alert.resident, session.staff, parts.now_ns())
+            card = resident_card(connection, detail.alert.resident, session.staff, parts.now_ns(), alert_id)
             vitals = list_vitals(connection, detail.alert.resident, 3)
     return page(
         request,

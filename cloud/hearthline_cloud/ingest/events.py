@@ -21,7 +21,7 @@ from hearthline.clock import NS, rfc3339
 from hearthline.errors import ProtocolError
 from hearthline.model import VITAL_UNITS, EventType, Lane
 from hearthline.ranges import to_ranges
-from hearthline_cloud import schema
+from hearthline_cloud import journal, schema
 from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
 from hearthline_cloud.ingest.commands import make_due
 from hearthline_cloud.ingest.raising import note_cancellation, raise_or_join
@@ -148,10 +148,10 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
         raise_or_join(connection, stored, event, gateway, home, resident, now_ns)
     elif event.type == EventType.VITAL:
         _queue_vital(connection, event, gateway, home, resident, occurred_ns)
-        _note_in_journal(connection, "vital", stored, now_ns, {"device": event.subject, "gateway": gateway})
+        journal.append(connection, "vital", now_ns, {"device": event.subject, "gateway": gateway}, event=stored)
     elif event.type == EventType.DEVICE:
         _take_note(connection, event, gateway)
-        _note_in_journal(connection, "device", stored, now_ns, {"device": event.subject, "gateway": gateway})
+        journal.append(connection, "device", now_ns, {"device": event.subject, "gateway": gateway}, event=stored)
     elif event.type == EventType.ANSWER:
         _take_answer(connection, event, gateway, stored, now_ns)
     elif event.type == EventType.CANCEL:
@@ -243,15 +243,7 @@ def _take_answer(connection: Connection, event: wire.Event, gateway: str, stored
     ).first()
     if alarm is not None and alarm.alert_id is not None:
         detail = {"signal": command.body.get("signal"), "result": result}
-        _note_in_journal(connection, "home-told", stored, now_ns, detail, alarm.alert_id)
-
-
-def _note_in_journal(
-    connection: Connection, kind: str, stored: int, now_ns: int, detail: dict[str, Any], alert: int | None = None
-) -> None:
-    connection.execute(
-        insert(schema.journal).values(at_ns=now_ns, kind=kind, event_key=stored, alert_id=alert, detail=detail)
-    )
+        journal.append(connection, "home-told", now_ns, detail, alert=alarm.alert_id, event=stored)
 
 
 def take_status(connection: Connection, message: Message, gateway: str, now_ns: int) -> None:
@@ -273,6 +265,6 @@ def take_status(connection: Connection, message: Message, gateway: str, now_ns: 
         connection.execute(update(schema.gateway).where(schema.gateway.c.id == gateway).values(**values))
     if before is None or before.state != status.state:
         detail = {"gateway": gateway, "state": status.state, "at": rfc3339(now_ns)}
-        connection.execute(insert(schema.journal).values(at_ns=now_ns, kind="gateway", detail=detail))
+        journal.append(connection, "gateway", now_ns, detail)
         if status.state == "online" and not message.retained:
             make_due(connection, gateway, now_ns)

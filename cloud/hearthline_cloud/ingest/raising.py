@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from hearthline import wire
-from hearthline_cloud import schema
+from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import CANCELLED_AT_HOME, State, alert_cause, alert_kind, join_key
 from hearthline_cloud.desk import tell_accepted
 
@@ -60,15 +60,8 @@ def raise_or_join(
         alert_id, journal_kind = int(open_alert.id), "joined"
     connection.execute(update(schema.event).where(schema.event.c.id == stored).values(alert_id=alert_id))
     ordinal = event.data.get("ordinal")
-    connection.execute(
-        insert(schema.journal).values(
-            at_ns=now_ns,
-            kind=journal_kind,
-            alert_id=alert_id,
-            event_key=stored,
-            detail={"device": event.subject, "gateway": gateway, "ordinal": ordinal if type(ordinal) is int else None},
-        )
-    )
+    detail = {"device": event.subject, "gateway": gateway, "ordinal": ordinal if type(ordinal) is int else None}
+    journal.append(connection, journal_kind, now_ns, detail, alert=alert_id, event=stored)
     return alert_id
 
 
@@ -104,5 +97,4 @@ def note_cancellation(connection: Connection, stored: int, event: wire.Event, ga
         is_open = (schema.alert.c.id == alert) & (schema.alert.c.state != State.RESOLVED) & ~later
         connection.execute(update(schema.alert).where(is_open).values(cancelled_ns=now_ns))
     detail = {"device": event.subject, "gateway": gateway}
-    row = {"at_ns": now_ns, "kind": CANCELLED_AT_HOME, "alert_id": alert, "event_key": stored, "detail": detail}
-    connection.execute(insert(schema.journal).values(**row))
+    journal.append(connection, CANCELLED_AT_HOME, now_ns, detail, alert=alert, event=stored)

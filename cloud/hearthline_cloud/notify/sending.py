@@ -17,10 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS, rfc3339
 from hearthline.log import Log
-from hearthline_cloud import schema
+from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import State
 from hearthline_cloud.database import Database, is_away
-from hearthline_cloud.desk import SYSTEM, write_journal
+from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.notify.channels import Opened
 from hearthline_cloud.notify.port import Message, Result
 from hearthline_cloud.notify.texts import Facts, render, title
@@ -226,4 +226,5 @@ def finish(connection: Connection, channel: str, claimed: Claimed, result: Resul
         detail["again"] = True
     if claimed.is_plain:
         detail["template"] = "failed"
-    write_journal(connection, "notified" if result.sent else "not-notified", claimed.alert_id, SYSTEM, now_ns, detail)
+    kind = "notified" if result.sent else "not-notified"
+    journal.append(connection, kind, now_ns, detail, alert=claimed.alert_id, actor=SYSTEM)
