@@ -3,62 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, expect
 
 from browser.conftest import Shoot
-from hearthline.clock import NS
-from hearthline_cloud.store import Point
-from web.seeding import PASSWORD, Center
+from browser.visiting import DESKTOP, PHONE, a_busy_night, no_sideways_scroll, visit
+from web.seeding import Center
 
 pytestmark = pytest.mark.browser
 
-DESKTOP = (1360, 850)
-PHONE = (412, 915)
-
-
-@contextmanager
-def _visit(
-    browser: Browser, center: Center, size: tuple[int, int] = DESKTOP, locale: str = "zh-CN", name: str = "mei"
-) -> Iterator[Page]:
-    """A logged-in page that fails the test on any script error and on any request to another host."""
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, locale=locale, timezone_id="Asia/Shanghai"
-    )
-    page = context.new_page()
-    problems: list[str] = []
-
-    def on_console(message: ConsoleMessage) -> None:
-        if message.type == "error" and "Failed to load resource" not in message.text and "net::" not in message.text:
-            problems.append(message.text)
-
-    def on_request(request: Request) -> None:
-        if not request.url.startswith(center.url):
-            problems.append(f"foreign request: {request.url}")
-
-    page.on("console", on_console)
-    page.on("request", on_request)
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(f"{center.url}/")
-    page.fill("#name", name)
-    page.fill("#password", PASSWORD)
-    page.keyboard.press("Enter")
-    expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=8000)
-    yield page
-    context.close()
-    assert problems == []
-
-
-def _no_sideways_scroll(page: Page) -> None:
-    width = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert width <= 0, page.url
-
 
 def test_a_press_appears_by_itself_and_is_acknowledged_by_keyboard(browser: Browser, center: Center) -> None:
-    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
         expect(page.get_by_text("No open emergencies")).to_be_visible()
         started = time.monotonic()
         alert = center.press()
@@ -85,7 +42,7 @@ def test_a_press_appears_by_itself_and_is_acknowledged_by_keyboard(browser: Brow
 
 
 def test_two_operators_see_each_other(browser: Browser, center: Center) -> None:
-    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
         alert = center.press()
         row = page.locator(f"#alert-{alert}")
         expect(row).to_be_visible()
@@ -99,7 +56,7 @@ def test_two_operators_see_each_other(browser: Browser, center: Center) -> None:
 def test_the_whole_way_by_keyboard_handed_over_closed_and_reopened(
     browser: Browser, center: Center, shoot: Shoot
 ) -> None:
-    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
         alert = center.press()
         center.press()
         row = page.locator(f"#alert-{alert}")
@@ -130,7 +87,7 @@ def test_the_whole_way_by_keyboard_handed_over_closed_and_reopened(
 
 
 def test_a_colleague_is_told_of_what_he_gets_and_who_was_first(browser: Browser, center: Center) -> None:
-    with center.serving(), _visit(browser, center, locale="zh-CN") as page:
+    with center.serving(), visit(browser, center, locale="zh-CN") as page:
         alert = center.press()
         jun = center.client("jun")
         jun.post(f"alerts/{alert}/acknowledge", {})
@@ -144,7 +101,7 @@ def test_a_colleague_is_told_of_what_he_gets_and_who_was_first(browser: Browser,
 
 
 def test_a_refused_step_is_explained_in_the_operators_language(browser: Browser, center: Center) -> None:
-    with center.serving(), _visit(browser, center, locale="zh-CN") as page:
+    with center.serving(), visit(browser, center, locale="zh-CN") as page:
         alert = center.press()
         center.client("jun").post(f"alerts/{alert}/resolve", {"outcome": "test"})
         center.press()
@@ -159,8 +116,8 @@ def test_a_lost_center_shows_within_five_seconds_and_heals_by_itself(
     browser: Browser, center: Center, shoot: Shoot
 ) -> None:
     with center.serving():
-        visit = _visit(browser, center, locale="en-GB")
-        page = visit.__enter__()
+        visiting = visit(browser, center, locale="en-GB")
+        page = visiting.__enter__()
     lost = time.monotonic()
     expect(page.locator("body")).to_have_attribute("data-link", "stale", timeout=6000)
     assert time.monotonic() - lost < 5
@@ -171,11 +128,11 @@ def test_a_lost_center_shows_within_five_seconds_and_heals_by_itself(
         expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=10_000)
         expect(page.locator(f"#alert-{alert}")).to_be_visible()
         expect(page.get_by_text("This page is not up to date")).to_be_hidden()
-        visit.__exit__(None, None, None)
+        visiting.__exit__(None, None, None)
 
 
 def test_a_center_without_its_ingester_says_so(browser: Browser, center: Center) -> None:
-    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
         expect(page.locator("#center")).to_be_hidden()
         center.beat_broker = False
         expect(page.locator("#center")).to_contain_text("message broker", timeout=6000)
@@ -184,7 +141,7 @@ def test_a_center_without_its_ingester_says_so(browser: Browser, center: Center)
 
 
 def test_logging_out_elsewhere_leads_to_the_login_page(browser: Browser, center: Center) -> None:
-    with center.serving(), _visit(browser, center) as page:
+    with center.serving(), visit(browser, center) as page:
         token = next(item["value"] for item in page.context.cookies() if item["name"] == "hearthline_session")
         other = center.client()
         other.token = token
@@ -193,7 +150,7 @@ def test_logging_out_elsewhere_leads_to_the_login_page(browser: Browser, center:
 
 
 def test_noting_and_resolving(browser: Browser, center: Center) -> None:
-    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
         alert = center.press()
         page.goto(f"{center.url}/alerts/{alert}")
         page.get_by_label("Text of the note").fill("Called back, she fell")
@@ -210,7 +167,7 @@ def test_noting_and_resolving(browser: Browser, center: Center) -> None:
 
 
 def test_an_alarm_shows_on_every_page(browser: Browser, center: Center) -> None:
-    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
         page.goto(f"{center.url}/homes")
         expect(page.locator("body")).to_have_attribute("data-link", "live")
         alert = center.press()
@@ -220,7 +177,7 @@ def test_an_alarm_shows_on_every_page(browser: Browser, center: Center) -> None:
 
 
 def test_sound_says_when_it_is_blocked_and_when_it_plays(browser: Browser, center: Center) -> None:
-    with center.serving(), _visit(browser, center, locale="en-GB") as page:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
         page.evaluate("document.body.dataset.sound")
         button = page.locator("#sound")
         button.click()
@@ -235,9 +192,9 @@ def test_sound_says_when_it_is_blocked_and_when_it_plays(browser: Browser, cente
 @pytest.mark.parametrize("locale", ["zh-CN", "en-GB"])
 def test_every_page_fits(browser: Browser, center: Center, shoot: Shoot, size: tuple[int, int], locale: str) -> None:
     name = f"{locale[:2]}-{size[0]}"
-    with center.serving(), _visit(browser, center, size, locale) as page:
+    with center.serving(), visit(browser, center, size, locale) as page:
         shoot(page, f"list-empty-{name}")
-        alert = _a_busy_night(center)
+        alert = a_busy_night(center)
         page.goto(f"{center.url}/")
         expect(page.locator("body")).to_have_attribute("data-link", "live")
         expect(page.locator(f"#alert-{alert}")).to_be_visible()
@@ -252,7 +209,7 @@ def test_every_page_fits(browser: Browser, center: Center, shoot: Shoot, size: t
             if label in ("alert", "resident"):
                 expect(page.locator(".energy")).to_have_text("4.20 kWh")
             assert page.locator("html").get_attribute("lang") == ("zh-CN" if locale == "zh-CN" else "en")
-            _no_sideways_scroll(page)
+            no_sideways_scroll(page)
             shoot(page, f"{label}-{name}")
         page.emulate_media(color_scheme="dark")
         page.goto(f"{center.url}/")
@@ -263,28 +220,5 @@ def test_every_page_fits(browser: Browser, center: Center, shoot: Shoot, size: t
         expect(page.locator("html")).to_have_attribute("lang", "en" if locale == "zh-CN" else "zh-CN")
         page.get_by_role("button", name="退出" if locale == "en-GB" else "Log out").click()
         page.wait_for_url("**/login")
-        _no_sideways_scroll(page)
+        no_sideways_scroll(page)
         shoot(page, f"login-{name}")
-
-
-def _a_busy_night(center: Center) -> int:
-    """Alerts in every state; the newest open emergency is taken by nobody. Returns the one to look at."""
-    now = time.time_ns()
-    done = center.press()
-    mei = center.client("mei")
-    mei.post(f"alerts/{done}/resolve", {"outcome": "false-alarm"})
-    alert = center.press()
-    center.press(ordinal=9)
-    center.press(ordinal=10)
-    mei.post(f"alerts/{alert}/notes", {"text": "电话已接通，老人说在卫生间滑倒。 Called back."})
-    stray = center.press("gw-stray", "rf433:ffee01")
-    center.client("jun").post(f"alerts/{stray}/acknowledge", {})
-    center.press("gw-east-2", "rf433:a1b2c3", role="service")
-    for hours, values in ((1, (142, 88, 71)), (13, (138, 84, 69)), (25, (151, 93, 76))):
-        center.measure("r-1", now - hours * 3600 * NS, systolic=values[0], diastolic=values[1], heart_rate=values[2])
-    local = now + 8 * 3600 * NS
-    midnight = local - local % (86_400 * NS) - 8 * 3600 * NS
-    for place, value in ((-60, 1200.0), (1, 1204.2)):
-        at = midnight + place * NS
-        center.store.write([Point("energy_import", "c-1", "h-1", "gw-east-1", "modbus:1", value, at)])
-    return alert

@@ -3,6 +3,7 @@
 TEXTS: dict[str, tuple[str, str]] = {
     "brand": ("守望 Hearthline", "Hearthline"),
     "skip": ("跳到主要内容", "Skip to the main content"),
+    "notices": ("提示", "Notices"),
     "nav": ("主导航", "Main navigation"),
     "nav.alerts": ("呼叫", "Alerts"),
     "nav.homes": ("住户与设备", "Homes and devices"),

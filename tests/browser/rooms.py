@@ -1,0 +1,42 @@
+"""Every page of the console, in one list: what is tested of all pages is tested of each that stands here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from browser.visiting import a_busy_night
+from web.seeding import Center
+
+
+@dataclass(frozen=True, slots=True)
+class Seeded:
+    """A served center after a busy night; `alert` is the open emergency to look at."""
+
+    center: Center
+    alert: int
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """One page. `visitor`: whose session it is looked at with, or None. `is_live`: it follows the journal."""
+
+    label: str
+    path: Callable[[Seeded], str]
+    visitor: str | None = "mei"
+    is_live: bool = True
+
+
+ROOMS = [
+    Room("login", lambda _: "/login", visitor=None, is_live=False),
+    Room("alerts", lambda _: "/"),
+    Room("alert", lambda seeded: f"/alerts/{seeded.alert}"),
+    Room("homes", lambda _: "/homes"),
+    Room("resident", lambda _: "/residents/r-1"),
+    Room("missing", lambda _: "/nothing-here", is_live=False),
+]
+
+
+def seed(center: Center) -> Seeded:
+    """Fill a served center with what the rooms show."""
+    return Seeded(center, a_busy_night(center))

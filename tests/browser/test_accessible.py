@@ -1,0 +1,118 @@
+"""Every page for everybody: WCAG 2.2 AA by axe-core in both languages and schemes, at a desk and on a phone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+from browser.rooms import ROOMS, Room, Seeded, seed
+from browser.visiting import DESKTOP, PHONE, no_sideways_scroll
+from web.seeding import Center
+
+pytestmark = pytest.mark.browser
+
+SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
+LOCALES = ["zh-CN", "en-GB"]
+_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+_OPTIONS = {
+    "runOnly": {"type": "tag", "values": _TAGS},
+    "rules": {"target-size": {"enabled": True}},  # WCAG 2.5.8, which axe leaves out by default
+    "resultTypes": ["violations"],
+}
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory, browser_template: Path) -> Iterator[Seeded]:
+    folder = tmp_path_factory.mktemp("accessible")
+    shutil.copy(browser_template, folder / "hearthline.db")
+    center = Center(folder)
+    center.refresh()
+    with center.beating(), center.serving():
+        yield seed(center)
+    center.close()
+
+
+@pytest.fixture(scope="module")
+def tokens(seeded: Seeded) -> dict[str, str]:
+    """One session for each visitor: hashing a password takes longer than looking at a page."""
+    return {name: seeded.center.client(name).token for name in {room.visitor for room in ROOMS} if name}
+
+
+@contextmanager
+def _inside(browser: Browser, seeded: Seeded, tokens: dict[str, str], room: Room, locale: str) -> Iterator[Page]:
+    context = browser.new_context(locale=locale, timezone_id="Asia/Shanghai", reduced_motion="reduce")
+    if room.visitor is not None:
+        cookie = {"name": "hearthline_session", "value": tokens[room.visitor], "url": seeded.center.url}
+        context.add_cookies([cookie])  # type: ignore[list-item]
+    page = context.new_page()
+    page.goto(seeded.center.url + room.path(seeded))
+    if room.is_live:
+        expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=8000)
+    yield page
+    context.close()
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.label)
+def test_axe_finds_nothing(browser: Browser, seeded: Seeded, tokens: dict[str, str], room: Room, locale: str) -> None:
+    found = {}
+    with _inside(browser, seeded, tokens, room, locale) as page:
+        for width, height in (DESKTOP, PHONE):
+            page.set_viewport_size({"width": width, "height": height})
+            for scheme in SCHEMES:
+                page.emulate_media(color_scheme=scheme)
+                for violation in Axe().run(page, options=_OPTIONS).response["violations"]:
+                    for node in violation["nodes"]:
+                        found[violation["id"], node["html"][:200]] = f"{width} px, {scheme}: {node['failureSummary']}"
+            no_sideways_scroll(page)
+        assert found == {}
+        assert page.evaluate("document.getAnimations().length") == 0  # reduced motion was asked for
+
+
+_FOCUS = """() => {
+  const element = document.activeElement;
+  if (!element || element === document.body) return null;
+  const style = getComputedStyle(element), box = element.getBoundingClientRect();
+  const path = [];
+  for (let at = element; at.parentElement; at = at.parentElement) path.push([...at.parentElement.children].indexOf(at));
+  const covering = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  return {
+    key: path.join("."), what: element.outerHTML.slice(0, 120),
+    outline: style.outlineStyle === "none" ? 0 : parseFloat(style.outlineWidth),
+    inView: box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth,
+    covered: Boolean(covering) && !element.contains(covering) && !covering.contains(element)
+      && !covering.closest("label")?.contains(element),
+  };
+}"""
+_REACHABLE = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex]")]
+  .filter((e) => e.tabIndex >= 0 && !e.disabled && e.type !== "hidden" && e.checkVisibility()).length"""
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.label)
+def test_every_control_is_reached_by_the_tab_key_and_shows_it(
+    browser: Browser, seeded: Seeded, tokens: dict[str, str], room: Room
+) -> None:
+    with _inside(browser, seeded, tokens, room, "en-GB") as page:
+        page.set_viewport_size({"width": DESKTOP[0], "height": DESKTOP[1]})
+        page.evaluate("document.activeElement?.blur()")
+        count = page.evaluate(_REACHABLE)
+        seen: dict[str, str] = {}
+        for _ in range(count + 5):
+            page.keyboard.press("Tab")
+            focus = page.evaluate(_FOCUS)
+            if focus is None:  # past the end: on to the first
+                continue
+            if focus["key"] in seen:
+                break
+            seen[focus["key"]] = focus["what"]
+            assert focus["outline"] >= 2, f"the focus cannot be seen: {focus['what']}"
+            assert focus["inView"], f"the focus is out of sight: {focus['what']}"
+            assert not focus["covered"], f"the focus is covered: {focus['what']}"
+        assert len(seen) >= count, sorted(seen.values())
