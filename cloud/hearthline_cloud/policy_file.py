@@ -30,6 +30,8 @@ from hearthline_cloud.alerts.lifecycle import AlertKind
 
 MIN_REPEAT_S = 30.0
 MAX_S = 30 * 24 * 3600.0
+_NAMED = (TargetKind.CHANNEL, TargetKind.STAFF)
+_TARGETS = "channel:NAME, staff:NAME, contact, everyone, call-back, street-desk, street-desk:CHANNEL, volunteer"
 
 
 class QuietEntry(Config, frozen=True):
@@ -41,7 +43,8 @@ class QuietEntry(Config, frozen=True):
 
 
 class StepEntry(Config, frozen=True):
-    """`to`: `channel:NAME`, `staff:NAME`, `contact`, `everyone`."""
+    """`to`: `channel:NAME`, `staff:NAME`, `contact`, `everyone`, or a work order: `call-back`, `street-desk[:CHANNEL]`,
+    `volunteer`."""
 
     after_s: float
     to: list[str]
@@ -53,6 +56,7 @@ class PolicyEntry(Config, frozen=True):
     progress_s: float
     visit_s: float = 3600.0
     quiet_hours: QuietEntry | None = None
+    volunteer_s: float = 300.0
 
 
 class RuleEntry(Config, frozen=True):
@@ -96,7 +100,7 @@ def untold(policies: Policies, reaches: Iterable[Reach]) -> list[str]:
     faults = []
     for policy in policies.policies.values():
         for step in policy.steps:
-            lost = [str(target) for target in step.targets if not _is_reached(target, known)]
+            lost = [str(target) for target in step.targets if not _is_told(target, known)]
             if lost:
                 faults.append(f"policy {policy.name}: the step after {step.after_s:g} s has no channel for {lost[0]}")
     return faults
@@ -110,6 +114,7 @@ def _policy(name: str, entry: PolicyEntry, reaches: tuple[Reach, ...]) -> Policy
         ("repeat_s", entry.repeat_s, MIN_REPEAT_S),
         ("progress_s", entry.progress_s, MIN_REPEAT_S),
         ("visit_s", entry.visit_s, MIN_REPEAT_S),
+        ("volunteer_s", entry.volunteer_s, MIN_REPEAT_S),
     ):
         _check_seconds(f"{where}.{key}", value, least)
     steps: list[Step] = []
@@ -122,7 +127,7 @@ def _policy(name: str, entry: PolicyEntry, reaches: tuple[Reach, ...]) -> Policy
             raise ConfigError(f"{here}.to: a step tells somebody")
         steps.append(Step(each.after_s, tuple(_target(f"{here}.to", word, reaches) for word in each.to)))
     quiet = None if entry.quiet_hours is None else _quiet(f"{where}.quiet_hours", entry.quiet_hours)
-    return Policy(name, tuple(steps), entry.repeat_s, entry.progress_s, entry.visit_s, quiet)
+    return Policy(name, tuple(steps), entry.repeat_s, entry.progress_s, entry.visit_s, quiet, entry.volunteer_s)
 
 
 def _check_seconds(where: str, value: float, least: float) -> None:
@@ -132,9 +137,10 @@ def _check_seconds(where: str, value: float, least: float) -> None:
 
 def _target(where: str, word: str, reaches: tuple[Reach, ...]) -> Target:
     kind, colon, name = word.partition(":")
-    named = (TargetKind.CHANNEL, TargetKind.STAFF)
-    if kind not in set(TargetKind) or (kind in named) != bool(colon and name):
-        raise ConfigError(f"{where}: {word!r} is none of channel:NAME, staff:NAME, contact, everyone")
+    is_named, may_be_named = bool(name), kind in _NAMED or (kind == TargetKind.STREET_DESK and bool(colon))
+    fits = is_named == may_be_named == bool(colon)
+    if kind not in set(TargetKind) or not fits:
+        raise ConfigError(f"{where}: {word!r} is none of {_TARGETS}")
     target = Target(TargetKind(kind), name)
     if not _is_reached(target, reaches):
         raise ConfigError(f"{where}: no [[channel]] of cloud.toml reaches {word!r}")
@@ -143,7 +149,7 @@ def _target(where: str, word: str, reaches: tuple[Reach, ...]) -> Target:
 
 def _is_reached(target: Target, reaches: tuple[Reach, ...]) -> bool:
     match target.kind:
-        case TargetKind.CHANNEL:
+        case TargetKind.CHANNEL | TargetKind.STREET_DESK if target.name:
             return any(reach.name == target.name and not reach.contacts for reach in reaches)
         case TargetKind.STAFF:
             return any(target.name in reach.staff and not reach.contacts for reach in reaches)
@@ -151,6 +157,15 @@ def _is_reached(target: Target, reaches: tuple[Reach, ...]) -> bool:
             return any(reach.contacts for reach in reaches)
         case TargetKind.EVERYONE:
             return bool(reaches)
+        case _:  # a work order stands in the console whatever there is
+            return True
+
+
+def _is_told(target: Target, reaches: tuple[Reach, ...]) -> bool:
+    """Whether somebody outside the console hears of it, where somebody should."""
+    if target.kind is TargetKind.VOLUNTEER:
+        return any(reach.contacts for reach in reaches)
+    return _is_reached(target, reaches)
 
 
 def _quiet(where: str, entry: QuietEntry) -> QuietHours:

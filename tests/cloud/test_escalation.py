@@ -22,6 +22,7 @@ from hearthline_cloud.alerts.escalation import (
     AlertView,
     Delivery,
     Firing,
+    Policies,
     Policy,
     QuietHours,
     Reach,
@@ -47,7 +48,9 @@ from hearthline_cloud.policy_file import load_policies, untold
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "policy.toml"
 DUTY, CONTACT, EVERYONE = Target(TargetKind.CHANNEL, "duty"), Target(TargetKind.CONTACT), Target(TargetKind.EVERYONE)
 POLICY = Policy("p", (Step(60, (DUTY,)), Step(180, (CONTACT,)), Step(300, (EVERYONE,))), 300, 900)
+CLIMB = Policies({"p": POLICY}, (), "p")
 REACHES = (Reach("duty"), Reach("family", contacts=True))
+STREET = Reach("street")
 T0 = 1_800_000_000 * NS
 
 
@@ -70,10 +73,11 @@ class Life:
     told_at: list[float] = field(default_factory=list)
     expired: int = 0
     raised_ns: int = T0
+    hastened: int = 0
 
     @property
     def view(self) -> AlertView:
-        return AlertView(self.kind, self.state, self.raised_ns, self.version, self.touched_ns)
+        return AlertView(self.kind, self.state, self.raised_ns, self.version, self.touched_ns, self.hastened)
 
     def act(self, state: State) -> None:
         self.state, self.version, self.touched_ns = state, self.version + 1, self.now_ns
@@ -187,6 +191,40 @@ def test_a_clock_that_is_set_back_delays_a_step_by_no_more_than_its_own_wait(bac
     assert life.told == [(0, 0)]
 
 
+def test_a_hastened_alert_tells_its_next_step_at_once_and_goes_on_by_the_table() -> None:
+    life = Life()
+    life.pass_time(1, 20)
+    life.act(State.ACKNOWLEDGED)
+    life.pass_time(1, 10)
+    life.hastened += 1
+    life.pass_time(1)
+    assert (life.told, life.told_at) == ([(0, 0)], [31])
+    life.pass_time(1, 119)
+    assert len(life.told) == 1
+    life.pass_time(1)
+    assert life.told_at == [31, 151]
+    life.act(State.ATTENDING)
+    life.pass_time(1, 1000)
+    assert len(life.told) == 2
+
+
+def test_repeats_and_a_climb_that_has_just_begun_are_not_hastened() -> None:
+    life = Life()
+    life.pass_time(1, 301)
+    assert len(life.told) == 3
+    life.hastened += 1
+    life.pass_time(1, 298)
+    assert len(life.told) == 3
+    life.pass_time(1)
+    assert life.told_at[-1] == 600
+    life.act(State.RESOLVED)
+    life.look()
+    life.act(State.RAISED)
+    life.hastened += 1
+    life.pass_time(1, 59)
+    assert life.told[-1] == (0, 3)
+
+
 def quiet(begin: str, end: str) -> QuietHours:
     return QuietHours(time.fromisoformat(begin), time.fromisoformat(end), ZoneInfo("Asia/Shanghai"))
 
@@ -228,6 +266,7 @@ events = st.one_of(
     st.tuples(st.just("blind"), st.floats(0.1, 20_000)),  # nobody looks: the desk was killed
     st.tuples(st.just("act"), st.sampled_from([State.ACKNOWLEDGED, State.ATTENDING, State.RESOLVED, State.RAISED])),
     st.tuples(st.just("clock"), st.floats(-5000, 5000)),
+    st.tuples(st.just("hasten"), st.just(0.0)),
 )
 
 
@@ -240,6 +279,8 @@ def test_no_alert_is_forgotten_and_none_escalated_twice(steps: list[tuple[str, f
             life.act(value)
         elif what == "wait":
             life.pass_time(value)
+        elif what == "hasten":
+            life.hastened += 1
         else:
             life.now_ns += round(value * NS)
     life.look()
@@ -263,6 +304,8 @@ def test_whom_a_step_reaches() -> None:
     everyone = [Delivery("duty"), Delivery("mei"), Delivery("sms", 0), Delivery("sms", 1)]
     assert deliveries(Firing(0, 0, (EVERYONE, DUTY), 0), reaches, 2) == everyone
     assert deliveries(Firing(0, 0, (CONTACT,), 0), reaches, 0) == []
+    orders = tuple(Target(kind) for kind in (TargetKind.CALL_BACK, TargetKind.STREET_DESK, TargetKind.VOLUNTEER))
+    assert deliveries(Firing(0, 0, orders, 0), reaches, 2) == []
 
 
 def test_each_repeat_turns_to_the_next_contact() -> None:
@@ -281,7 +324,7 @@ def test_each_repeat_turns_to_the_next_contact() -> None:
 
 
 def test_the_example_is_what_is_shipped() -> None:
-    loaded = load_policies(EXAMPLE, REACHES)
+    loaded = load_policies(EXAMPLE, (*REACHES, STREET))
     assert loaded == SHIPPED
     assert load_policies(None, ()) == SHIPPED
 
@@ -323,6 +366,11 @@ to = ["contact", "everyone"]
         ('"channel:duty"', '"channel:dutty"', r"policy.a.step\[0\].to.*channel:dutty"),
         ('"channel:duty"', '"chanel:duty"', r"policy.a.step\[0\].to.*is none of"),
         ('"channel:duty"', '"staff:mei"', r"policy.a.step\[0\].to.*staff:mei"),
+        ('"channel:duty"', '"street-desk:no"', r"policy.a.step\[0\].to.*reaches 'street-desk:no'"),
+        ('"channel:duty"', '"street-desk:"', r"policy.a.step\[0\].to.*is none of"),
+        ('"channel:duty"', '"volunteer:li"', r"policy.a.step\[0\].to.*is none of"),
+        ('"channel:duty"', '"call-back:li"', r"policy.a.step\[0\].to.*is none of"),
+        ("repeat_s = 60", "repeat_s = 60\nvolunteer_s = 1", r"policy.a.volunteer_s = 1"),
         ('"channel:duty"', "", r"policy.a.step\[0\].to: a step tells somebody"),
         ("progress_s = 900", 'progress_s = 900\nquiet_hours = {from = 22:00:00, to = 07:00:00, zone = "X/Y"}', "zone"),
         ("progress_s = 900", "progress_s = 900\nquiet_hours = {from = 22:00:00, to = 22:00:00}", "quiet_hours.to"),
@@ -341,8 +389,12 @@ def test_a_wrong_policy_names_file_and_key(tmp_path: Path, old: str, new: str, e
 
 def test_steps_that_reach_nobody_are_told_of() -> None:
     assert untold(SHIPPED, ()) == ["no channel is configured: nobody is told but the console"]
-    assert untold(SHIPPED, REACHES) == []
-    assert untold(SHIPPED, [Reach("duty")]) == ["policy emergency: the step after 180 s has no channel for contact"]
+    assert untold(SHIPPED, [*REACHES, STREET]) == []
+    assert untold(SHIPPED, [Reach("duty"), STREET]) == [
+        "policy emergency: the step after 60 s has no channel for contact",
+        "policy emergency: the step after 300 s has no channel for volunteer",
+    ]
+    assert untold(SHIPPED, REACHES)[0].endswith("the step after 180 s has no channel for street-desk:street")
 
 
 # --- the tables ---------------------------------------------------------------------------------------------------
@@ -362,7 +414,7 @@ class Phone:
 
 @dataclass
 class Room:
-    """A center with the shipped policies, a duty telephone and the family's."""
+    """A center with a policy of three steps, a duty telephone and the family's."""
 
     cloud: Cloud
     now_ns: int = 0
@@ -382,7 +434,7 @@ class Room:
         self.now_ns = self.raised_ns + round(seconds * NS)
         others = [Database(sqlite_url(self.cloud.folder / "hearthline.db")) for _ in range(databases - 1)]
         for database in [self.cloud.database, *others]:
-            while escalate_once(database, SHIPPED, REACHES, self.now_ns):
+            while escalate_once(database, CLIMB, REACHES, self.now_ns):
                 pass
         for other in others:
             other.close()
@@ -450,7 +502,7 @@ def test_desks_that_run_side_by_side_tell_once(room: Room) -> None:
     def desk() -> None:
         database = Database(sqlite_url(room.cloud.folder / "hearthline.db"))
         barrier.wait()
-        while escalate_once(database, SHIPPED, REACHES, room.raised_ns + 3600 * NS):
+        while escalate_once(database, CLIMB, REACHES, room.raised_ns + 3600 * NS):
             pass
         database.close()
 
@@ -545,7 +597,7 @@ def test_an_acknowledged_alert_stops_climbing_until_it_expires(room: Room) -> No
 def test_without_channels_nothing_is_queued_and_the_alert_climbs_all_the_same(cloud: Cloud) -> None:
     cloud.take(cloud.gateway.press())
     (alert,) = cloud.rows(schema.alert)
-    while escalate_once(cloud.database, SHIPPED, (), alert.raised_ns + 400 * NS):
+    while escalate_once(cloud.database, CLIMB, (), alert.raised_ns + 400 * NS):
         pass
     assert cloud.rows(schema.notification) == []
     told = [row.detail["told"] for row in cloud.rows(schema.journal) if row.kind == "escalated"]

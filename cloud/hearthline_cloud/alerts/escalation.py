@@ -10,6 +10,7 @@
               answered (waits for PROGRESS) <--+
                  |            | a person does something more: the time begins anew
                  |            +----------------+
+                 |            | hastened: back to climbing, the next step is due at once
      resolved    v
               no timer; a reopened alert begins a new climb
 
@@ -36,11 +37,14 @@ class TargetKind(StrEnum):
     STAFF = "staff"  # the channels that reach this member of staff
     CONTACT = "contact"  # the resident's contacts, one after the other, over the channels that reach contacts
     EVERYONE = "everyone"  # every channel, and every contact
+    CALL_BACK = "call-back"  # a task of the operators: call the resident
+    STREET_DESK = "street-desk"  # a work order in the console; with a name, sent over that channel too
+    VOLUNTEER = "volunteer"  # a work order to the home's paired volunteers, one after the other
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`name` of the channel or member of staff; empty for the others."""
+    """`name` of the channel or member of staff; of the channel that tells the street desk; empty for the others."""
 
     kind: TargetKind
     name: str = ""
@@ -79,7 +83,10 @@ class QuietHours:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`progress_s`: how long an acknowledgement holds; `visit_s`: how long somebody may be on the way or there."""
+    """`progress_s`: how long an acknowledgement holds; `visit_s`: how long somebody may be on the way or there.
+
+    `volunteer_s`: how long a volunteer may leave the work order unopened before the next one is asked.
+    """
 
     name: str
     steps: tuple[Step, ...]
@@ -87,6 +94,7 @@ class Policy:
     progress_s: float
     visit_s: float = 3600.0
     quiet: QuietHours | None = None
+    volunteer_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +124,17 @@ class Policies:
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """What escalation needs to know of an alert. `touched_ns`: the last time that the alert has of a person's act."""
+    """What escalation needs to know of an alert. `touched_ns`: the last time that the alert has of a person's act.
+
+    `hastened` counts how often the next step was wanted at once: the resident did not answer the call, or needs help.
+    """
 
     kind: str
     state: str
     raised_ns: int
     version: int
     touched_ns: int | None = None
+    hastened: int = 0
 
 
 class Waits(StrEnum):
@@ -132,7 +144,10 @@ class Waits(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """The one timer of an open alert. `step` counts what has been told in this climb; `set_ns`: when it was written."""
+    """The one timer of an open alert. `step` counts what has been told in this climb; `set_ns`: when it was written.
+
+    `version` and `hastened` are those of the alert that it knows.
+    """
 
     climb: int
     step: int
@@ -141,6 +156,7 @@ class Timer:
     due_ns: int
     set_ns: int
     version: int
+    hastened: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +200,8 @@ def advance(policy: Policy, alert: AlertView, timer: Timer | None, last_climb: i
             set_ns=now_ns,
             version=alert.version,
         )
+    if timer.hastened != alert.hastened:
+        timer = _hastened(policy, alert, timer, now_ns)
     if timer.due_ns > now_ns:
         return Move(timer)
     if timer.waits_for is Waits.PROGRESS:
@@ -195,7 +213,8 @@ def needs_a_look(alert: AlertView, timer: Timer | None, now_ns: int) -> bool:
     """Whether `advance` would change anything; the loop asks the same of the database."""
     if timer is None or alert.state == State.RESOLVED:
         return (timer is None) != (alert.state == State.RESOLVED)
-    return timer.due_ns <= now_ns or timer.version != alert.version or timer.set_ns > stale_after_ns(now_ns)
+    is_behind = timer.version != alert.version or timer.hastened != alert.hastened
+    return timer.due_ns <= now_ns or is_behind or timer.set_ns > stale_after_ns(now_ns)
 
 
 def stale_after_ns(now_ns: int) -> int:
@@ -212,7 +231,15 @@ def _first(policy: Policy, alert: AlertView, last_climb: int, now_ns: int) -> Ti
 
 def _climb(policy: Policy, alert: AlertView, climb: int, began_ns: int, now_ns: int) -> Timer:
     due_ns = _released(policy, alert, began_ns + _ns(policy.steps[0].after_s))
-    return Timer(climb, 0, Waits.STEP, began_ns, due_ns, now_ns, alert.version)
+    return Timer(climb, 0, Waits.STEP, began_ns, due_ns, now_ns, alert.version, alert.hastened)
+
+
+def _hastened(policy: Policy, alert: AlertView, timer: Timer, now_ns: int) -> Timer:
+    """The next step of the table is due now, also of an alert that somebody has; repeats are not hastened."""
+    timer = replace(timer, hastened=alert.hastened, set_ns=now_ns)
+    if timer.step >= len(policy.steps):
+        return timer
+    return replace(timer, waits_for=Waits.STEP, due_ns=min(timer.due_ns, now_ns))
 
 
 def _fire(policy: Policy, alert: AlertView, timer: Timer, now_ns: int) -> Move:
@@ -270,18 +297,34 @@ def _ns(seconds: float) -> int:
 _DUTY = Target(TargetKind.CHANNEL, "duty")
 _CONTACT = Target(TargetKind.CONTACT)
 _EVERYONE = Target(TargetKind.EVERYONE)
+_CALL_BACK = Target(TargetKind.CALL_BACK)
+_STREET_DESK = Target(TargetKind.STREET_DESK, "street")
+_VOLUNTEER = Target(TargetKind.VOLUNTEER)
 
-# The center's staff are told at once, by the console. Telecare answers 97.5 % of its calls within 60 s and 99 % within
-# 180 s; who has not been answered by then is told of outside the room.
+# The chain of Shanghai's streets. The center's staff are told at once, by the console, and call the resident back.
+# Telecare answers 97.5 % of its calls within 60 s and 99 % within 180 s: who has not been answered after the first is
+# told of outside the room, after the second somebody is sent.
 SHIPPED = Policies(
     policies={
         "emergency": Policy(
             "emergency",
-            (Step(60, (_DUTY,)), Step(180, (_CONTACT,)), Step(300, (_EVERYONE,))),
+            (
+                Step(0, (_CALL_BACK,)),
+                Step(60, (_DUTY, _CONTACT)),
+                Step(180, (_STREET_DESK,)),
+                Step(300, (_VOLUNTEER,)),
+                Step(900, (_EVERYONE,)),
+            ),
             repeat_s=300,
             progress_s=900,
         ),
-        "service": Policy("service", (Step(1800, (_DUTY,)),), repeat_s=3600, progress_s=14_400, visit_s=14_400),
+        "service": Policy(
+            "service",
+            (Step(0, (_CALL_BACK,)), Step(1800, (_DUTY,)), Step(3600, (_STREET_DESK,))),
+            repeat_s=3600,
+            progress_s=14_400,
+            visit_s=14_400,
+        ),
         "fault": Policy("fault", (Step(300, (_DUTY,)),), repeat_s=3600, progress_s=14_400, visit_s=14_400),
         "center": Policy("center", (Step(0, (_DUTY,)),), repeat_s=600, progress_s=1800),
     },
@@ -332,3 +375,5 @@ def _reached(target: Target, turn: int, reaches: tuple[Reach, ...], contacts: in
         case TargetKind.EVERYONE:
             every = [Delivery(reach.name, each) for reach in to_contacts for each in range(contacts)]
             return [Delivery(reach.name) for reach in rooms] + every
+        case TargetKind.CALL_BACK | TargetKind.STREET_DESK | TargetKind.VOLUNTEER:
+            return []  # a work order is made; what is sent goes with it
