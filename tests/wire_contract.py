@@ -89,6 +89,19 @@ CASES: dict[str, Case] = {
     "event-cancel": _event_of(
         EventType.CANCEL, "enocean:002EE196", {"event": "01934d2a-7a00-7000-8000-000000000003"}, envelope(19)
     ),
+    "event-self-test": _event_of(
+        EventType.ALARM,
+        "gw-east-1",
+        {
+            "role": "self-test",
+            "button": "self-test",
+            "ordinal": 3,
+            "certainty": "certain",
+            "cause": "press",
+            "test": "01934d2a-8000-7000-8000-000000000003",
+        },
+        envelope(20),
+    ),
     "event-free-clock": _event_of(EventType.ALARM, "enocean:002EE196", _PRESS, envelope(17, False, 42.5)),
     "pack": _pack(
         wire.Pack(
@@ -133,5 +146,8 @@ CASES: dict[str, Case] = {
     ),
     "command-test": Case(
         wire.Command(id="01934d2a-8000-7000-8000-000000000002", type="test"), wire.encode, wire.decode_command
+    ),
+    "command-self-test": Case(
+        wire.Command(id="01934d2a-8000-7000-8000-000000000003", type="self-test"), wire.encode, wire.decode_command
     ),
 }

@@ -17,6 +17,9 @@ class ButtonRole(StrEnum):
     SERVICE = "service"
 
 
+SELF_TEST = "self-test"  # the command that asks a gateway to prove its way to the center, and its marked alarm's role
+
+
 class Cause(StrEnum):
     """What an alarm is about: a person who pressed, or what a detector tells of."""
 

@@ -363,7 +363,8 @@ class Ack(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Command(msgspec.Struct, kw_only=True, omit_defaults=True):
     """`down/command`: answered by an event `hearthline.answer.v1` with `command` = this id.
 
-    `type` signal: `signal` accepted, `event` the alarm's id. `type` test: drive the local output for 3 s.
+    `type` signal: `signal` accepted, `event` the alarm's id. `type` test: drive the local output for 3 s. `type`
+    self-test: answered by a marked alarm of the gateway itself, `test` = this id.
     """
 
     id: str

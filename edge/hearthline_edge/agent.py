@@ -25,13 +25,15 @@ from hearthline import __version__, wire
 from hearthline.clock import Clock, Stamp, SystemClock, rfc3339
 from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline.model import EventType, HomeSignal, Lane
+from hearthline.model import SELF_TEST, EventType, HomeSignal, Lane
 from hearthline.service import notify, watchdog_interval_s
+from hearthline_edge import self_test
+from hearthline_edge.cancelling import take_cancel
 from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import DeviceNote, Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
 from hearthline_edge.home import Home, reset_topic
-from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingIntake, Source, take_chatter
+from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingIntake, RoleOf, Source, take_chatter
 from hearthline_edge.local_devices import LANE, LocalDevices, OnMessage
 from hearthline_edge.local_mqtt import LocalSession
 from hearthline_edge.outbox import WARN_EVENT_DEPTH, EventRow, Outbox
@@ -79,6 +81,7 @@ class Agent:
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
         ears = Ears(self._home.received, self._home.refused, self._home.look, self._commanded, self._status)
         self._uplink = Uplink(config.gateway, config.uplink, self._custody, clock, ears, rng, self._outside.client)
+        self._self_test = self._event_intake(self_test.SOURCE, _nothing, self_test.role_of)
         for port in config.serial:
             self._add_port(port)
         if config.local_mqtt is not None:
@@ -158,8 +161,12 @@ class Agent:
             drivers, config.options, self._clock, self._custody, open_session, events.offer, readings.offer
         )
 
-    def _event_intake(self, source: Source, on_taken: Callable[[list[MqttTicket]], None]) -> EventIntake:
-        intake = EventIntake(source, self._custody, self._config.role, self._committed, self._unstored, on_taken)
+    def _event_intake(
+        self, source: Source, on_taken: Callable[[list[MqttTicket]], None], role_of: RoleOf | None = None
+    ) -> EventIntake:
+        roles = role_of or self._config.role
+        intake = EventIntake(source, self._custody, roles, self._committed, self._unstored, on_taken)
+        intake.cancel_window_s = self._config.cancel_window_s
         self._events.append(intake)
         return intake
 
@@ -192,12 +199,29 @@ class Agent:
             now = self._clock.now()
             log.warning("local output reset at home")
             self._home.reset(now)
-            self._custody.post(lambda ob: ob.silence_alarms(now), urgent=True)
+            taking = self._custody.submit(lambda ob: self._take_reset(ob, now), urgent=True)
+            taking.add_done_callback(self._reset_taken)
+
+    def _take_reset(self, outbox: Outbox, now: Stamp) -> EventRow | None:
+        """In the custody's thread: the outputs are silent, and a press of the last seconds is taken back."""
+        outbox.silence_alarms(now)
+        facts = {"receiver": "reset"}
+        return take_cancel(outbox, self._config.role, None, self._config.cancel_window_s, now, facts)
+
+    def _reset_taken(self, done: asyncio.Future[EventRow | None]) -> None:
+        if done.cancelled():
+            return
+        if (error := done.exception()) is not None:
+            log.error("reset not stored", error=str(error))
+        elif (cancel := done.result()) is not None:
+            self._committed([cancel])
 
     async def _commanded(self, command: wire.Command) -> None:
         now = self._clock.now()
         try:
             result = await self._obey(command)
+            if result is None:
+                return
             data = {"command": command.id, "result": result}
             answer = await self._custody.submit(
                 lambda ob: ob.append_event(EventType.ANSWER, self._config.gateway, data, now, urgent=False)
@@ -207,12 +231,18 @@ class Agent:
             return
         self._committed([answer])
 
-    async def _obey(self, command: wire.Command) -> str:
+    async def _obey(self, command: wire.Command) -> str | None:
+        """What to answer; None: what was done is the answer."""
         if command.type == "signal" and command.signal == HomeSignal.ACCEPTED:
             return "done" if await self._home.accepted(command.event) else "unknown-event"
         if command.type == "test":
             self._home.test()
             return "done"
+        if command.type == SELF_TEST:
+            gateway = self._config.gateway
+            if not await self._custody.submit(lambda ob: self_test.was_made(ob, gateway, command.id)):
+                self._self_test.offer(self_test.marked_alarm(gateway, command.id, self._clock.now()))
+            return None
         return "unknown"
 
     def _publish_home(self, topic: str, payload: bytes) -> None:

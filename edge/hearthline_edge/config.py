@@ -17,11 +17,12 @@ from hearthline.clock import ClockTrust
 from hearthline.config import Config, load_config, read_secret
 from hearthline.errors import ConfigError
 from hearthline.wire import is_gateway_id
+from hearthline_edge.cancelling import WINDOW_S
 from hearthline_edge.devices import Driver, LineSettings, MqttDriver, SerialDriver, find_drivers
 from hearthline_edge.profile import Profile
 from hearthline_edge.profiles import WAY_OF_DRIVER, Profiles, SetAsideError, load_profiles, with_profiles
 
-Role = Literal["emergency", "service", "ignore"]
+Role = Literal["emergency", "service", "cancel", "ignore"]
 Word = Annotated[str, Meta(min_length=1)]
 TcpPort = Annotated[int, Meta(ge=1, le=65535)]
 T = TypeVar("T")
@@ -108,6 +109,7 @@ class EdgeFile(Config, frozen=True):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     telemetry_max_mb: Annotated[int, Meta(ge=1)] = 64
     local_alarm_after_s: Annotated[float, Meta(ge=0)] = 10.0
+    cancel_window_s: Annotated[float, Meta(ge=0, le=60)] = WINDOW_S
     status_period_s: Annotated[float, Meta(ge=1)] = 30.0
     profile_dir: Word | None = None
 

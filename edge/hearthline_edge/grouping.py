@@ -104,9 +104,9 @@ def _repeats(told: Told, press: Press, rule: GroupingRule, now: Stamp) -> bool:
     if press.content != told.content:
         return False
     if press.lasting:
-        elapsed_s = _elapsed_s(told.first, now)
+        elapsed_s = seconds_since(told.first, now)
         return not told.released and elapsed_s is not None and 0 <= elapsed_s <= LASTING_S
-    elapsed_s = _elapsed_s(told.last, now)
+    elapsed_s = seconds_since(told.last, now)
     if elapsed_s is None or not 0 <= elapsed_s <= rule.quiet_gap_s:
         return False
     if press.source_ns is not None and told.source_ns is not None:
@@ -117,11 +117,11 @@ def _repeats(told: Told, press: Press, rule: GroupingRule, now: Stamp) -> bool:
 
 
 def _is_over(window: Moment, now: Stamp) -> bool:
-    elapsed_s = _elapsed_s(window, now)
+    elapsed_s = seconds_since(window, now)
     return elapsed_s is None or not 0 <= elapsed_s < CHATTER_WINDOW_S
 
 
-def _elapsed_s(earlier: Moment, now: Stamp) -> float | None:
+def seconds_since(earlier: Moment, now: Stamp) -> float | None:
     """Seconds since, or None when nobody knows."""
     if earlier.boot == now.boot:
         return (now.mono_ns - earlier.mono_ns) / NS

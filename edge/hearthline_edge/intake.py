@@ -24,6 +24,7 @@ from hearthline.errors import StorageError
 from hearthline.log import Log
 from hearthline.model import VITAL_UNITS, ButtonRole, Cause, EventType, Reading
 from hearthline.wire import MAX_PACK_BYTES, senml_device
+from hearthline_edge.cancelling import CANCEL, WINDOW_S, take_cancel
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import (
     HAZARDS,
@@ -100,7 +101,9 @@ class Arrival:
 RoleOf = Callable[[str, str], str]  # (device, button) -> emergency | service | ignore
 
 
-def take_events(outbox: Outbox, source: Source, arrivals: Sequence[Arrival], role_of: RoleOf) -> list[EventRow]:
+def take_events(
+    outbox: Outbox, source: Source, arrivals: Sequence[Arrival], role_of: RoleOf, cancel_window_s: float = WINDOW_S
+) -> list[EventRow]:
     """Write the presses, vital signs, notes and refusals of the arrivals; the events made, in order."""
     made: list[EventRow] = []
     for arrival in arrivals:
@@ -109,7 +112,7 @@ def take_events(outbox: Outbox, source: Source, arrivals: Sequence[Arrival], rol
         if ticket is not None and makes_event and not _is_new(outbox, of, ticket):
             continue
         for item in arrival.items:
-            event = _take_item(outbox, of, item, arrival.now, role_of)
+            event = _take_item(outbox, of, item, arrival.now, role_of, cancel_window_s)
             if event is not None:
                 made.append(event)
     return made
@@ -119,10 +122,12 @@ def _is_new(outbox: Outbox, source: Source, ticket: MqttTicket) -> bool:
     return outbox.take_mqtt(source.name, ticket.mid, ticket.digest, ticket.connection, ticket.again)
 
 
-def _take_item(outbox: Outbox, source: Source, item: Item, now: Stamp, role_of: RoleOf) -> EventRow | None:
+def _take_item(
+    outbox: Outbox, source: Source, item: Item, now: Stamp, role_of: RoleOf, cancel_window_s: float
+) -> EventRow | None:
     match item:
         case Press():
-            return _take_press(outbox, source, item, now, role_of)
+            return _take_press(outbox, source, item, now, role_of, cancel_window_s)
         case Release():
             for device, button, body in outbox.press_states(item.device):
                 state = _known(outbox, device, button, body)
@@ -150,8 +155,12 @@ def _take_item(outbox: Outbox, source: Source, item: Item, now: Stamp, role_of: 
     return None
 
 
-def _take_press(outbox: Outbox, source: Source, press: Press, now: Stamp, role_of: RoleOf) -> EventRow | None:
+def _take_press(
+    outbox: Outbox, source: Source, press: Press, now: Stamp, role_of: RoleOf, cancel_window_s: float
+) -> EventRow | None:
     role = role_of(press.device, press.button)
+    if role == CANCEL and press.button in HAZARDS:
+        role = ButtonRole.EMERGENCY.value
     if role == "ignore":
         return None
     telegram = hashlib.sha256(press.raw.encode()).digest()
@@ -163,6 +172,10 @@ def _take_press(outbox: Outbox, source: Source, press: Press, now: Stamp, role_o
     outbox.set_press_state(press.device, press.button, msgspec.json.encode(after), telegram)
     if verdict is not Verdict.NEW:
         return None
+    if role == CANCEL:
+        facts = {"button": press.button, "raw": press.raw, **_origin(source, press.facts)}
+        is_live = press.certainty == "certain"
+        return take_cancel(outbox, role_of, press.device, cancel_window_s, now, facts) if is_live else None
     data = {
         "role": role,
         "button": press.button,
@@ -262,6 +275,7 @@ class EventIntake:
     on_unstored: Callable[[str, list[Stamp]], None]
     on_taken: Callable[[list[MqttTicket]], None]
     stall_s: float = STALL_S
+    cancel_window_s: float = WINDOW_S
     lost: int = 0  # notes, refusals and releases that found no room while the disk could not be written
     fault: str = ""
     _waiting: list[Arrival] = field(default_factory=list)
@@ -323,9 +337,9 @@ class EventIntake:
             self.on_taken(tickets)
 
     def _submit(self, batch: list[Arrival]) -> asyncio.Future[list[EventRow]]:
-        source, role_of = self.source, self.role_of
+        source, role_of, window_s = self.source, self.role_of, self.cancel_window_s
         matters = any(_matters(arrival) for arrival in batch)
-        return self.custody.submit(lambda ob: take_events(ob, source, batch, role_of), urgent=matters)
+        return self.custody.submit(lambda ob: take_events(ob, source, batch, role_of, window_s), urgent=matters)
 
     def _tell_stalled(self) -> None:
         """A disk that neither commits nor fails: the home must hear of a press all the same."""

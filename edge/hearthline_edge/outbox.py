@@ -270,6 +270,16 @@ class Outbox(Repeats):
         rows = self._read(StoredAlarm, "SELECT * FROM recent_alarm WHERE id = ?", event_id)
         return RecentAlarm(*rows[0]) if rows else None
 
+    def last_alarm(self, device: str, button: str) -> RecentAlarm | None:
+        """The newest that this button made, whether it has left or not."""
+        rows = self._read(
+            StoredAlarm,
+            "SELECT * FROM recent_alarm WHERE device = ? AND button = ? ORDER BY rowid DESC LIMIT 1",
+            device,
+            button,
+        )
+        return RecentAlarm(*rows[0]) if rows else None
+
     # --- giving up custody (inside a transaction) ---
 
     def delete(self, lane: Lane, ranges: Sequence[tuple[int, int]]) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 import msgspec
 
 from hearthline.log import Log
-from hearthline.model import ButtonRole, EventType
+from hearthline.model import SELF_TEST, ButtonRole, EventType
 from hearthline.wire import MAX_MONO_NS
 from hearthline_edge.outbox_file import DamagedError, open_to_read, open_under_own_schema
 from hearthline_edge.outbox_rows import Count, Flag, Mono, Offset, StoredAlarm, shaped
@@ -37,7 +37,7 @@ _SHAPES: dict[str, Any] = {
 }
 _WITHOUT_ROWID = frozenset({"ordinal", "boot", "mqtt_taken"})
 _PARTS = ("", "-wal", "-shm")
-_ROLES = frozenset(ButtonRole)
+_ROLES = frozenset({*ButtonRole, SELF_TEST})
 log = Log(__name__)
 
 
