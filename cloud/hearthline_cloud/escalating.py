@@ -46,6 +46,7 @@ PERIOD_S = 1.0
 _BEAT_S = 5.0
 _STOP_S = 1.0
 _AT_ONCE = 20  # alerts a transaction: a press waits for no longer one
+_BREATH_S = 0.02  # between two of them: who waits for the lock looks every 2 ms, and would never find it free
 log = Log(__name__)
 
 _alert = schema.alert
@@ -121,7 +122,9 @@ class Escalator:
     def _climb(self) -> None:
         while not self._stopping.is_set():
             try:
-                changed = escalate_once(self._database, self._policies, self._reaches, time.time_ns())
+                changed = escalate_once(
+                    self._database, self._policies, self._reaches, time.time_ns(), lambda: self._stopping.wait(_BREATH_S)
+                )
                 self._beat()
             except SQLAlchemyError as error:
                 if not is_away(error):
@@ -142,10 +145,17 @@ class Escalator:
         self._beaten_at = time.monotonic()
 
 
-def escalate_once(database: Database, policies: Policies, reaches: Sequence[Reach], now_ns: int) -> int:
+def escalate_once(
+    database: Database,
+    policies: Policies,
+    reaches: Sequence[Reach],
+    now_ns: int,
+    breathe: Callable[[], object] = lambda: None,
+) -> int:
     """One round: how many alerts it changed. Again at once until it is 0: a late desk has more than one step to do.
 
     Looks on a snapshot, so that no alarm waits for it; what it found is looked at again in the transaction that writes.
+    `breathe` is called after each of them, to leave the database to others.
     """
     with database.reading() as connection:
         found = _in_need(connection, now_ns)
@@ -154,6 +164,7 @@ def escalate_once(database: Database, policies: Policies, reaches: Sequence[Reac
         with database.transaction() as connection:
             for alert in found[first : first + _AT_ONCE]:
                 changed += _take(connection, alert, policies, tuple(reaches), now_ns)
+        breathe()
     return changed
 
 
