@@ -30,7 +30,7 @@ from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.console import pages
+from hearthline_cloud.console import pages, pages_history
 from hearthline_cloud.console.link_pages import WRONG_PER_MINUTE, dead_link
 from hearthline_cloud.console.view import HERE
 from hearthline_cloud.database import Database
@@ -82,7 +82,8 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         api.include_router(room.router)
     app.include_router(api)
     app.include_router(routes_health.router)
-    app.include_router(pages.router)
+    for pages_of_room in (pages, pages_history):
+        app.include_router(pages_of_room.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     return app
 

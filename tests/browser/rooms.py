@@ -31,6 +31,8 @@ ROOMS = [
     Room("login", lambda _: "/login", visitor=None, is_live=False),
     Room("alerts", lambda _: "/"),
     Room("alert", lambda seeded: f"/alerts/{seeded.alert}"),
+    Room("history", lambda _: "/history"),
+    Room("history-filtered", lambda _: "/history?home=h-1&state=resolved&first=2026-01-01&utc_offset_min=480"),
     Room("homes", lambda _: "/homes"),
     Room("resident", lambda _: "/residents/r-1"),
     Room("missing", lambda _: "/nothing-here", is_live=False),

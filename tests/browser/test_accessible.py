@@ -12,6 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 
+from browser.conftest import Shoot
 from browser.rooms import ROOMS, Room, Seeded, seed
 from browser.visiting import DESKTOP, PHONE, no_sideways_scroll
 from web.seeding import Center
@@ -61,7 +62,9 @@ def _inside(browser: Browser, seeded: Seeded, tokens: dict[str, str], room: Room
 
 @pytest.mark.parametrize("locale", LOCALES)
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.label)
-def test_axe_finds_nothing(browser: Browser, seeded: Seeded, tokens: dict[str, str], room: Room, locale: str) -> None:
+def test_axe_finds_nothing(
+    browser: Browser, seeded: Seeded, tokens: dict[str, str], room: Room, locale: str, shoot: Shoot
+) -> None:
     found = {}
     with _inside(browser, seeded, tokens, room, locale) as page:
         for width, height in (DESKTOP, PHONE):
@@ -71,6 +74,7 @@ def test_axe_finds_nothing(browser: Browser, seeded: Seeded, tokens: dict[str, s
                 for violation in Axe().run(page, options=_OPTIONS).response["violations"]:
                     for node in violation["nodes"]:
                         found[violation["id"], node["html"][:200]] = f"{width} px, {scheme}: {node['failureSummary']}"
+                shoot(page, f"{room.label}-{locale[:2]}-{width}-{scheme}")
             no_sideways_scroll(page)
         assert found == {}
         assert page.evaluate("document.getAnimations().length") == 0  # reduced motion was asked for

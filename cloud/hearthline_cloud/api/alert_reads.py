@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, select
@@ -35,13 +35,21 @@ _URGENCY = case((alert.c.presses > MAX_URGENCY, MAX_URGENCY), (alert.c.presses <
 
 @dataclass(frozen=True, slots=True)
 class AlertFilter:
-    """Which alerts: `states` empty means every state; `before` an id, for paging to older ones."""
+    """Which alerts: `states` empty means every state; `before` an id, for paging to older ones.
+
+    `homes` None means every home and none; `from_ns` and `to_ns` bound the raising, `to_ns` excluded.
+    """
 
     states: tuple[State, ...] = ()
     kind: str | None = None
     home: str | None = None
     before: int | None = None
     limit: int = 100
+    homes: tuple[str, ...] | None = None
+    cause: str | None = None
+    outcome: str | None = None
+    from_ns: int | None = None
+    to_ns: int | None = None
 
 
 def list_alerts(connection: Connection, wanted: AlertFilter) -> list[Alert]:
@@ -62,14 +70,34 @@ def list_queue(connection: Connection, wanted: AlertFilter) -> list[Alert]:
     return [_alert(row) for row in rows]
 
 
+def count_alerts(connection: Connection, wanted: AlertFilter) -> int:
+    """How many there are, on all pages."""
+    query = select(func.count()).select_from(alert).where(*_conditions(replace(wanted, before=None)))
+    return connection.execute(query).scalar_one()
+
+
+def has_alert(connection: Connection, alert_id: int) -> bool:
+    return connection.execute(select(alert.c.id).where(alert.c.id == alert_id)).first() is not None
+
+
 def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.states:
         conditions.append(alert.c.state.in_([state.value for state in wanted.states]))
-    if wanted.kind is not None:
-        conditions.append(alert.c.kind == wanted.kind)
-    if wanted.home is not None:
-        conditions.append(alert.c.home_id == wanted.home)
+    if wanted.homes is not None:
+        conditions.append(alert.c.home_id.in_(wanted.homes))
+    for column, value in (
+        (alert.c.kind, wanted.kind),
+        (alert.c.home_id, wanted.home),
+        (alert.c.cause, wanted.cause),
+        (alert.c.outcome, wanted.outcome),
+    ):
+        if value is not None:
+            conditions.append(column == value)
+    if wanted.from_ns is not None:
+        conditions.append(alert.c.raised_ns >= wanted.from_ns)
+    if wanted.to_ns is not None:
+        conditions.append(alert.c.raised_ns < wanted.to_ns)
     if wanted.before is not None:
         conditions.append(alert.c.id < wanted.before)
     return conditions

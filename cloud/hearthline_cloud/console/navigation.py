@@ -19,6 +19,7 @@ class Entry:
 NAVIGATION: tuple[Entry, ...] = (
     Entry("/", "nav.alerts"),
     Entry("/homes", "nav.homes"),
+    Entry("/history", "nav.history"),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from hearthline_cloud.api.access import (
     set_cookie,
 )
 from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, list_queue, list_staff, open_counts
-from hearthline_cloud.api.model import AlertDetail, Device, Gateway, Hop
+from hearthline_cloud.api.model import Device, Gateway
 from hearthline_cloud.api.registry_reads import (
     list_devices,
     list_gateways,
@@ -31,6 +31,7 @@ from hearthline_cloud.api.registry_reads import (
 )
 from hearthline_cloud.api.routes_alerts import Key
 from hearthline_cloud.api.routes_registry import Id
+from hearthline_cloud.console.case import shown_hops, spans
 from hearthline_cloud.console.texts import LANGUAGES
 from hearthline_cloud.console.view import LANGUAGE_COOKIE, page
 from hearthline_cloud.people import LoginError, ThrottledError
@@ -130,7 +131,8 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
         "alert.html",
         session,
         detail=detail,
-        hops=_shown_hops(detail),
+        hops=shown_hops(detail),
+        spans=spans(detail.alert),
         outcomes=_OUTCOMES,
         staff=staff,
         card=card,
@@ -143,8 +145,16 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
 def alert_fragment(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
     with parts.database.reading() as connection:
         detail, staff = alert_detail(connection, alert_id), list_staff(connection)
-    hops = _shown_hops(detail)
-    return page(request, "_alert.html", session, detail=detail, hops=hops, outcomes=_OUTCOMES, staff=staff)
+    return page(
+        request,
+        "_alert.html",
+        session,
+        detail=detail,
+        hops=shown_hops(detail),
+        spans=spans(detail.alert),
+        outcomes=_OUTCOMES,
+        staff=staff,
+    )
 
 
 @router.get("/homes")
@@ -189,14 +199,3 @@ def _homes(request: Request, parts: PartsOf, session: Staff, template: str) -> R
         for gateway in gateways
     ]
     return page(request, template, session, homes=homes, places=places, aside=aside)
-
-
-def _shown_hops(detail: AlertDetail) -> list[Hop]:
-    """The first press with every station; of the further ones only that they joined."""
-    first = detail.events[0].event_id if detail.events else None
-    shown = [hop for hop in detail.timeline if hop.kind not in ("pressed", "received") or hop.event_id == first]
-    before = [shown[0], *shown][: len(shown)] if shown else []
-    return [
-        replace(hop, since_previous_s=hop.since_first_s - previous.since_first_s)
-        for previous, hop in zip(before, shown, strict=True)
-    ]

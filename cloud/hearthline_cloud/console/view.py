@@ -11,6 +11,7 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse
 
+from hearthline_cloud.console.case import spell
 from hearthline_cloud.console.navigation import entries_for, is_here
 from hearthline_cloud.console.texts import HTML_LANG, LANGUAGES, TEXTS, Language, choose_language, script_texts, text
 from hearthline_cloud.people import Session
@@ -34,10 +35,15 @@ def language_of(request: Request) -> Language:
 
 
 def page(request: Request, template: str, session: Session | None, status: int = 200, **values: Any) -> HTMLResponse:
-    """One page or fragment. Templates know `t`, `lang`, `session`, `here`, `rooms` and the given values."""
+    """One page or fragment.
+
+    Templates know `t`, `span` (a length of time in words), `lang`, `session`, `here`, `rooms` and the given values.
+    """
     language = language_of(request)
+    translate = _translator(language)
     body = _environment.get_template(template).render(
-        t=_translator(language),
+        t=translate,
+        span=lambda seconds: spell(seconds, translate),
         both=_in_both,
         lang=language,
         html_lang=HTML_LANG[language],

@@ -161,6 +161,8 @@ document.addEventListener("click", (event) => {
   press(button.dataset.act, holderOf(button), outcome ? { outcome } : to ? { to } : {}, button);
 });
 
+document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) print(); });
+
 document.addEventListener("submit", (event) => {
   const action = event.target.dataset.form;
   if (!action) return;

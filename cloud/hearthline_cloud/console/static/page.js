@@ -7,9 +7,11 @@ let clockAhead = 0;  // what the center's clock is ahead of this machine's, in m
 const shown = {
   time: { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" },
   minute: { month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
+  day: { year: "numeric", month: "short", day: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" },
   milli: { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 2, hourCycle: "h23" },
 };
 const whole = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
+const date = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
 const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 const formats = Object.fromEntries(
   Object.entries(shown).map(([name, options]) => [name, new Intl.DateTimeFormat(language, options)]),
@@ -40,10 +42,16 @@ export function showTimes(root) {
     let text;
     if (style === "age") text = age(Math.max(0, now - at.getTime()) / 1000);
     else if (style === "ago") text = ago((at.getTime() - now) / 1000);
-    else text = formats[style].format(at);
+    else text = dayBefore(at, style) + formats[style].format(at);
     if (element.textContent !== text) element.textContent = text;
     if (!element.title) element.title = whole.format(at);
   }
+}
+
+// A time of day alone is today's.
+function dayBefore(at, style) {
+  if (style !== "time" && style !== "milli") return "";
+  return at.toDateString() === new Date().toDateString() ? "" : `${date.format(at)} `;
 }
 
 function age(seconds) {
