@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,7 @@ _TIMER_COLUMNS = [
     _timer.c.id.label("timer_id"),
     *(
         _timer.c[name].label(f"timer_{name}")
-        for name in ("climb", "step", "waits_for", "began_ns", "due_ns", "set_ns", "version")
+        for name in ("climb", "step", "waits_for", "began_ns", "due_ns", "set_ns", "version", "presses", "hurried")
     ),
 ]
 _pending = and_(_timer.c.alert_id == _alert.c.id, _timer.c.fired_ns.is_(None))
@@ -169,11 +169,12 @@ def escalate_once(
 
 
 def _in_need(connection: Connection, now_ns: int) -> list[int]:
-    """The alerts whose timer is missing, due, older than the alert's last change, of another time, or left over."""
+    """The alerts whose timer is missing, due, behind the alert's acts or presses, of another time, or left over."""
     needs = or_(
         _timer.c.id.is_(None),
         _timer.c.due_ns <= now_ns,
         _timer.c.version != _alert.c.version,
+        _timer.c.presses < _alert.c.presses,
         _timer.c.set_ns > stale_after_ns(now_ns),
     )
     still_open = (
@@ -203,13 +204,16 @@ def _take(connection: Connection, alert_id: int, policies: Policies, reaches: tu
         return _move(connection, row.timer_id, move.timer)
     if not _close(connection, row.timer_id, now_ns):
         return False
-    _follow(connection, row, move, reaches, now_ns, policy.name)
+    _follow(connection, row, move, reaches, now_ns, policies, policy.name)
     return True
 
 
 def _view(row: Row[Any]) -> AlertView:
     acts = [at for at in (row.acknowledged_ns, row.attending_ns, row.arrived_ns) if at is not None]
-    return AlertView(row.kind, row.state, row.raised_ns, row.version, max(acts, default=None))
+    touched_ns = max(acts, default=None)
+    return AlertView(
+        row.kind, row.state, row.raised_ns, row.version, touched_ns, presses=row.presses, pressed_ns=row.last_press_ns
+    )
 
 
 def _timer_of(row: Row[Any]) -> Timer | None:
@@ -223,6 +227,8 @@ def _timer_of(row: Row[Any]) -> Timer | None:
         row.timer_due_ns,
         row.timer_set_ns,
         row.timer_version,
+        presses=row.timer_presses,
+        hurried=row.timer_hurried,
     )
 
 
@@ -241,6 +247,8 @@ def _values(alert_id: int, timer: Timer) -> dict[str, Any]:
         "due_ns": timer.due_ns,
         "set_ns": timer.set_ns,
         "version": timer.version,
+        "presses": timer.presses,
+        "hurried": timer.hurried,
     }
 
 
@@ -252,7 +260,8 @@ def _set_first(connection: Connection, alert_id: int, timer: Timer) -> bool:
 
 
 def _move(connection: Connection, timer_id: int, timer: Timer) -> bool:
-    values = {name: getattr(timer, name) for name in ("waits_for", "began_ns", "due_ns", "set_ns", "version")}
+    moved = ("waits_for", "began_ns", "due_ns", "set_ns", "version", "presses", "hurried")
+    values = {name: getattr(timer, name) for name in moved}
     where = (_timer.c.id == timer_id) & _timer.c.fired_ns.is_(None)
     return bool(connection.execute(update(_timer).where(where).values(**values)).rowcount)
 
@@ -264,13 +273,28 @@ def _close(connection: Connection, timer_id: int, now_ns: int) -> bool:
 
 
 def _follow(
-    connection: Connection, row: Row[Any], move: Move, reaches: tuple[Reach, ...], now_ns: int, policy: str
+    connection: Connection,
+    row: Row[Any],
+    move: Move,
+    reaches: tuple[Reach, ...],
+    now_ns: int,
+    policies: Policies,
+    policy: str,
 ) -> None:
     """What a claimed timer leads to: messages in the queue, the journal, the next timer."""
     if move.firing is not None:
-        told = _queue(connection, row, move.firing, reaches, now_ns)
+        on_duty = policies.on_duty(move.firing, now_ns)
+        told = _queue(connection, row, move.firing, reaches, on_duty, now_ns)
         targets = [str(target) for target in move.firing.targets]
-        detail = {"policy": policy, "climb": move.firing.climb, "step": move.firing.step, "to": targets, "told": told}
+        detail: dict[str, Any] = {
+            "policy": policy,
+            "climb": move.firing.climb,
+            "step": move.firing.step,
+            "to": targets,
+            "told": told,
+        }
+        if on_duty:
+            detail["on_duty"] = {name: sorted(staff) for name, staff in on_duty.items()}
         journal.append(connection, "escalated", now_ns, detail, alert=row.id, actor=SYSTEM)
     elif move.expired:
         detail = {"policy": policy, "state": row.state}
@@ -281,10 +305,17 @@ def _follow(
         connection.execute(insert(_timer).values(_values(row.id, move.timer)))
 
 
-def _queue(connection: Connection, row: Row[Any], firing: Firing, reaches: tuple[Reach, ...], now_ns: int) -> int:
+def _queue(
+    connection: Connection,
+    row: Row[Any],
+    firing: Firing,
+    reaches: tuple[Reach, ...],
+    on_duty: Mapping[str, frozenset[str]],
+    now_ns: int,
+) -> int:
     """How many messages the step put into the queue."""
     contacts = len(contact_phones(connection, row.resident_id, row.home_id))
-    found = deliveries(firing, reaches, contacts)
+    found = deliveries(firing, reaches, contacts, on_duty)
     for delivery in found:
         connection.execute(
             insert(schema.notification).values(

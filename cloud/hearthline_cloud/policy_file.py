@@ -153,6 +153,8 @@ def _is_reached(target: Target, reaches: tuple[Reach, ...]) -> bool:
             return any(reach.name == target.name and not reach.contacts for reach in reaches)
         case TargetKind.STAFF:
             return any(target.name in reach.staff and not reach.contacts for reach in reaches)
+        case TargetKind.SCHEDULE:
+            return any(reach.staff and not reach.contacts for reach in reaches)
         case TargetKind.CONTACT:
             return any(reach.contacts for reach in reaches)
         case TargetKind.EVERYONE:

@@ -238,6 +238,8 @@ escalation = Table(
     Column("due_ns", BigInteger, nullable=False),
     Column("set_ns", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),  # of the alert when the timer was set
+    Column("presses", Integer, nullable=False, server_default="0"),  # of the alert that the timer knows
+    Column("hurried", Integer, nullable=False, server_default="0"),  # how many of them have hastened this climb
     Column("fired_ns", BigInteger),  # NULL: the alert's one timer
     UniqueConstraint("alert_id", "climb", "step"),
     Index("uq_escalation_open", "alert_id", unique=True, sqlite_where=text("fired_ns IS NULL"),

@@ -74,10 +74,18 @@ class Life:
     expired: int = 0
     raised_ns: int = T0
     hastened: int = 0
+    presses: int = 1
+    pressed_ns: int = T0
 
     @property
     def view(self) -> AlertView:
-        return AlertView(self.kind, self.state, self.raised_ns, self.version, self.touched_ns, self.hastened)
+        version, touched_ns, pressed_ns = self.version, self.touched_ns, self.pressed_ns
+        return AlertView(
+            self.kind, self.state, self.raised_ns, version, touched_ns, self.hastened, self.presses, pressed_ns
+        )
+
+    def press(self, times: int = 1) -> None:
+        self.presses, self.pressed_ns = self.presses + times, self.now_ns
 
     def act(self, state: State) -> None:
         self.state, self.version, self.touched_ns = state, self.version + 1, self.now_ns
@@ -225,6 +233,97 @@ def test_repeats_and_a_climb_that_has_just_begun_are_not_hastened() -> None:
     assert life.told[-1] == (0, 3)
 
 
+@pytest.mark.parametrize(
+    ("presses", "told_at"),
+    [
+        ({}, [60, 180, 300, 600]),
+        ({10: 1}, [10, 130, 250, 550]),  # the rest of the climb follows at its own distances
+        ({10: 1, 20: 1}, [10, 20, 140, 440]),
+        ({10: 2}, [10, 10, 130, 430]),
+        ({10: 1, 20: 1, 30: 1, 40: 50}, [10, 20, 140, 440]),  # a button that chatters hastens no more
+        ({60: 1}, [60, 180, 300, 600]),  # at the moment of the step: it is due anyhow
+        ({61: 1}, [60, 61, 181, 481]),
+        ({400: 1}, [60, 180, 300, 400, 700]),  # the repeat comes at once, too
+    ],
+)
+def test_a_further_press_makes_the_next_step_due_at_once(presses: dict[int, int], told_at: list[int]) -> None:
+    life = Life()
+    life.look()
+    for second in range(1, 701):
+        life.now_ns += NS
+        if second in presses:
+            life.press(presses[second])
+        life.look()
+    assert [at for at in life.told_at if at <= told_at[-1]] == told_at
+
+
+def test_presses_before_the_first_look_count_and_those_of_a_new_climb_do_anew() -> None:
+    life = Life(presses=2)
+    life.look()
+    assert life.told == [(0, 0)]
+    life.press(9)
+    life.look()
+    assert life.told == [(0, 0), (0, 1)]
+    life.act(State.ACKNOWLEDGED)
+    life.pass_time(1, 901)
+    life.press(9)
+    life.look()
+    assert life.told[2:] == [(1, 0), (1, 1)]
+
+
+def test_a_press_ends_an_acknowledgement_without_progress_and_the_alert_climbs_from_it() -> None:
+    life = Life()
+    life.pass_time(1, 30)
+    life.act(State.ACKNOWLEDGED)
+    life.pass_time(1, 100)
+    life.press()
+    life.look()
+    assert (life.expired, life.told) == (1, [])  # who has it has the first step's time to do something
+    life.act(State.ATTENDING)
+    life.pass_time(1, 3000)
+    assert (life.expired, life.told) == (1, [])
+
+
+@pytest.mark.parametrize("state", [State.ATTENDING, State.ARRIVED])
+def test_a_press_while_somebody_is_on_the_way_or_there_changes_nothing(state: State) -> None:
+    life = Life()
+    life.look()
+    life.act(state)
+    life.look()
+    life.press(5)
+    life.pass_time(1, 3599)
+    assert (life.expired, life.told) == (0, [])
+
+
+@pytest.mark.parametrize(("pressed_first", "expired"), [(True, 0), (False, 1)])
+def test_what_counts_is_whether_the_press_came_after_the_act_however_late_the_desk_looks(
+    pressed_first: bool, expired: int
+) -> None:
+    life = Life()
+    life.look()
+    life.now_ns += 10 * NS
+    if pressed_first:
+        life.press()
+        life.now_ns += NS
+    life.act(State.ACKNOWLEDGED)
+    if not pressed_first:
+        life.now_ns += NS
+        life.press()
+    life.pass_time(300)
+    assert life.expired == expired
+
+
+def test_a_press_hastens_a_service_call_but_not_out_of_the_quiet_hours() -> None:
+    night = shanghai("2026-11-22T23:00:00")
+    life = Life(replace(POLICY, quiet=quiet("22:00", "07:00")), "service", now_ns=night, raised_ns=night)
+    life.look()
+    life.press()
+    life.pass_time(60, 8 * 60 - 1)
+    assert life.told == []
+    life.pass_time(60)
+    assert life.told == [(0, 0)]
+
+
 def quiet(begin: str, end: str) -> QuietHours:
     return QuietHours(time.fromisoformat(begin), time.fromisoformat(end), ZoneInfo("Asia/Shanghai"))
 
@@ -267,6 +366,7 @@ events = st.one_of(
     st.tuples(st.just("act"), st.sampled_from([State.ACKNOWLEDGED, State.ATTENDING, State.RESOLVED, State.RAISED])),
     st.tuples(st.just("clock"), st.floats(-5000, 5000)),
     st.tuples(st.just("hasten"), st.just(0.0)),
+    st.tuples(st.just("press"), st.floats(1, 4)),
 )
 
 
@@ -277,6 +377,9 @@ def test_no_alert_is_forgotten_and_none_escalated_twice(steps: list[tuple[str, f
     for what, value in steps:
         if isinstance(value, State):
             life.act(value)
+        elif what == "press":
+            life.press(int(value))
+            life.look()
         elif what == "wait":
             life.pass_time(value)
         elif what == "hasten":
@@ -298,14 +401,35 @@ def test_whom_a_step_reaches() -> None:
     reaches = (Reach("duty"), Reach("mei", frozenset({"mei"})), Reach("sms", contacts=True))
     staff = Target(TargetKind.STAFF, "mei")
     firing = Firing(0, 0, (DUTY, staff, DUTY), 0)
-    assert deliveries(firing, reaches, 2) == [Delivery("duty"), Delivery("mei")]
-    turns = [deliveries(Firing(0, 0, (CONTACT,), turn), reaches, 2) for turn in range(3)]
+    assert deliveries(firing, reaches, 2, {}) == [Delivery("duty"), Delivery("mei")]
+    turns = [deliveries(Firing(0, 0, (CONTACT,), turn), reaches, 2, {}) for turn in range(3)]
     assert turns == [[Delivery("sms", 0)], [Delivery("sms", 1)], [Delivery("sms", 0)]]
     everyone = [Delivery("duty"), Delivery("mei"), Delivery("sms", 0), Delivery("sms", 1)]
-    assert deliveries(Firing(0, 0, (EVERYONE, DUTY), 0), reaches, 2) == everyone
-    assert deliveries(Firing(0, 0, (CONTACT,), 0), reaches, 0) == []
+    assert deliveries(Firing(0, 0, (EVERYONE, DUTY), 0), reaches, 2, {}) == everyone
     orders = tuple(Target(kind) for kind in (TargetKind.CALL_BACK, TargetKind.STREET_DESK, TargetKind.VOLUNTEER))
-    assert deliveries(Firing(0, 0, orders, 0), reaches, 2) == []
+    assert deliveries(Firing(0, 0, orders, 0), reaches, 2, {}) == []
+    assert deliveries(Firing(0, 0, (*orders, CONTACT), 0), reaches, 0, {}) == []
+    assert deliveries(Firing(0, 0, (DUTY, CONTACT), 0), reaches, 0, {}) == [Delivery("duty")]
+    night = Firing(0, 0, (Target(TargetKind.SCHEDULE, "night"),), 0)
+    assert deliveries(night, reaches, 2, {"night": frozenset({"mei", "jun"})}) == [Delivery("mei")]
+
+
+@pytest.mark.parametrize(
+    ("target", "contacts"),
+    [
+        (CONTACT, 0),
+        (Target(TargetKind.CHANNEL, "gone"), 1),
+        (Target(TargetKind.STAFF, "jun"), 1),
+        (Target(TargetKind.SCHEDULE, "night"), 1),  # jun is on duty, and no channel reaches jun
+        (Target(TargetKind.SCHEDULE, "gap"), 1),
+    ],
+)
+def test_no_step_is_silent_because_nobody_can_be_reached(target: Target, contacts: int) -> None:
+    reaches = (Reach("duty"), Reach("mei", frozenset({"mei"})), Reach("sms", contacts=True))
+    on_duty = {"night": frozenset({"jun"}), "gap": frozenset[str]()}
+    everyone = deliveries(Firing(0, 0, (EVERYONE,), 0), reaches, contacts, on_duty)
+    assert len(everyone) == 2 + contacts
+    assert deliveries(Firing(0, 0, (target,), 0), reaches, contacts, on_duty) == everyone
 
 
 def test_each_repeat_turns_to_the_next_contact() -> None:
@@ -592,6 +716,21 @@ def test_an_acknowledged_alert_stops_climbing_until_it_expires(room: Room) -> No
     assert room.journal[-2:] == ["expired", "escalated"]
     room.send()
     assert "taken, but nothing has happened since" in room.phones["duty"].got[-1].text
+
+
+def test_a_second_press_tells_the_next_step_at_once(room: Room) -> None:
+    room.at(1)
+    room.cloud.take(room.cloud.gateway.press())
+    room.at(2, databases=2)
+    assert room.queue == [("duty", -1, "queued", 0)]
+    for _ in range(5):
+        room.cloud.take(room.cloud.gateway.press())
+    room.at(3, databases=2)
+    room.at(100, databases=2)
+    assert room.journal.count("escalated") == 2
+    (alert,) = room.cloud.rows(schema.alert)
+    assert alert.presses == 7
+    assert room.cloud.rows(schema.escalation)[-1].presses == 7
 
 
 def test_without_channels_nothing_is_queued_and_the_alert_climbs_all_the_same(cloud: Cloud) -> None:

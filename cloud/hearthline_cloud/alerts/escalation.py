@@ -6,13 +6,17 @@
     alert --> climbing (waits for STEP) -----------+    the last step repeats until a person takes the alert
                  |            ^
      a person    |            |  due: nothing happened for too long; a new climb begins at the first step
-     takes it    v            |
+     takes it    v            |  or, with nobody on the way, another press
               answered (waits for PROGRESS) <--+
                  |            | a person does something more: the time begins anew
                  |            +----------------+
                  |            | hastened: back to climbing, the next step is due at once
      resolved    v
               no timer; a reopened alert begins a new climb
+
+A further press hastens the climb: the next step is due at once, once for each press and MAX_HURRIED times in a climb,
+so that a button that chatters tells nobody more often than that. A press of an alert that a person has taken, with
+nobody on the way yet, ends what the acknowledgement was worth: the alert climbs again, from that press.
 
 `advance` looks at one alert and its timer and says what is to be done now. It may be asked at any time and as often
 as one likes: a timer that is not due is given back as it is. What a person did is known by the alert's `version`, which
@@ -27,14 +31,17 @@ from datetime import UTC, datetime, time, timedelta, tzinfo
 from enum import StrEnum
 
 from hearthline.clock import NS
-from hearthline_cloud.alerts.lifecycle import AlertKind, State
+from hearthline_cloud.alerts.lifecycle import MAX_URGENCY, AlertKind, State
+from hearthline_cloud.alerts.schedule import Schedule
 
+MAX_HURRIED = MAX_URGENCY - 1  # a press for each urgency above the first
 _LOCK_WAIT_S = 15  # a writer may have waited so long for the database since `now` was read
 
 
 class TargetKind(StrEnum):
     CHANNEL = "channel"  # the channel of that name
     STAFF = "staff"  # the channels that reach this member of staff
+    SCHEDULE = "schedule"  # the channels that reach whoever is on duty by this schedule
     CONTACT = "contact"  # the resident's contacts, one after the other, over the channels that reach contacts
     EVERYONE = "everyone"  # every channel, and every contact
     CALL_BACK = "call-back"  # a task of the operators: call the resident
@@ -44,7 +51,7 @@ class TargetKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`name` of the channel or member of staff; of the channel that tells the street desk; empty for the others."""
+    """`name` of the channel, member of staff or schedule; of the channel that tells the street desk; else empty."""
 
     kind: TargetKind
     name: str = ""
@@ -114,6 +121,7 @@ class Policies:
     policies: Mapping[str, Policy]
     rules: tuple[Rule, ...]
     fallback: str
+    schedules: Mapping[str, Schedule] = field(default_factory=dict)
 
     def policy_for(self, kind: str, cause: str, community: str) -> Policy:
         for rule in self.rules:
@@ -121,10 +129,16 @@ class Policies:
                 return self.policies[rule.policy]
         return self.policies[self.fallback]
 
+    def on_duty(self, firing: Firing, now_ns: int) -> dict[str, frozenset[str]]:
+        """Schedule -> who of the staff has it now, for the schedules that a step names."""
+        names = [target.name for target in firing.targets if target.kind is TargetKind.SCHEDULE]
+        return {name: self.schedules[name].on_duty(now_ns) for name in names}
+
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """What escalation needs to know of an alert. `touched_ns`: the last time that the alert has of a person's act.
+    """What escalation needs to know of an alert. `touched_ns`: the last time that the alert has of a person's act;
+    `pressed_ns`: of a press.
 
     `hastened` counts how often the next step was wanted at once: the resident did not answer the call, or needs help.
     """
@@ -135,6 +149,8 @@ class AlertView:
     version: int
     touched_ns: int | None = None
     hastened: int = 0
+    presses: int = 1
+    pressed_ns: int | None = None
 
 
 class Waits(StrEnum):
@@ -146,7 +162,8 @@ class Waits(StrEnum):
 class Timer:
     """The one timer of an open alert. `step` counts what has been told in this climb; `set_ns`: when it was written.
 
-    `version` and `hastened` are those of the alert that it knows.
+    `version`, `hastened` and `presses` are those of the alert that it knows; `hurried`: how many of the presses have
+    hastened this climb.
     """
 
     climb: int
@@ -157,6 +174,8 @@ class Timer:
     set_ns: int
     version: int
     hastened: int = 0
+    presses: int = 1
+    hurried: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +218,12 @@ def advance(policy: Policy, alert: AlertView, timer: Timer | None, last_climb: i
             due_ns=touched_ns + _ns(limit_s),
             set_ns=now_ns,
             version=alert.version,
+            presses=_presses_known(alert, touched_ns),
         )
     if timer.hastened != alert.hastened:
         timer = _hastened(policy, alert, timer, now_ns)
+    if timer.presses < alert.presses:
+        timer = _pressed(alert, timer, now_ns)
     if timer.due_ns > now_ns:
         return Move(timer)
     if timer.waits_for is Waits.PROGRESS:
@@ -213,7 +235,7 @@ def needs_a_look(alert: AlertView, timer: Timer | None, now_ns: int) -> bool:
     """Whether `advance` would change anything; the loop asks the same of the database."""
     if timer is None or alert.state == State.RESOLVED:
         return (timer is None) != (alert.state == State.RESOLVED)
-    is_behind = timer.version != alert.version or timer.hastened != alert.hastened
+    is_behind = (timer.version, timer.hastened) != (alert.version, alert.hastened) or timer.presses < alert.presses
     return timer.due_ns <= now_ns or is_behind or timer.set_ns > stale_after_ns(now_ns)
 
 
@@ -226,12 +248,15 @@ def _first(policy: Policy, alert: AlertView, last_climb: int, now_ns: int) -> Ti
     """A new alert climbs from when it was raised, one that was reopened or taken already from now."""
     is_new = last_climb < 0 and alert.raised_ns <= now_ns
     timer = _climb(policy, alert, last_climb + 1, alert.raised_ns if is_new else now_ns, now_ns)
+    if is_new:
+        timer = replace(timer, presses=1)  # the further ones count, however late we look
     return timer if alert.state == State.RAISED else replace(timer, version=-1)  # taken before we looked
 
 
 def _climb(policy: Policy, alert: AlertView, climb: int, began_ns: int, now_ns: int) -> Timer:
     due_ns = _released(policy, alert, began_ns + _ns(policy.steps[0].after_s))
-    return Timer(climb, 0, Waits.STEP, began_ns, due_ns, now_ns, alert.version, alert.hastened)
+    version, hastened, presses = alert.version, alert.hastened, alert.presses
+    return Timer(climb, 0, Waits.STEP, began_ns, due_ns, now_ns, version, hastened, presses)
 
 
 def _hastened(policy: Policy, alert: AlertView, timer: Timer, now_ns: int) -> Timer:
@@ -240,6 +265,23 @@ def _hastened(policy: Policy, alert: AlertView, timer: Timer, now_ns: int) -> Ti
     if timer.step >= len(policy.steps):
         return timer
     return replace(timer, waits_for=Waits.STEP, due_ns=min(timer.due_ns, now_ns))
+
+
+def _pressed(alert: AlertView, timer: Timer, now_ns: int) -> Timer:
+    """The timer after one more press: due at once, where a press has that effect."""
+    if timer.waits_for is Waits.PROGRESS:
+        due_ns = min(timer.due_ns, now_ns) if alert.state == State.ACKNOWLEDGED else timer.due_ns
+        return replace(timer, presses=alert.presses, due_ns=due_ns, set_ns=now_ns)
+    if timer.hurried >= MAX_HURRIED:
+        return replace(timer, presses=alert.presses, set_ns=now_ns)
+    due_ns = min(timer.due_ns, now_ns)
+    return replace(timer, presses=timer.presses + 1, hurried=timer.hurried + 1, due_ns=due_ns, set_ns=now_ns)
+
+
+def _presses_known(alert: AlertView, touched_ns: int) -> int:
+    """The presses that a person who acted then knew of; whether more than one came since makes no difference."""
+    is_since = alert.pressed_ns is not None and alert.pressed_ns > touched_ns
+    return alert.presses - 1 if is_since else alert.presses
 
 
 def _fire(policy: Policy, alert: AlertView, timer: Timer, now_ns: int) -> Move:
@@ -354,15 +396,36 @@ class Delivery:
     contact: int | None = None
 
 
-def deliveries(firing: Firing, reaches: tuple[Reach, ...], contacts: int) -> list[Delivery]:
-    """The messages of a step, each once. `contacts`: how many the resident has."""
+_NAMED = frozenset({TargetKind.CHANNEL, TargetKind.STAFF, TargetKind.SCHEDULE})
+_ORDERS = frozenset({TargetKind.CALL_BACK, TargetKind.STREET_DESK, TargetKind.VOLUNTEER})
+
+
+def deliveries(
+    firing: Firing, reaches: tuple[Reach, ...], contacts: int, on_duty: Mapping[str, frozenset[str]]
+) -> list[Delivery]:
+    """The messages of a step, each once. `contacts`: how many the resident has; `on_duty`: schedule -> staff.
+
+    Whoever is named and cannot be reached (a gap in a schedule, a channel that is gone) means everyone; so does a step
+    that tells nobody and makes no work order, for a resident without contacts. No step is silent.
+    """
     found: dict[Delivery, None] = {}
     for target in firing.targets:
-        found |= dict.fromkeys(_reached(target, firing.contact_turn, reaches, contacts))
+        told = _reached(target, firing.contact_turn, reaches, contacts, on_duty)
+        if not told and target.kind in _NAMED:
+            told = _reached(_EVERYONE, firing.contact_turn, reaches, contacts, on_duty)
+        found |= dict.fromkeys(told)
+    if not found and not any(target.kind in _ORDERS for target in firing.targets):
+        return _reached(_EVERYONE, firing.contact_turn, reaches, contacts, on_duty)
     return list(found)
 
 
-def _reached(target: Target, turn: int, reaches: tuple[Reach, ...], contacts: int) -> list[Delivery]:
+def _reached(
+    target: Target,
+    turn: int,
+    reaches: tuple[Reach, ...],
+    contacts: int,
+    on_duty: Mapping[str, frozenset[str]],
+) -> list[Delivery]:
     to_contacts = [reach for reach in reaches if reach.contacts]
     rooms = [reach for reach in reaches if not reach.contacts]
     match target.kind:
@@ -370,6 +433,8 @@ def _reached(target: Target, turn: int, reaches: tuple[Reach, ...], contacts: in
             return [Delivery(reach.name) for reach in rooms if reach.name == target.name]
         case TargetKind.STAFF:
             return [Delivery(reach.name) for reach in rooms if target.name in reach.staff]
+        case TargetKind.SCHEDULE:
+            return [Delivery(reach.name) for reach in rooms if reach.staff & on_duty.get(target.name, frozenset())]
         case TargetKind.CONTACT:
             return [Delivery(reach.name, turn % contacts) for reach in to_contacts] if contacts else []
         case TargetKind.EVERYONE:
