@@ -61,6 +61,16 @@ class ChannelConfig(Config, frozen=True):
     timeout_s: float = 10.0
 
 
+class DeadmanConfig(Config, frozen=True):
+    """An outside service that is pinged while the whole center works, and calls people when it is not."""
+
+    url: str | None = None
+    url_file: str | None = None  # instead of `url` where the URL is a secret
+    method: Literal["POST", "GET"] = "POST"
+    period_s: float = 60.0
+    timeout_s: float = 10.0
+
+
 class CloudConfig(Config, frozen=True):
     data_dir: str
     database: str | None = None  # SQLAlchemy URL; by default hearthline.db in data_dir
@@ -70,6 +80,7 @@ class CloudConfig(Config, frozen=True):
     web: WebConfig = WebConfig()
     policy_file: str | None = None  # who is told when; absent: the shipped policies
     channel: list[ChannelConfig] = []
+    deadman: DeadmanConfig | None = None
 
     @property
     def directory(self) -> Path:

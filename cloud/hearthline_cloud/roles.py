@@ -17,6 +17,7 @@ from hearthline.log import Log
 from hearthline.service import notify
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.deadman import DeadMan, forget
 from hearthline_cloud.escalating import Escalator
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.store import open_store
@@ -42,7 +43,10 @@ def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
     if escalator is not None:
         desk.start()
         escalator.start()
-    parts = [part for part in (ingest, escalator) if part is not None]
+    deadman = _deadman(config, database, roles)
+    if deadman is not None:
+        deadman.start()
+    parts = [part for part in (ingest, escalator, deadman) if part is not None]
     watcher = threading.Thread(target=_watch, args=(parts, stopping, failures), name="watch", daemon=True)
     watcher.start()
     notify("READY=1")
@@ -56,11 +60,22 @@ def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
             ingest.stop()
         if escalator is not None:
             escalator.stop()
+        if deadman is not None:
+            deadman.stop()
         if desk.is_alive():
             desk.join(timeout=1)
         watcher.join(timeout=1)
         database.close()
     return 1 if failures else code
+
+
+def _deadman(config: CloudConfig, database: Database, roles: Sequence[Role]) -> DeadMan | None:
+    if "desk" not in roles:
+        return None
+    if config.deadman is None:
+        forget(database)
+        return None
+    return DeadMan(config.deadman, database, config.web if "web" in roles else None)
 
 
 def _serve_web(config: CloudConfig, stopping: threading.Event) -> int:
@@ -103,7 +118,9 @@ def _supervise(
         waker.close()
 
 
-def _watch(parts: Sequence[IngestRole | Escalator], stopping: threading.Event, failures: list[BaseException]) -> None:
+def _watch(
+    parts: Sequence[IngestRole | Escalator | DeadMan], stopping: threading.Event, failures: list[BaseException]
+) -> None:
     """End the process when one of its threads has died."""
     while not stopping.wait(0.5):
         failures += [failure for part in parts if (failure := part.failed()) is not None]

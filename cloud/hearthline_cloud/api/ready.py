@@ -10,12 +10,14 @@ import asyncio
 import time
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS
 from hearthline_cloud.alerts.supervision import is_alive
 from hearthline_cloud.database import Database
+from hearthline_cloud.deadman import ROLE as DEADMAN
+from hearthline_cloud.deadman import readiness
 from hearthline_cloud.desk import beat
 from hearthline_cloud.schema import heartbeat
 
@@ -65,18 +67,19 @@ def _probe(database: Database, now_ns: int) -> Parts:
         with database.transaction() as connection:
             beat(connection, "web", now_ns, {})
         state = ingest_state(database, now_ns)
-        desk_at = _desk_beat(database)
+        desk_at, deadman = _beat_of(database, "desk"), _beat_of(database, DEADMAN)
     except SQLAlchemyError:
         return {"database": "cannot be written"}
     parts = {"database": "ok", "ingest": "ok" if state["ingest"] else "not heard for 5 s"}
     for name in ("broker", "store"):
         parts[name] = "ok" if state[name] else ("away" if state["ingest"] else "unknown")
     if desk_at is not None:  # a center may run without the role, but not lose it
-        parts["desk"] = "ok" if now_ns - desk_at < DESK_FRESH_S * NS else "not heard for 30 s"
+        parts["desk"] = "ok" if now_ns - desk_at.at_ns < DESK_FRESH_S * NS else "not heard for 30 s"
+    if deadman is not None:
+        parts["deadman"] = readiness(deadman.at_ns, deadman.detail, now_ns)
     return parts
 
 
-def _desk_beat(database: Database) -> int | None:
+def _beat_of(database: Database, role: str) -> Row[Any] | None:
     with database.reading() as connection:
-        at_ns: int | None = connection.execute(select(heartbeat.c.at_ns).where(heartbeat.c.role == "desk")).scalar()
-    return at_ns
+        return connection.execute(select(heartbeat).where(heartbeat.c.role == role)).first()
