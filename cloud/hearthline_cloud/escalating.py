@@ -123,7 +123,11 @@ class Escalator:
         while not self._stopping.is_set():
             try:
                 changed = escalate_once(
-                    self._database, self._policies, self._reaches, time.time_ns(), lambda: self._stopping.wait(_BREATH_S)
+                    self._database,
+                    self._policies,
+                    self._reaches,
+                    time.time_ns(),
+                    lambda: self._stopping.wait(_BREATH_S),
                 )
                 self._beat()
             except SQLAlchemyError as error:

@@ -265,3 +265,33 @@ notification = Table(
     Index("ix_notification_due", "channel", "state", "next_try_ns"),
     sqlite_autoincrement=True,
 )
+
+figure = Table(  # what the journal says of each case, as far as `figure_cursor`: derived, it can be made anew
+    "figure",
+    metadata,
+    Column("alert_id", ForeignKey("alert.id"), primary_key=True, autoincrement=False),
+    Column("kind", String(32), nullable=False),
+    Column("home_id", String(64)),
+    Column("gateway_id", String(64), nullable=False),
+    Column("device_id", String(128), nullable=False),
+    Column("journal_id", BigInteger, nullable=False),  # the last entry that went in
+    Column("raised_ns", BigInteger, nullable=False),
+    Column("answered_ns", BigInteger),
+    Column("answered_by", String(64)),
+    Column("sent_ns", BigInteger),
+    Column("arrived_ns", BigInteger),
+    Column("closed_ns", BigInteger),
+    Column("outcome", String(32)),
+    Column("handed_over", Integer, nullable=False),
+    Column("reopened", Integer, nullable=False),
+    Column("asked", Boolean, nullable=False),
+    Column("helped", String(16)),
+    Index("ix_figure_raised", "kind", "raised_ns"),
+)
+
+figure_cursor = Table(
+    "figure_cursor",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row: 1
+    Column("journal_id", BigInteger, nullable=False),
+)
