@@ -170,9 +170,7 @@ def populate(folder: Path, open_alerts: int, homes: int) -> None:
             values = {"home_id": home, "resident_id": resident, "gateway_id": "", "device_id": "", "presses": 1}
             alert = connection.execute(
                 insert(schema.alert)
-                .values(
-                    kind=kind, join_key=join_key(kind, home, ""), state=State.RAISED, raised_ns=raised_ns, **values
-                )
+                .values(kind=kind, join_key=join_key(kind, home, ""), state=State.RAISED, raised_ns=raised_ns, **values)
                 .returning(schema.alert.c.id)
             ).scalar_one()
             journal.append(connection, "raised", raised_ns, {}, alert=alert)

@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from typing import Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -19,6 +20,7 @@ from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.deadman import DeadMan, forget
 from hearthline_cloud.escalating import Escalator
+from hearthline_cloud.figuring import Figurer
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.store import open_store
 from hearthline_cloud.supervising import Supervisor
@@ -28,6 +30,18 @@ SUPERVISION_PERIOD_S = 5.0
 log = Log(__name__)
 
 
+class Part(Protocol):
+    """A loop of a role, in threads of its own."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def failed(self) -> BaseException | None:
+        """The bug that ended one of its threads, if one did."""
+        ...
+
+
 def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
     stopping = threading.Event()
@@ -35,18 +49,12 @@ def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
     database = Database(config.database_url)
     database.migrate()
     failures: list[BaseException] = []
-    ingest = IngestRole(config, database, open_store(config.store, config.directory)) if "ingest" in roles else None
+    parts = _parts(config, database, roles)
     desk = threading.Thread(target=_supervise, args=(config, database, stopping, failures), name="desk", daemon=True)
-    escalator = Escalator(config, database) if "desk" in roles else None
-    if ingest is not None:
-        ingest.start()
-    if escalator is not None:
+    if "desk" in roles:
         desk.start()
-        escalator.start()
-    deadman = _deadman(config, database, roles)
-    if deadman is not None:
-        deadman.start()
-    parts = [part for part in (ingest, escalator, deadman) if part is not None]
+    for part in parts:
+        part.start()
     watcher = threading.Thread(target=_watch, args=(parts, stopping, failures), name="watch", daemon=True)
     watcher.start()
     notify("READY=1")
@@ -56,12 +64,8 @@ def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
     finally:
         stopping.set()
         notify("STOPPING=1")
-        if ingest is not None:
-            ingest.stop()
-        if escalator is not None:
-            escalator.stop()
-        if deadman is not None:
-            deadman.stop()
+        for part in parts:
+            part.stop()
         if desk.is_alive():
             desk.join(timeout=1)
         watcher.join(timeout=1)
@@ -69,13 +73,18 @@ def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
     return 1 if failures else code
 
 
-def _deadman(config: CloudConfig, database: Database, roles: Sequence[Role]) -> DeadMan | None:
-    if "desk" not in roles:
-        return None
-    if config.deadman is None:
-        forget(database)
-        return None
-    return DeadMan(config.deadman, database, config.web if "web" in roles else None)
+def _parts(config: CloudConfig, database: Database, roles: Sequence[Role]) -> list[Part]:
+    """What the roles run besides supervision and the web, in the order of their start."""
+    parts: list[Part] = []
+    if "ingest" in roles:
+        parts.append(IngestRole(config, database, open_store(config.store, config.directory)))
+    if "desk" in roles:
+        parts += [Escalator(config, database), Figurer(database)]
+        if config.deadman is None:
+            forget(database)
+        else:
+            parts.append(DeadMan(config.deadman, database, config.web if "web" in roles else None))
+    return parts
 
 
 def _serve_web(config: CloudConfig, stopping: threading.Event) -> int:
@@ -118,9 +127,7 @@ def _supervise(
         waker.close()
 
 
-def _watch(
-    parts: Sequence[IngestRole | Escalator | DeadMan], stopping: threading.Event, failures: list[BaseException]
-) -> None:
+def _watch(parts: Sequence[Part], stopping: threading.Event, failures: list[BaseException]) -> None:
     """End the process when one of its threads has died."""
     while not stopping.wait(0.5):
         failures += [failure for part in parts if (failure := part.failed()) is not None]

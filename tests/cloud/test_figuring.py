@@ -1,4 +1,4 @@
-"""The journal folded into rows: whoever reads has the journal's end, however far the desk came and whoever was killed."""
+"""The journal folded into rows: whoever reads has the journal's end, however far the desk came."""
 
 from __future__ import annotations
 
