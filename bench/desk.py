@@ -29,7 +29,7 @@ import paho.mqtt.client as paho
 import urllib3
 from paho.mqtt.enums import CallbackAPIVersion
 from playwright.sync_api import Page, sync_playwright
-from sqlalchemy import insert
+from sqlalchemy import exists, func, insert, select
 
 from hearthline import wire
 from hearthline.clock import NS
@@ -89,6 +89,7 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
             role.start()
             stack.callback(role.kill)
         until(lambda: answers(url), 60)
+        until(lambda: is_settled(folder), 600, 1.0)
         homes = Homes(broker.port, presses)
         stack.callback(homes.close)
         page = stack.enter_context(chromium(url))
@@ -269,6 +270,19 @@ class Operator:
         answer = self._pool.request("GET", self.url + path, headers=self._cookie)
         assert answer.status == 200 or self._closing.is_set(), (path, answer.status)
         return answer.data
+
+
+def is_settled(folder: Path) -> bool:
+    """Whether the desk has taken every step that was due when it started."""
+    database = Database(sqlite_url(folder / "hearthline.db"))
+    timer = schema.escalation
+    late = exists().where(
+        timer.c.alert_id == schema.alert.c.id, timer.c.fired_ns.is_(None), timer.c.due_ns > time.time_ns()
+    )
+    with database.reading() as connection:
+        waiting = connection.execute(select(func.count()).select_from(schema.alert).where(~late)).scalar_one()
+    database.close()
+    return waiting == 0
 
 
 def answers(url: str) -> bool:

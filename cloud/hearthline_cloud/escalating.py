@@ -140,6 +140,9 @@ class Escalator:
             else:
                 self._stopping.wait(PERIOD_S)
 
+    def _breathe(self) -> None:
+        self._stopping.wait(_BREATH_S)
+
     def _beat(self) -> None:
         """Say that escalation lives, and in words what it cannot do."""
         if time.monotonic() - self._beaten_at < _BEAT_S:

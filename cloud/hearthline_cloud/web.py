@@ -26,12 +26,14 @@ from hearthline_cloud.api import (
 )
 from hearthline_cloud.api.errors import install_error_handlers
 from hearthline_cloud.api.follow import Follower
+from hearthline_cloud.api.journal import last_id
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.console import pages, pages_history
 from hearthline_cloud.console.link_pages import WRONG_PER_MINUTE, dead_link
+from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.console.view import HERE
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
@@ -49,6 +51,11 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
     (config.directory / "wake").mkdir(mode=0o700, exist_ok=True)
     waker = Waker(config.directory)
     people = People(database, config.web.session_hours)
+
+    def cursor() -> int:
+        with database.reading() as connection:
+            return last_id(connection)
+
     parts = Parts(
         config=config,
         database=database,
@@ -61,6 +68,8 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         links=open_links(config),
         wrong_links=Throttle(WRONG_PER_MINUTE),
         started_ns=time.time_ns(),
+        fragments=Shared(cursor),
+        counts=Shared(cursor),
     )
     app = FastAPI(
         title="Hearthline",

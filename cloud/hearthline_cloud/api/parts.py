@@ -10,6 +10,7 @@ from fastapi import Request
 from hearthline_cloud.api.follow import Follower
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.config import CloudConfig
+from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.links import Links
@@ -31,6 +32,8 @@ class Parts:
     links: Links
     wrong_links: Throttle
     started_ns: int
+    fragments: Shared[str]  # of the console, alike for all
+    counts: Shared[dict[str, int]]
 
     @staticmethod
     def now_ns() -> int:

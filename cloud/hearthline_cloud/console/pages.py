@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from hearthline_cloud.alerts.lifecycle import HUMAN_OUTCOMES, AlertKind, Outcome, State
@@ -33,13 +34,13 @@ from hearthline_cloud.api.routes_alerts import Key
 from hearthline_cloud.api.routes_registry import Id
 from hearthline_cloud.console.case import shown_hops, spans
 from hearthline_cloud.console.texts import LANGUAGES
-from hearthline_cloud.console.view import LANGUAGE_COOKIE, page
+from hearthline_cloud.console.view import LANGUAGE_COOKIE, html, language_of, page, part
 from hearthline_cloud.people import LoginError, ThrottledError
 
 router = APIRouter(include_in_schema=False)
 
 OPEN = tuple(state for state in State if state is not State.RESOLVED)
-_SHOWN = 100  # rows of one queue
+_SHOWN = 50  # rows of one queue: more than a shift can answer; the rest is counted
 _YEAR_S = 31_536_000
 _OUTCOMES = [outcome.value for outcome in Outcome if outcome in HUMAN_OUTCOMES]
 
@@ -99,21 +100,25 @@ def choose(request: Request, lang: Annotated[str, Form()], back: Annotated[str, 
 
 
 @router.get("/")
-def alerts_page(request: Request, parts: PartsOf, session: Staff) -> Response:
-    return _queues(request, parts, session, "alerts.html")
+async def alerts_page(request: Request, parts: PartsOf, session: Staff) -> Response:
+    return page(request, "alerts.html", session, queues=Markup(await _queues(request, parts)))
 
 
 @router.get("/fragments/alerts")
-def alerts_fragment(request: Request, parts: PartsOf, session: Staff) -> Response:
-    return _queues(request, parts, session, "_queues.html")
+async def alerts_fragment(request: Request, parts: PartsOf, session: Staff) -> Response:
+    return html(await _queues(request, parts))
 
 
 @router.get("/fragments/summary")
-def summary(parts: PartsOf, session: Staff) -> dict[str, int]:
+async def summary(parts: PartsOf, session: Staff) -> dict[str, int]:
     """How many alerts of each kind nobody has acknowledged yet: what the title and the sound go by."""
-    with parts.database.reading() as connection:
-        counts = open_counts(connection)
-    return {kind.value: counts.get((kind.value, State.RAISED.value), 0) for kind in AlertKind}
+
+    def count() -> dict[str, int]:
+        with parts.database.reading() as connection:
+            counts = open_counts(connection)
+        return {kind.value: counts.get((kind.value, State.RAISED.value), 0) for kind in AlertKind}
+
+    return await parts.counts.get("unacknowledged", count)
 
 
 @router.get("/alerts/{alert_id}")
@@ -176,16 +181,22 @@ def resident_page(resident_id: Id, request: Request, parts: PartsOf, session: St
     return page(request, "resident.html", session, card=card, vitals=vitals, this_year=year)
 
 
-def _queues(request: Request, parts: PartsOf, session: Staff, template: str) -> Response:
-    with parts.database.reading() as connection:
-        counts = open_counts(connection)
-        queues = {}
-        for kind in AlertKind:
-            found = list_queue(connection, AlertFilter(OPEN, kind.value, limit=_SHOWN))
-            total = sum(count for (of_kind, _), count in counts.items() if of_kind == kind.value)
-            queues[kind.value] = (found, total)
-        closed = list_alerts(connection, AlertFilter((State.RESOLVED,), limit=8))
-    return page(request, template, session, queues=queues, closed=closed)
+async def _queues(request: Request, parts: PartsOf) -> str:
+    """The open alerts and the last closed ones, alike for everybody who reads the language."""
+    language = language_of(request)
+
+    def render() -> str:
+        with parts.database.reading() as connection:
+            counts = open_counts(connection)
+            queues = {}
+            for kind in AlertKind:
+                found = list_queue(connection, AlertFilter(OPEN, kind.value, limit=_SHOWN))
+                total = sum(count for (of_kind, _), count in counts.items() if of_kind == kind.value)
+                queues[kind.value] = (found, total)
+            closed = list_alerts(connection, AlertFilter((State.RESOLVED,), limit=8))
+        return part(language, "_queues.html", queues=queues, closed=closed)
+
+    return await parts.fragments.get(f"queues {language}", render)
 
 
 def _homes(request: Request, parts: PartsOf, session: Staff, template: str) -> Response:

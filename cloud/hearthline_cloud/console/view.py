@@ -35,25 +35,38 @@ def language_of(request: Request) -> Language:
 
 
 def page(request: Request, template: str, session: Session | None, status: int = 200, **values: Any) -> HTMLResponse:
-    """One page or fragment.
-
-    Templates know `t`, `span` (a length of time in words), `lang`, `session`, `here`, `rooms` and the given values.
-    """
+    """One page or fragment. Beside what a part knows, templates know `session`, `here` and `rooms`."""
     language = language_of(request)
-    translate = _translator(language)
-    body = _environment.get_template(template).render(
-        t=translate,
-        span=lambda seconds: spell(seconds, translate),
-        both=_in_both,
-        lang=language,
-        html_lang=HTML_LANG[language],
-        languages=LANGUAGES,
+    body = part(
+        language,
+        template,
         script_texts=msgspec.json.encode(script_texts(language)).decode(),
         session=session,
         here=request.url.path,
         rooms=[(entry, is_here(entry, request.url.path)) for entry in entries_for(session.role)] if session else [],
         **values,
     )
+    return html(body, status)
+
+
+def part(language: Language, template: str, **values: Any) -> str:
+    """A template that knows nothing of who asks.
+
+    Templates know `t`, `span` (a length of time in words), `both`, `lang` and the given values.
+    """
+    translate = _translator(language)
+    return _environment.get_template(template).render(
+        t=translate,
+        span=lambda seconds: spell(seconds, translate),
+        both=_in_both,
+        lang=language,
+        html_lang=HTML_LANG[language],
+        languages=LANGUAGES,
+        **values,
+    )
+
+
+def html(body: str, status: int = 200) -> HTMLResponse:
     return HTMLResponse(body, status, headers={"vary": "Cookie, Accept-Language"})
 
 
