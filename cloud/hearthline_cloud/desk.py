@@ -107,19 +107,15 @@ class Desk:
         Repeating one's own action is answered as before. Raises NotFoundError, ConflictError, ImpossibleError.
         """
         with self._database.transaction() as connection:
-            row = _alert(connection, alert_id)
+            row = alert_row(connection, alert_id)
             state = State(row.state)
             is_late = version not in (None, row.version) and state is not State.RAISED
             if is_late or (state, wish.action) not in TRANSITIONS:
                 repeated = _repeated(connection, row, wish, is_late, is_unseen=version is None)
                 if repeated is not None:
                     return repeated
-            step = act(Case(AlertKind(row.kind), state, row.assigned_to), wish)
-            _check_surroundings(connection, row, wish)
-            changed = _write_step(connection, row, wish, step, now_ns)
-            if step.tells_home:
-                _tell_home(connection, alert_id, now_ns)
-        if step.tells_home:
+            changed, tells_home = take(connection, row, wish, now_ns)
+        if tells_home:
             self._waker.wake("ingest")
         self._waker.wake("web")
         return changed
@@ -128,13 +124,27 @@ class Desk:
         """Add a person's words to an alert in any state. Raises NotFoundError, RefusedError."""
         text = _words(text)
         with self._database.transaction() as connection:
-            row = _alert(connection, alert_id)
+            row = alert_row(connection, alert_id)
             journal.append(connection, "note", now_ns, {"text": text}, alert=alert_id, actor=actor)
         self._waker.wake("web")
         return Changed(alert_id, State(row.state), row.version)
 
 
-def _alert(connection: Connection, alert_id: int) -> Row[Any]:
+def take(connection: Connection, row: Row[Any], wish: Wish, now_ns: int) -> tuple[Changed, bool]:
+    """One step of the alert `row` in a transaction; True when the home is told, for which the ingester is to be woken.
+
+    Raises ImpossibleError, ConflictError.
+    """
+    step = act(Case(AlertKind(row.kind), State(row.state), row.assigned_to), wish)
+    _check_surroundings(connection, row, wish)
+    changed = _write_step(connection, row, wish, step, now_ns)
+    if step.tells_home:
+        _tell_home(connection, row.id, now_ns)
+    return changed, step.tells_home
+
+
+def alert_row(connection: Connection, alert_id: int) -> Row[Any]:
+    """The alert as it is now. Raises NotFoundError."""
     row = connection.execute(select(alert_table).where(alert_table.c.id == alert_id)).first()
     if row is None:
         raise NotFoundError(f"there is no alert {alert_id}")

@@ -17,13 +17,15 @@ from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
+from hearthline.clock import NS
 from hearthline.log import Log
-from hearthline_cloud import journal, schema
+from hearthline_cloud import journal, ordering, schema
 from hearthline_cloud.alerts.escalation import (
     AlertView,
     Firing,
     Move,
     Policies,
+    Policy,
     Reach,
     Timer,
     Waits,
@@ -36,8 +38,10 @@ from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.desk import beat
 from hearthline_cloud.journal import SYSTEM
+from hearthline_cloud.links import open_links
 from hearthline_cloud.notify.channels import Opened, open_channels
 from hearthline_cloud.notify.sending import Worker, contact_phones
+from hearthline_cloud.ordering import follow_orders
 from hearthline_cloud.policy_file import load_policies, untold
 from hearthline_cloud.wake import Waker
 
@@ -52,11 +56,12 @@ log = Log(__name__)
 _alert = schema.alert
 _timer = schema.escalation
 _OPEN = [state for state in State if state is not State.RESOLVED]
+_COUNTS = ("hastened", "presses", "hurried")
 _TIMER_COLUMNS = [
     _timer.c.id.label("timer_id"),
     *(
         _timer.c[name].label(f"timer_{name}")
-        for name in ("climb", "step", "waits_for", "began_ns", "due_ns", "set_ns", "version", "presses", "hurried")
+        for name in ("climb", "step", "waits_for", "began_ns", "due_ns", "set_ns", "version", *_COUNTS)
     ),
 ]
 _pending = and_(_timer.c.alert_id == _alert.c.id, _timer.c.fired_ns.is_(None))
@@ -78,8 +83,12 @@ class Escalator:
         path = None if config.policy_file is None else Path(config.policy_file)
         self._policies = load_policies(path, reaches)
         self._reaches = reaches
-        self._status = {"channels": [reach.name for reach in reaches], "faults": untold(self._policies, reaches)}
+        self._status = {
+            "channels": [reach.name for reach in reaches],
+            "faults": _faults(self._policies, reaches, config),
+        }
         self._database = database
+        self._links = open_links(config)
         self._waker = Waker(config.directory)
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
@@ -109,7 +118,7 @@ class Escalator:
         return threading.Thread(target=self._guard, args=(run,), name=name, daemon=True)
 
     def _worker(self, opened: Opened) -> Callable[[], None]:
-        return Worker(self._database, self._waker, opened, self._stopping).run
+        return Worker(self._database, self._waker, opened, self._stopping, links=self._links).run
 
     def _guard(self, run: Callable[[], None]) -> None:
         try:
@@ -129,6 +138,7 @@ class Escalator:
                     time.time_ns(),
                     lambda: self._stopping.wait(_BREATH_S),
                 )
+                changed += follow_orders(self._database, self._reaches, time.time_ns())
                 self._beat()
             except SQLAlchemyError as error:
                 if not is_away(error):
@@ -150,6 +160,14 @@ class Escalator:
         with self._database.transaction() as connection:
             beat(connection, ROLE, time.time_ns(), self._status)
         self._beaten_at = time.monotonic()
+
+
+def _faults(policies: Policies, reaches: tuple[Reach, ...], config: CloudConfig) -> list[str]:
+    """In words: whom the policies cannot tell with this configuration."""
+    faults = untold(policies, reaches)
+    if config.web.public_url is None and any(reach.contacts for reach in reaches):
+        faults.append("web.public_url is not set: a volunteer's message carries no link")
+    return faults
 
 
 def escalate_once(
@@ -182,6 +200,7 @@ def _in_need(connection: Connection, now_ns: int) -> list[int]:
         _timer.c.due_ns <= now_ns,
         _timer.c.version != _alert.c.version,
         _timer.c.presses < _alert.c.presses,
+        _timer.c.hastened != _alert.c.hastened,
         _timer.c.set_ns > stale_after_ns(now_ns),
     )
     still_open = (
@@ -211,7 +230,7 @@ def _take(connection: Connection, alert_id: int, policies: Policies, reaches: tu
         return _move(connection, row.timer_id, move.timer)
     if not _close(connection, row.timer_id, now_ns):
         return False
-    _follow(connection, row, move, reaches, now_ns, policies, policy.name)
+    _follow(connection, row, move, reaches, now_ns, policies, policy)
     return True
 
 
@@ -219,7 +238,14 @@ def _view(row: Row[Any]) -> AlertView:
     acts = [at for at in (row.acknowledged_ns, row.attending_ns, row.arrived_ns) if at is not None]
     touched_ns = max(acts, default=None)
     return AlertView(
-        row.kind, row.state, row.raised_ns, row.version, touched_ns, presses=row.presses, pressed_ns=row.last_press_ns
+        row.kind,
+        row.state,
+        row.raised_ns,
+        row.version,
+        touched_ns,
+        hastened=row.hastened,
+        presses=row.presses,
+        pressed_ns=row.last_press_ns,
     )
 
 
@@ -234,6 +260,7 @@ def _timer_of(row: Row[Any]) -> Timer | None:
         row.timer_due_ns,
         row.timer_set_ns,
         row.timer_version,
+        hastened=row.timer_hastened,
         presses=row.timer_presses,
         hurried=row.timer_hurried,
     )
@@ -254,6 +281,7 @@ def _values(alert_id: int, timer: Timer) -> dict[str, Any]:
         "due_ns": timer.due_ns,
         "set_ns": timer.set_ns,
         "version": timer.version,
+        "hastened": timer.hastened,
         "presses": timer.presses,
         "hurried": timer.hurried,
     }
@@ -267,7 +295,7 @@ def _set_first(connection: Connection, alert_id: int, timer: Timer) -> bool:
 
 
 def _move(connection: Connection, timer_id: int, timer: Timer) -> bool:
-    moved = ("waits_for", "began_ns", "due_ns", "set_ns", "version", "presses", "hurried")
+    moved = ("waits_for", "began_ns", "due_ns", "set_ns", "version", *_COUNTS)
     values = {name: getattr(timer, name) for name in moved}
     where = (_timer.c.id == timer_id) & _timer.c.fired_ns.is_(None)
     return bool(connection.execute(update(_timer).where(where).values(**values)).rowcount)
@@ -286,15 +314,16 @@ def _follow(
     reaches: tuple[Reach, ...],
     now_ns: int,
     policies: Policies,
-    policy: str,
+    policy: Policy,
 ) -> None:
-    """What a claimed timer leads to: messages in the queue, the journal, the next timer."""
+    """What a claimed timer leads to: messages in the queue, work orders, the journal, the next timer."""
     if move.firing is not None:
         on_duty = policies.on_duty(move.firing, now_ns)
         told = _queue(connection, row, move.firing, reaches, on_duty, now_ns)
+        told += _order(connection, row, move.firing, policy, reaches, now_ns)
         targets = [str(target) for target in move.firing.targets]
         detail: dict[str, Any] = {
-            "policy": policy,
+            "policy": policy.name,
             "climb": move.firing.climb,
             "step": move.firing.step,
             "to": targets,
@@ -304,12 +333,21 @@ def _follow(
             detail["on_duty"] = {name: sorted(staff) for name, staff in on_duty.items()}
         journal.append(connection, "escalated", now_ns, detail, alert=row.id, actor=SYSTEM)
     elif move.expired:
-        detail = {"policy": policy, "state": row.state}
+        detail = {"policy": policy.name, "state": row.state}
         journal.append(connection, "expired", now_ns, detail, alert=row.id, actor=SYSTEM)
     else:  # the alert is closed, or was reopened: nothing was told by this timer
         connection.execute(update(_timer).where(_timer.c.id == row.timer_id).values(waits_for="closed"))
     if move.timer is not None:
         connection.execute(insert(_timer).values(_values(row.id, move.timer)))
+
+
+def _order(
+    connection: Connection, row: Row[Any], firing: Firing, policy: Policy, reaches: tuple[Reach, ...], now_ns: int
+) -> int:
+    """Make the step's work orders; how many messages tell of them."""
+    step, wait_ns = (row.timer_id, firing.climb), round(policy.volunteer_s * NS)
+    orders = [target for target in firing.targets if target.kind in ordering.KINDS]
+    return sum(ordering.issue(connection, row, target, step, wait_ns, reaches, now_ns) for target in orders)
 
 
 def _queue(

@@ -1,4 +1,4 @@
-"""The registry file: communities, homes, residents, gateways and devices as TOML, loaded as often as one likes.
+"""The registry file: communities, homes, residents, gateways, devices, volunteers; TOML, loaded as often as one likes.
 
 What the file names is inserted or brought up to date; what it does not name is left alone. Everything or nothing.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from hearthline.config import Config, load_config
@@ -66,12 +66,30 @@ class DeviceEntry(Config, frozen=True):
     user_number: int | None = msgspec.field(name="user", default=None)
 
 
+class VolunteerEntry(Config, frozen=True):
+    """`id` is a pseudonym: the journal names a volunteer by it. `phone` gets the work orders' links."""
+
+    id: str
+    community_id: str = msgspec.field(name="community")
+    name: str
+    phone: str
+
+
+class PairingEntry(Config, frozen=True):
+    """Who is asked to go to a home, one after the other; it takes the place of what was there for this home."""
+
+    home: str
+    volunteers: list[str]
+
+
 class Registry(Config, frozen=True):
     community: list[CommunityEntry] = []
     home: list[HomeEntry] = []
     resident: list[ResidentEntry] = []
     gateway: list[GatewayEntry] = []
     device: list[DeviceEntry] = []
+    volunteer: list[VolunteerEntry] = []
+    pairing: list[PairingEntry] = []
 
 
 def load_registry(database: Database, path: Path) -> dict[str, int]:
@@ -83,6 +101,7 @@ def load_registry(database: Database, path: Path) -> dict[str, int]:
         (schema.resident, registry.resident),
         (schema.gateway, registry.gateway),
         (schema.device, registry.device),
+        (schema.volunteer, registry.volunteer),
     ]
     for table, entries in sections:
         _check(path, table, entries)
@@ -96,7 +115,25 @@ def load_registry(database: Database, path: Path) -> dict[str, int]:
                         f"{path}: {table.name} {entry.id!r} refers to a community, home, gateway or resident that is "
                         "neither in the file nor in the database; nothing was changed"
                     ) from None
-    return {table.name: len(entries) for table, entries in sections}
+        for pairing in registry.pairing:
+            _pair(connection, path, pairing)
+    return {table.name: len(entries) for table, entries in sections} | {"pairing": len(registry.pairing)}
+
+
+def _pair(connection: Connection, path: Path, entry: PairingEntry) -> None:
+    """Put the home's volunteers in the place of those it had. Raises ConfigError."""
+    if len(set(entry.volunteers)) < len(entry.volunteers):
+        raise ConfigError(f"{path}: pairing of {entry.home!r}: a volunteer is there twice; nothing was changed")
+    connection.execute(delete(schema.pairing).where(schema.pairing.c.home_id == entry.home))
+    try:
+        for place, volunteer in enumerate(entry.volunteers):
+            values = {"home_id": entry.home, "place": place, "volunteer_id": volunteer}
+            connection.execute(insert(schema.pairing).values(**values))
+    except IntegrityError:
+        raise ConfigError(
+            f"{path}: pairing of {entry.home!r}: the home or a volunteer is neither in the file nor in the database; "
+            "nothing was changed"
+        ) from None
 
 
 def _check(path: Path, table: Table, entries: list[Any]) -> None:

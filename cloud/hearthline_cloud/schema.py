@@ -86,6 +86,23 @@ device = Table(
     Column("last_note", Text, nullable=False, server_default=""),
 )
 
+volunteer = Table(
+    "volunteer",
+    metadata,
+    Column("id", String(48), primary_key=True),  # an actor of the journal is `volunteer:<id>`
+    Column("community_id", ForeignKey("community.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("phone", Text, nullable=False),
+)
+
+pairing = Table(
+    "pairing",
+    metadata,
+    Column("home_id", ForeignKey("home.id"), primary_key=True),
+    Column("place", Integer, primary_key=True),  # who is asked first, second, …
+    Column("volunteer_id", ForeignKey("volunteer.id"), nullable=False),
+)
+
 event = Table(
     "event",
     metadata,
@@ -137,6 +154,7 @@ alert = Table(
     Column("reopened", Integer, nullable=False, server_default="0"),  # how often
     Column("cancelled_ns", BigInteger),  # when the elder took it back at home; that closes nothing
     Column("version", Integer, nullable=False, server_default="1"),  # optimistic lock of two operators
+    Column("hastened", Integer, nullable=False, server_default="0"),  # how often the next step was wanted at once
     Index("uq_alert_open", "join_key", unique=True, sqlite_where=text("state <> 'resolved'"),
           postgresql_where=text("state <> 'resolved'")),
     Index("ix_alert_state", "state", "raised_ns"),
@@ -238,6 +256,7 @@ escalation = Table(
     Column("due_ns", BigInteger, nullable=False),
     Column("set_ns", BigInteger, nullable=False),
     Column("version", Integer, nullable=False),  # of the alert when the timer was set
+    Column("hastened", Integer, nullable=False, server_default="0"),  # of the alert, as far as the timer knows
     Column("presses", Integer, nullable=False, server_default="0"),  # of the alert that the timer knows
     Column("hurried", Integer, nullable=False, server_default="0"),  # how many of them have hastened this climb
     Column("fired_ns", BigInteger),  # NULL: the alert's one timer
@@ -255,13 +274,14 @@ notification = Table(
     Column("alert_id", ForeignKey("alert.id"), nullable=False),
     Column("channel", String(64), nullable=False),
     Column("contact", Integer, nullable=False),  # which of the resident's contacts; -1: to none of them
+    Column("order_id", BigInteger, nullable=False, server_default="0"),  # the work order that it tells of; 0: none
     Column("state", String(16), nullable=False, server_default="queued"),  # queued, sent, failed
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("created_ns", BigInteger, nullable=False),
     Column("next_try_ns", BigInteger, nullable=False),
     Column("done_ns", BigInteger),
     Column("result", Text, nullable=False, server_default=""),
-    UniqueConstraint("escalation_id", "channel", "contact"),
+    UniqueConstraint("escalation_id", "channel", "contact", "order_id"),
     Index("ix_notification_due", "channel", "state", "next_try_ns"),
     sqlite_autoincrement=True,
 )
@@ -295,3 +315,35 @@ figure_cursor = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),  # one row: 1
     Column("journal_id", BigInteger, nullable=False),
 )
+
+_ORDER_OPEN = text("state IN ('issued', 'accepted', 'on-the-way', 'arrived')")
+
+work_order = Table(
+    "work_order",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("alert_id", ForeignKey("alert.id"), nullable=False),
+    Column("escalation_id", ForeignKey("escalation.id"), nullable=False),  # the step that made it
+    Column("climb", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),  # call-back, street, volunteer
+    Column("state", String(16), nullable=False),  # issued, accepted, on-the-way, arrived, reported, declined, …
+    Column("volunteer_id", ForeignKey("volunteer.id")),
+    Column("made_ns", BigInteger, nullable=False),
+    Column("wait_ns", BigInteger),  # so long a volunteer may take to open it, and again to answer
+    Column("due_ns", BigInteger),  # when the system has to look at it
+    Column("opened_ns", BigInteger),  # when the volunteer asked for the address
+    Column("went_ns", BigInteger),
+    Column("expires_ns", BigInteger, nullable=False),  # of the link
+    Column("did", String(16), nullable=False, server_default=""),  # the last action, by whom and when
+    Column("changed_by", String(64), nullable=False, server_default=""),
+    Column("changed_ns", BigInteger, nullable=False),
+    Column("outcome", String(32)),
+    Column("words", Text, nullable=False, server_default=""),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Index("uq_work_order_open", "alert_id", "kind", unique=True, sqlite_where=_ORDER_OPEN,
+          postgresql_where=_ORDER_OPEN),
+    Index("ix_work_order_alert", "alert_id"),
+    Index("ix_work_order_state", "state"),
+    Index("ix_work_order_due", "due_ns"),
+    sqlite_autoincrement=True,
+)  # fmt: skip

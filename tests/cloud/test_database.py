@@ -114,6 +114,14 @@ gateway = "gw-9"
 id = "enocean:9"
 resident = "res-9"
 user = 1
+[[volunteer]]
+id = "v-9"
+community = "com-9"
+name = "周"
+phone = "2"
+[[pairing]]
+home = "home-9"
+volunteers = ["v-9"]
 """
 
 
@@ -122,7 +130,7 @@ def test_the_registry_is_loaded_as_often_as_one_likes(cloud: Cloud, tmp_path: Pa
     path.write_text(REGISTRY, encoding="utf-8")
     for _ in range(2):
         assert load_registry(cloud.database, path) == dict.fromkeys(
-            ["community", "home", "resident", "gateway", "device"], 1
+            ["community", "home", "resident", "gateway", "device", "volunteer", "pairing"], 1
         )
     path.write_text(REGISTRY.replace("Flat 9", "Flat 10"), encoding="utf-8")
     load_registry(cloud.database, path)
@@ -149,6 +157,9 @@ def test_registering_a_gateway_that_was_heard_keeps_what_is_known_of_it(cloud: C
         ('id = "res-9"', f'id = "{"r" * 65}"', "must have 1 to 64"),
         ("[[device]]", '[[gateway]]\nid = "gw-9"\nhome = "home-9"\n[[device]]', "gateway 'gw-9' is there twice"),
         ("user = 1", "usr = 1", "unknown key `usr`"),
+        ('volunteers = ["v-9"]', 'volunteers = ["v-8"]', "pairing of 'home-9'"),
+        ('volunteers = ["v-9"]', 'volunteers = ["v-9", "v-9"]', "a volunteer is there twice"),
+        ('id = "v-9"', f'id = "{"v" * 49}"', "must have 1 to 48"),
         ("user = 1", 'user = "one"', "Expected `int | null`"),
     ],
 )

@@ -130,7 +130,7 @@ def test_registry_example_loads_into_a_database(tmp_path: Path) -> None:
     database.migrate()
     counts = load_registry(database, EXAMPLES / "registry.toml")
     database.close()
-    assert counts == {"community": 1, "home": 1, "resident": 2, "gateway": 1, "device": 3}
+    assert counts == {"community": 1, "home": 1, "resident": 2, "gateway": 1, "device": 3, "volunteer": 2, "pairing": 1}
 
 
 def wrong_defaults(value: Any, place: str) -> Iterator[str]:

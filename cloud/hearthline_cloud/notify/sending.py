@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, or_, select, update
@@ -19,8 +19,10 @@ from hearthline.clock import NS, rfc3339
 from hearthline.log import Log
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import State
+from hearthline_cloud.alerts.orders import OPEN
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.journal import SYSTEM
+from hearthline_cloud.links import Links, Purpose
 from hearthline_cloud.notify.channels import Opened
 from hearthline_cloud.notify.port import Message, Result
 from hearthline_cloud.notify.texts import Facts, render, title
@@ -63,7 +65,10 @@ class Worker:
         opened: Opened,
         stopping: threading.Event,
         now_ns: Callable[[], int] = time.time_ns,
+        links: Links | None = None,
     ) -> None:
+        """`links`: makes the links of volunteers; without it their messages have none."""
+        self._links = links
         self._database = database
         self._waker = waker
         self._opened = opened
@@ -90,7 +95,7 @@ class Worker:
         if found is None:
             return False
         with self._database.transaction() as connection:
-            claimed = claim(connection, self._opened, found.id, now_ns)
+            claimed = claim(connection, self._opened, found.id, now_ns, self._links)
         if claimed is None:
             return True  # another desk was first
         if claimed.message is None:
@@ -119,7 +124,9 @@ def _due(channel: str, now_ns: int) -> Any:
     )
 
 
-def claim(connection: Connection, opened: Opened, notification: int, now_ns: int) -> Claimed | None:
+def claim(
+    connection: Connection, opened: Opened, notification: int, now_ns: int, links: Links | None = None
+) -> Claimed | None:
     """Take the message for one attempt; None when somebody else has it."""
     table = schema.notification
     taken = connection.execute(
@@ -140,8 +147,25 @@ def claim(connection: Connection, opened: Opened, notification: int, now_ns: int
         if row.contact >= len(phones):
             return _refused(claimed, "the resident has no such contact any more")
         to = phones[row.contact]
-    notice = _notice(connection, row)
-    return _with_message(claimed, _facts(connection, alert, opened, notice, now_ns), alert, opened, to)
+    facts = _facts(connection, alert, opened, _notice(connection, row), now_ns)
+    if row.order_id:
+        order = connection.execute(select(schema.work_order).where(schema.work_order.c.id == row.order_id)).one()
+        if order.state not in OPEN:
+            return _refused(claimed, "the work order was over before")
+        to, link = _volunteer(connection, order, links)
+        place = facts.place if order.volunteer_id is None else ""  # a volunteer reads it behind the link
+        facts = replace(facts, place=place, order=order.id, order_kind=order.kind, link=link)
+    return _with_message(claimed, facts, alert, opened, to)
+
+
+def _volunteer(connection: Connection, order: Row[Any], links: Links | None) -> tuple[str, str]:
+    """The telephone number and the link of the volunteer whom the order asks; the street desk has neither."""
+    if order.volunteer_id is None:
+        return "", ""
+    table = schema.volunteer
+    phone: str = connection.execute(select(table.c.phone).where(table.c.id == order.volunteer_id)).scalar_one()
+    link = None if links is None else links.url(Purpose.VOLUNTEER, order.id, order.expires_ns)
+    return phone, link or ""
 
 
 def _refused(claimed: Claimed, reason: str) -> Claimed:
@@ -165,6 +189,8 @@ def _with_message(claimed: Claimed, facts: Facts, alert: Row[Any], opened: Opene
         "presses": alert.presses,
         "notice": facts.notice,
     }
+    if facts.order:
+        machine |= {"order": facts.order, "order_kind": facts.order_kind}
     key = f"hearthline-{claimed.alert_id}-{claimed.id}"
     message = Message(key, title(facts, config.language), text, to, machine)
     return Claimed(

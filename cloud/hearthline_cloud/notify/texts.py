@@ -36,11 +36,29 @@ _PLAIN: dict[Language, str] = {
     "zh": "$what：$place，$minutes 分钟前，$state。请打开值班台处理。编号 $alert，第 $notice 次通知。",
     "en": "$what: $place, $minutes min ago, $state. Please open the console. Alert $alert, notice $notice.",
 }
+# Who is asked to go. A volunteer reads the address behind his link, never in the message.
+_ORDER: dict[str, dict[Language, str]] = {
+    "street": {
+        "zh": "$what：$place，$minutes 分钟前。请派人上门，并在值班台“工单”页回复。工单 $order。",
+        "en": "$what: $place, $minutes min ago. Please send somebody, and answer under work orders. Order $order.",
+    },
+    "volunteer": {
+        "zh": "$what，$minutes 分钟前。请您上门看望，点开查看地址并回复：$link",
+        "en": "$what, $minutes min ago. Please go and look. Address and answer: $link",
+    },
+    "volunteer-without-link": {
+        "zh": "$what，$minutes 分钟前。请您上门看望，先致电社区照护中心。工单 $order。",
+        "en": "$what, $minutes min ago. Please go and look; call the community care center first. Order $order.",
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """`place`: the home's pseudonym; its name and address over a trusted channel only."""
+    """`place`: the home's pseudonym; its name and address over a trusted channel only.
+
+    `order`: the work order that the message is about, 0 for none; `link` leads a volunteer to it.
+    """
 
     alert: int
     kind: str
@@ -49,6 +67,9 @@ class Facts:
     place: str
     minutes: int
     notice: int
+    order: int = 0
+    order_kind: str = ""
+    link: str = ""
 
 
 def title(facts: Facts, language: Language) -> str:
@@ -57,7 +78,10 @@ def title(facts: Facts, language: Language) -> str:
 
 
 def render(facts: Facts, language: Language, template: str | None = None) -> tuple[str, bool]:
-    """The text, and whether the channel's own template failed, so that it is the plain one."""
+    """The text, and whether the channel's own template failed, so that it is the plain one.
+
+    A template tells of alerts; of a work order it tells only when it has the place for it ($order or $link).
+    """
     words = {
         "what": title(facts, language),
         "place": facts.place,
@@ -65,7 +89,12 @@ def render(facts: Facts, language: Language, template: str | None = None) -> tup
         "state": _STATE.get(facts.state, ("", ""))[_place_of(language)] or facts.state,
         "alert": str(facts.alert),
         "notice": str(facts.notice),
+        "order": str(facts.order or ""),
+        "link": facts.link,
     }
+    plain = _plain(facts, language)
+    if template is not None and facts.order and ("$link" if facts.link else "$order") not in template:
+        template = None
     if template is not None:
         try:
             text = Template(template).substitute(words).strip()
@@ -73,7 +102,16 @@ def render(facts: Facts, language: Language, template: str | None = None) -> tup
             text = ""
         if text:
             return text[:MAX_TEXT], False
-    return Template(_PLAIN[language]).substitute(words)[:MAX_TEXT], template is not None
+    return Template(plain).substitute(words)[:MAX_TEXT], template is not None
+
+
+def _plain(facts: Facts, language: Language) -> str:
+    if not facts.order:
+        return _PLAIN[language]
+    kind = (
+        f"{facts.order_kind}-without-link" if facts.order_kind == "volunteer" and not facts.link else facts.order_kind
+    )
+    return _ORDER[kind][language]
 
 
 def _place_of(language: Language) -> int:

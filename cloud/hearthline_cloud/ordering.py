@@ -1,0 +1,210 @@
+"""Work orders as the desk role makes and follows them: issued with the escalation step that asks for them, in
+its transaction; who does not answer in time is followed by the next volunteer; with a closed alert they are withdrawn.
+
+Which volunteer comes next is derived from the orders of the climb, so a process that is killed forgets nobody and asks
+nobody twice: an order that has to be looked at has a `due_ns`, and whoever looks takes it away in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, insert, or_, select, update
+
+from hearthline.clock import NS
+from hearthline_cloud import journal, schema
+from hearthline_cloud.alerts.escalation import Reach, Target, TargetKind
+from hearthline_cloud.alerts.lifecycle import State
+from hearthline_cloud.alerts.orders import (
+    GOING,
+    OPEN,
+    OrderAction,
+    OrderKind,
+    OrderState,
+    OrderWish,
+    act,
+    another_needed,
+    next_volunteer,
+)
+from hearthline_cloud.database import Database
+from hearthline_cloud.journal import SYSTEM
+
+JOURNAL_KIND = "work-order"
+LINK_HOURS = 24  # closing the alert ends a link before that
+KINDS = {
+    TargetKind.CALL_BACK: OrderKind.CALL_BACK,
+    TargetKind.STREET_DESK: OrderKind.STREET,
+    TargetKind.VOLUNTEER: OrderKind.VOLUNTEER,
+}
+_LOCK_WAIT_NS = 15 * NS
+_order = schema.work_order
+_alert = schema.alert
+_note = schema.notification
+
+
+def volunteer_actor(volunteer: str) -> str:
+    """How the journal names a volunteer."""
+    return f"volunteer:{volunteer}"
+
+
+def issue(
+    connection: Connection,
+    alert: Row[Any],
+    target: Target,
+    step: tuple[int, int],
+    wait_ns: int,
+    reaches: Sequence[Reach],
+    now_ns: int,
+) -> int:
+    """Make the work order that a firing step asks for, where none of its kind is open; how many messages tell of it.
+
+    `step`: the escalation row that fires and its climb. `wait_ns`: how long a volunteer may take.
+    """
+    kind = KINDS[target.kind]
+    found = connection.execute(
+        select(_order).where(_order.c.alert_id == alert.id, _order.c.kind == kind, _order.c.state.in_(OPEN))
+    ).first()
+    if kind is OrderKind.CALL_BACK:
+        if found is None and call_back_phones(connection, alert.resident_id, alert.home_id):
+            _make(connection, alert.id, kind, step, now_ns)
+        return 0
+    if kind is OrderKind.STREET:
+        order = _make(connection, alert.id, kind, step, now_ns) if found is None else found.id
+        channels = [reach.name for reach in reaches if reach.name == target.name and not reach.contacts]
+        return _queue(connection, alert.id, order, step[0], channels, now_ns)
+    return 0 if found is not None else _ask_next(connection, alert, step, wait_ns, reaches, now_ns)
+
+
+def follow_orders(database: Database, reaches: Sequence[Reach], now_ns: int) -> int:
+    """One round: how many orders it changed."""
+    with database.reading() as connection:
+        due = list(connection.execute(select(_order.c.id).where(_is_due(now_ns))).scalars())
+        closed = (_alert.c.state == State.RESOLVED) & _order.c.state.in_(OPEN)
+        left = list(connection.execute(select(_order.c.id).join(_alert).where(closed)).scalars())
+    changed = 0
+    for order in due:
+        with database.transaction() as connection:
+            changed += _follow(connection, order, reaches, now_ns)
+    for order in left:
+        with database.transaction() as connection:
+            changed += _withdraw(connection, order, now_ns)
+    return changed
+
+
+def call_back_phones(connection: Connection, resident: str | None, home: str | None) -> list[str]:
+    """The telephone numbers to call back: the resident's, else those of everybody in the home."""
+    table = schema.resident
+    if resident is None and home is None:
+        return []
+    where = table.c.id == resident if resident is not None else table.c.home_id == home
+    phones = connection.execute(select(table.c.phone).where(where).order_by(table.c.id)).scalars()
+    return list(dict.fromkeys(phone for phone in phones if phone))
+
+
+def write(connection: Connection, order: int, alert: int, actor: str, now_ns: int, **detail: Any) -> None:
+    """An order's change in the alert's journal; never with a name or words."""
+    journal.append(connection, JOURNAL_KIND, now_ns, {"order": order, **detail}, alert=alert, actor=actor)
+
+
+def hasten(connection: Connection, alert: int) -> None:
+    """Ask escalation for the policy's next step at once."""
+    connection.execute(update(_alert).where(_alert.c.id == alert).values(hastened=_alert.c.hastened + 1))
+
+
+def _is_due(now_ns: int) -> Any:
+    """Later than it was ever put off: then the clock has been set back since."""
+    return or_(_order.c.due_ns <= now_ns, _order.c.due_ns > now_ns + _order.c.wait_ns + _LOCK_WAIT_NS)
+
+
+def _make(
+    connection: Connection,
+    alert: int,
+    kind: OrderKind,
+    step: tuple[int, int],
+    now_ns: int,
+    volunteer: str | None = None,
+    wait_ns: int | None = None,
+) -> int:
+    values = {
+        "alert_id": alert,
+        "escalation_id": step[0],
+        "climb": step[1],
+        "kind": kind,
+        "state": OrderState.ISSUED,
+        "volunteer_id": volunteer,
+        "made_ns": now_ns,
+        "wait_ns": wait_ns,
+        "due_ns": None if wait_ns is None else now_ns + wait_ns,
+        "expires_ns": (now_ns // NS + LINK_HOURS * 3600) * NS,
+        "changed_ns": now_ns,
+    }
+    made: int = connection.execute(insert(_order).values(**values).returning(_order.c.id)).scalar_one()
+    who = {} if volunteer is None else {"for": volunteer_actor(volunteer)}
+    write(connection, made, alert, SYSTEM, now_ns, kind=kind.value, state=OrderState.ISSUED.value, **who)
+    return made
+
+
+def _queue(
+    connection: Connection, alert: int, order: int, escalation: int, channels: Sequence[str], now_ns: int
+) -> int:
+    for channel in channels:
+        values = {"escalation_id": escalation, "alert_id": alert, "channel": channel, "contact": -1, "order_id": order}
+        connection.execute(insert(_note).values(**values, created_ns=now_ns, next_try_ns=now_ns))
+    return len(channels)
+
+
+def _ask_next(
+    connection: Connection, alert: Row[Any], step: tuple[int, int], wait_ns: int, reaches: Sequence[Reach], now_ns: int
+) -> int:
+    """Ask the next paired volunteer; with nobody left the policy's next step is due."""
+    paired = select(schema.pairing.c.volunteer_id).where(schema.pairing.c.home_id == alert.home_id)
+    asked = select(_order.c.volunteer_id).where(_order.c.alert_id == alert.id, _order.c.climb == step[1])
+    chosen = next_volunteer(
+        list(connection.execute(paired.order_by(schema.pairing.c.place)).scalars()),
+        [each for each in connection.execute(asked).scalars() if each is not None],
+    )
+    if chosen is None:
+        hasten(connection, alert.id)
+        return 0
+    order = _make(connection, alert.id, OrderKind.VOLUNTEER, step, now_ns, chosen, wait_ns)
+    return _queue(connection, alert.id, order, step[0], [reach.name for reach in reaches if reach.contacts], now_ns)
+
+
+def _follow(connection: Connection, order: int, reaches: Sequence[Reach], now_ns: int) -> bool:
+    """An order that is due: expired when it still waits, and in any case the next volunteer, where one is needed."""
+    row = connection.execute(select(_order).where(_order.c.id == order, _is_due(now_ns))).first()
+    if row is None:
+        return False  # another desk was first
+    if row.due_ns > now_ns:  # of a time before the clock was set back
+        return _put(connection, row, {"due_ns": now_ns + row.wait_ns})
+    alert = connection.execute(select(_alert).where(_alert.c.id == row.alert_id)).one()
+    values: dict[str, Any] = {"due_ns": None}
+    if row.state in OPEN and alert.state != State.RESOLVED:
+        step = act(OrderKind(row.kind), OrderState(row.state), OrderWish(OrderAction.EXPIRE))
+        values |= _changed(row, OrderAction.EXPIRE, step.state, now_ns)
+        write(connection, row.id, row.alert_id, SYSTEM, now_ns, kind=row.kind, state=step.state.value)
+    _put(connection, row, values)
+    others = and_(_order.c.alert_id == row.alert_id, _order.c.id != row.id, _order.c.state.in_(GOING))
+    others_going = connection.execute(select(_order.c.id).where(others)).first() is not None
+    if another_needed(State(alert.state), row.went_ns is not None, others_going):
+        _ask_next(connection, alert, (row.escalation_id, row.climb), row.wait_ns, reaches, now_ns)
+    return True
+
+
+def _withdraw(connection: Connection, order: int, now_ns: int) -> bool:
+    row = connection.execute(select(_order).where(_order.c.id == order, _order.c.state.in_(OPEN))).first()
+    if row is None:
+        return False
+    step = act(OrderKind(row.kind), OrderState(row.state), OrderWish(OrderAction.WITHDRAW))
+    write(connection, row.id, row.alert_id, SYSTEM, now_ns, kind=row.kind, state=step.state.value)
+    return _put(connection, row, {"due_ns": None} | _changed(row, OrderAction.WITHDRAW, step.state, now_ns))
+
+
+def _changed(row: Row[Any], action: OrderAction, state: OrderState, now_ns: int) -> dict[str, Any]:
+    return {"state": state, "did": action, "changed_by": SYSTEM, "changed_ns": now_ns, "version": row.version + 1}
+
+
+def _put(connection: Connection, row: Row[Any], values: dict[str, Any]) -> bool:
+    where = (_order.c.id == row.id) & (_order.c.version == row.version)
+    return bool(connection.execute(update(_order).where(where).values(**values)).rowcount)
