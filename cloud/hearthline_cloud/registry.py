@@ -5,6 +5,7 @@ What the file names is inserted or brought up to date; what it does not name is 
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,12 @@ from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
 from hearthline.wire import is_gateway_id
 from hearthline_cloud import schema
+from hearthline_cloud.alerts.notes import PORT
+from hearthline_cloud.alerts.profiles import DAY_S, HOUR_S, MAX_PERIOD_S, MIN_PERIOD_S, PROFILES, kind_of
 from hearthline_cloud.database import Database
+
+_PERIOD = re.compile(r"(\d{1,6})(min|h|d)")
+_UNITS_S = {"min": 60, "h": HOUR_S, "d": DAY_S}
 
 
 class ContactEntry(Config, frozen=True):
@@ -56,7 +62,10 @@ class GatewayEntry(Config, frozen=True):
 
 
 class DeviceEntry(Config, frozen=True):
-    """`id` as the gateway names it, e.g. enocean:002EE196; `user`: which user of a shared cuff the resident is."""
+    """`id` as the gateway names it, e.g. enocean:002EE196; `user`: which user of a shared cuff the resident is.
+
+    `kind` of `alerts.profiles`, by default what the id tells; `supervise`: which silence is a fault ("12h"), or "off".
+    """
 
     gateway_id: str = msgspec.field(name="gateway")
     id: str
@@ -64,6 +73,8 @@ class DeviceEntry(Config, frozen=True):
     room: str = ""
     resident_id: str | None = msgspec.field(name="resident", default=None)
     user_number: int | None = msgspec.field(name="user", default=None)
+    kind: str = ""
+    supervise: str | None = None
 
 
 class VolunteerEntry(Config, frozen=True):
@@ -109,7 +120,7 @@ def load_registry(database: Database, path: Path) -> dict[str, int]:
         for table, entries in sections:
             for entry in entries:
                 try:
-                    _put(connection, table, entry)
+                    _put(connection, path, table, entry)
                 except IntegrityError:
                     raise ConfigError(
                         f"{path}: {table.name} {entry.id!r} refers to a community, home, gateway or resident that is "
@@ -149,12 +160,37 @@ def _check(path: Path, table: Table, entries: list[Any]) -> None:
         if key in seen:
             raise ConfigError(f"{path}: {table.name} {entry.id!r} is there twice; nothing was changed")
         seen.add(key)
+        if isinstance(entry, DeviceEntry):
+            _supervise_s(path, entry)
 
 
-def _put(connection: Connection, table: Table, entry: Config) -> None:
+def _supervise_s(path: Path, entry: DeviceEntry) -> int | None:
+    """The device's own period in seconds; 0: off; None: its kind's. Raises ConfigError."""
+    where = f"{path}: device {entry.id!r}"
+    if entry.kind and (entry.kind not in PROFILES or entry.kind == PORT):
+        kinds = ", ".join(kind for kind in PROFILES if kind != PORT)
+        raise ConfigError(f"{where}: kind = {entry.kind!r}: there is no such kind; there are: {kinds}")
+    if entry.supervise is None or entry.supervise == "off":
+        return None if entry.supervise is None else 0
+    profile = PROFILES.get(entry.kind or kind_of(entry.id))
+    if profile is not None and not profile.can_be:
+        raise ConfigError(
+            f"{where}: supervise = {entry.supervise!r}: a {entry.kind or kind_of(entry.id)} speaks only when it is "
+            "pressed, so its silence says nothing; leave the key out"
+        )
+    match = _PERIOD.fullmatch(entry.supervise)
+    period_s = int(match[1]) * _UNITS_S[match[2]] if match else 0
+    if not MIN_PERIOD_S <= period_s <= MAX_PERIOD_S:
+        raise ConfigError(f"{where}: supervise = {entry.supervise!r}: write 5min to 31d, as in 12h, or off")
+    return period_s
+
+
+def _put(connection: Connection, path: Path, table: Table, entry: Config) -> None:
     values = {name: msgspec.to_builtins(getattr(entry, name)) for name in entry.__struct_fields__}
-    if table is schema.device:
-        values["registered"] = True
+    if isinstance(entry, DeviceEntry):
+        del values["supervise"]
+        values |= {"registered": True, "kind": entry.kind or kind_of(entry.id)}
+        values["supervise_s"] = _supervise_s(path, entry)
     where = [column == values[column.name] for column in table.primary_key]
     known = connection.execute(select(*table.primary_key).where(*where)).first()
     if known is None:

@@ -70,6 +70,7 @@ gateway = Table(
     Column("last_seen_ns", BigInteger),  # by the cloud's clock
     Column("status", JSON),  # the last `up/status` as it came
     Column("outbox", String(64)),
+    Column("watched_ns", BigInteger),  # since when the desk watches it
 )
 
 device = Table(
@@ -84,6 +85,11 @@ device = Table(
     Column("user_number", Integer),  # which user of a shared cuff the resident is; NULL: any
     Column("last_seen_ns", BigInteger),
     Column("last_note", Text, nullable=False, server_default=""),
+    Column("kind", String(32), nullable=False, server_default=""),  # of `alerts.profiles`
+    Column("supervise_s", BigInteger),  # the registry's own period; 0: not supervised; NULL: the kind's
+    Column("watched_ns", BigInteger),  # since when the desk watches it
+    Column("lost", String(16), nullable=False, server_default=""),  # the note by which it is lost; "": it is not
+    Column("lost_ns", BigInteger),
 )
 
 volunteer = Table(
@@ -131,7 +137,7 @@ alert = Table(
     "alert",
     metadata,
     Column("id", _Key, primary_key=True, autoincrement=True),
-    Column("kind", String(32), nullable=False),  # emergency, service, gateway-silent, center-blind
+    Column("kind", String(32), nullable=False),  # of `alerts.lifecycle.AlertKind`
     Column("join_key", String(256), nullable=False),
     Column("state", String(16), nullable=False),  # raised, acknowledged, attending, arrived, resolved
     Column("home_id", String(64)),
@@ -152,13 +158,20 @@ alert = Table(
     Column("resolved_ns", BigInteger),
     Column("outcome", String(32)),
     Column("reopened", Integer, nullable=False, server_default="0"),  # how often
+    Column("note", String(16), nullable=False, server_default=""),  # of a device's fault: which
+    Column("since_ns", BigInteger),  # of a silence: when it began
+    Column("ended_ns", BigInteger),  # of a silence: when it was over, whoever closed the alert when
     Column("cancelled_ns", BigInteger),  # when the elder took it back at home; that closes nothing
     Column("version", Integer, nullable=False, server_default="1"),  # optimistic lock of two operators
     Column("hastened", Integer, nullable=False, server_default="0"),  # how often the next step was wanted at once
     Index("uq_alert_open", "join_key", unique=True, sqlite_where=text("state <> 'resolved'"),
           postgresql_where=text("state <> 'resolved'")),
     Index("ix_alert_state", "state", "raised_ns"),
-    Index("ix_alert_key", "join_key", "id"),  # the last one of a key: supervision asks for it every 5 s
+    Index("ix_alert_key", "join_key", "id"),
+    Index("uq_alert_lasting", "join_key", unique=True,  # a silence is raised once, also after a person closed it
+          sqlite_where=text("since_ns IS NOT NULL AND ended_ns IS NULL"),
+          postgresql_where=text("since_ns IS NOT NULL AND ended_ns IS NULL")),
+    Index("ix_alert_since", "kind", "gateway_id", "since_ns"),
 )  # fmt: skip
 
 journal = Table(
@@ -347,3 +360,31 @@ work_order = Table(
     Index("ix_work_order_due", "due_ns"),
     sqlite_autoincrement=True,
 )  # fmt: skip
+
+declared = Table(
+    "declared",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("what", String(16), nullable=False),  # maintenance, absence
+    Column("scope", String(16), nullable=False),  # community, home, gateway
+    Column("scope_id", String(64), nullable=False),
+    Column("from_ns", BigInteger, nullable=False),
+    Column("to_ns", BigInteger, nullable=False),  # when it ends, or was ended
+    Column("reason", Text, nullable=False),  # may speak of a person: shown to staff alone
+    Column("declared_by", String(64), nullable=False),
+    Column("declared_ns", BigInteger, nullable=False),
+    Column("ended_by", String(64)),
+    Index("ix_declared_to", "to_ns"),
+    sqlite_autoincrement=True,
+)
+
+unwatched = Table(
+    "unwatched",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("why", String(16), nullable=False),  # desk: no desk ran, or its clock was set; store: telemetry waits
+    Column("from_ns", BigInteger, nullable=False),
+    Column("to_ns", BigInteger, nullable=False),
+    Index("ix_unwatched_to", "to_ns"),
+    sqlite_autoincrement=True,
+)

@@ -1,4 +1,4 @@
-"""The desk role's rounds, every 5 s: a silence is raised once, and cleared when its gateway is heard again.
+"""The desk role's rounds, every 5 s: a silence is raised once, and cleared when what was silent is heard again.
 
 What is due is derived from the database in each round. It is decided on a snapshot, so that no alarm waits for it,
 and looked at again in the transaction that writes it: killed at any point or run by two desks, nothing is raised twice
@@ -9,39 +9,50 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, insert, literal, or_, select, update
 
 from hearthline.clock import rfc3339
-from hearthline_cloud import journal
-from hearthline_cloud.alerts.lifecycle import AlertKind, Outcome, State
-from hearthline_cloud.alerts.supervision import Sight, credible, is_alive, is_silent, look
+from hearthline_cloud.alerts.lifecycle import AlertKind
+from hearthline_cloud.alerts.supervision import Sight, credible, is_alive, is_silent, look, watched_gap
+from hearthline_cloud.alerts.windows import Declared, Place, Windows
 from hearthline_cloud.database import Database
+from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import Changed, beat
-from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import gateway as gateway_table
 from hearthline_cloud.schema import heartbeat as heartbeat_table
+from hearthline_cloud.schema import home as home_table
+from hearthline_cloud.schema import unwatched
+from hearthline_cloud.silences import LASTS, began_anew, end, lasting, raise_once
+from hearthline_cloud.supervising_devices import supervise_devices
 from hearthline_cloud.wake import Waker
 
-_silence = alert_table.alias("silence")
-_last_silence = (
-    select(func.max(alert_table.c.id))
-    .where(alert_table.c.join_key == literal(f"{AlertKind.GATEWAY_SILENT}:").concat(gateway_table.c.id))
-    .correlate(gateway_table)
-    .scalar_subquery()
-)
-_WATCHED: Select[Any] = (  # each watched gateway with the last alert of its silence, by two looks into indexes
+ROLE = "desk"
+Write = Callable[[Connection], list[Changed]]
+
+_WATCHED: Select[Any] = (  # each watched gateway with its silence, if one lasts, by a look into an index
     select(
         gateway_table.c.id,
         gateway_table.c.state,
         gateway_table.c.last_seen_ns,
-        _silence.c.state.label("silence_state"),
-        _silence.c.raised_ns.label("silence_raised_ns"),
+        gateway_table.c.watched_ns,
+        gateway_table.c.home_id,
+        home_table.c.community_id,
+        alert_table.c.state.label("silence_state"),
+        alert_table.c.raised_ns.label("silence_raised_ns"),
     )
     .select_from(gateway_table)
-    .outerjoin(_silence, _silence.c.id == _last_silence)
+    .outerjoin(home_table, home_table.c.id == gateway_table.c.home_id)
+    .outerjoin(
+        alert_table,
+        and_(
+            LASTS,
+            alert_table.c.join_key == literal(f"{AlertKind.GATEWAY_SILENT}:").concat(gateway_table.c.id),
+        ),
+    )
     .where(or_(gateway_table.c.home_id.is_not(None), gateway_table.c.last_seen_ns.is_not(None)))
 )
 
@@ -49,36 +60,55 @@ _WATCHED: Select[Any] = (  # each watched gateway with the last alert of its sil
 def supervise_once(
     database: Database, now_ns: int, watching_since_ns: int, waker: Waker | None = None
 ) -> list[Changed]:
-    """One round of the desk role, every 5 s: raise each gateway's silence once, clear it when it is heard again.
+    """The gateways' round: raise each one's silence once, clear it when it is heard again.
 
-    Watches the gateways that are registered or were ever heard. Decides on a snapshot, so that no alarm waits for it;
-    what it found is looked at again in the transaction that writes it. Writes the heartbeat of the role `desk` too.
+    Watches the gateways that are registered or were ever heard. Writes the heartbeat of the role `desk` too.
     """
     with database.reading() as connection:
         rows = connection.execute(_WATCHED).all()
-    found = [row.id for row in rows if _due(row, watching_since_ns, now_ns) is not None]
+        declared = windows(connection, now_ns)
+    found = [row.id for row in rows if _due(row, watching_since_ns, now_ns, declared) is not None]
+    unknown = [row.id for row in rows if row.watched_ns is None]
     changes: list[Changed] = []
     with database.transaction() as connection:
-        beat(connection, "desk", now_ns, {})
+        beat(connection, ROLE, now_ns, {})
+        for gateway in unknown:
+            _begin_to_watch(connection, gateway, now_ns)
         for gateway in found:
             row = connection.execute(_WATCHED.where(gateway_table.c.id == gateway)).first()
-            due = None if row is None else _due(row, watching_since_ns, now_ns)
+            due = None if row is None else _due(row, watching_since_ns, now_ns, declared)
             if due is not None:
-                changes.append(due(connection, gateway, now_ns))
+                changes += due(connection)
     if changes and waker is not None:
         waker.wake("web")
     return changes
 
 
-def _due(row: Row[Any], watching_since_ns: int, now_ns: int) -> Callable[[Connection, str, int], Changed] | None:
+def _due(row: Row[Any], watching_since_ns: int, now_ns: int, declared: Windows) -> Write | None:
     """What has to be done about a gateway, if anything. `row` is one of `_WATCHED`."""
-    if row.silence_state not in (None, State.RESOLVED):
-        return None if is_silent(row.state, row.last_seen_ns, 0, now_ns) else clear_silence
-    raised_ns = credible(row.silence_raised_ns, now_ns)
-    raised_already = raised_ns is not None and raised_ns > (credible(row.last_seen_ns, now_ns) or 0)
-    if raised_already or not is_silent(row.state, row.last_seen_ns, watching_since_ns, now_ns):
+    if row.silence_state is not None:
+        again = began_anew(row, row.last_seen_ns, now_ns)
+        is_over = again or not is_silent(row.state, row.last_seen_ns, 0, now_ns)
+        return partial(end, key=silence_key(row.id), now_ns=now_ns) if is_over else None
+    place = Place(row.id, row.home_id, row.community_id)
+    if declared.until(Declared.MAINTENANCE, place, now_ns) is not None:
         return None
-    return raise_silence
+    since_ns = max(watching_since_ns, declared.last_end(Declared.MAINTENANCE, place, now_ns))
+    is_due = is_silent(row.state, row.last_seen_ns, since_ns, now_ns)
+    return partial(_raise_silence, row=row, now_ns=now_ns) if is_due else None
+
+
+def _raise_silence(connection: Connection, row: Row[Any], now_ns: int) -> list[Changed]:
+    """Raise the alert of a gateway that is not heard."""
+    values = {"home_id": row.home_id, "gateway_id": row.id}
+    detail = {"last_seen": None if row.last_seen_ns is None else rfc3339(row.last_seen_ns)}
+    since_ns = row.watched_ns if row.last_seen_ns is None else row.last_seen_ns
+    return raise_once(connection, AlertKind.GATEWAY_SILENT, silence_key(row.id), since_ns, now_ns, values, detail)
+
+
+def _begin_to_watch(connection: Connection, gateway: str, now_ns: int) -> None:
+    where = (gateway_table.c.id == gateway) & gateway_table.c.watched_ns.is_(None)
+    connection.execute(update(gateway_table).where(where).values(watched_ns=now_ns))
 
 
 class Supervisor:
@@ -88,7 +118,6 @@ class Supervisor:
         self._database = database
         self._waker = waker
         self._sight = Sight.opened(now_ns, mono_ns)
-        self._told = False  # once for each blindness, whatever a person did with the alert
 
     def start_over(self, now_ns: int, mono_ns: int) -> None:
         """The database was away: nobody knows what was heard meanwhile."""
@@ -97,100 +126,56 @@ class Supervisor:
     def round(self, now_ns: int, mono_ns: int) -> list[Changed]:
         """One round, every 5 s. `mono_ns` is the monotonic clock, which tells when the other was set."""
         with self._database.reading() as connection:
-            away = _away(connection, now_ns)
-            is_open = _open_blindness(connection) is not None
+            away, has_store, desk_beat_ns = _surroundings(connection, now_ns)
+            is_told = lasting(connection, AlertKind.CENTER_BLIND.value) is not None
         sight = look(self._sight, not away, now_ns, mono_ns)
         changes: list[Changed] = []
-        if sight.is_long_blind and not self._told:
-            changes += self._write(raise_blindness, now_ns, away)
-            self._told = True
-        elif not sight.is_blind:
-            self._told = False
-            if is_open:
-                changes += self._write(clear_blindness, now_ns)
+        if sight.is_long_blind and not is_told:
+            changes += self._write(partial(raise_blindness, now_ns=now_ns, away=away, since_ns=sight.blind_since_ns))
+        elif is_told and not sight.is_blind:
+            changes += self._write(partial(end, key=AlertKind.CENTER_BLIND.value, now_ns=now_ns))
+        gap = watched_gap(desk_beat_ns, now_ns)
+        if gap is not None:
+            self._write(partial(_note_unwatched, why=ROLE, from_ns=gap[0], to_ns=gap[1]))
+        if not has_store and desk_beat_ns is not None:
+            self._write(partial(_note_unwatched, why="store", from_ns=min(desk_beat_ns, now_ns), to_ns=now_ns))
         self._sight = sight
-        return changes + supervise_once(self._database, now_ns, sight.watching_since_ns, self._waker)
+        changes += supervise_once(self._database, now_ns, sight.watching_since_ns, self._waker)
+        return changes + supervise_devices(self._database, now_ns, sight, self._waker)
 
-    def _write(self, change: Callable[..., list[Changed]], *values: Any) -> list[Changed]:
+    def _write(self, change: Write) -> list[Changed]:
         with self._database.transaction() as connection:
-            changes = change(connection, *values)
+            changes = change(connection)
         if changes:
             self._waker.wake("web")
         return changes
 
 
-def raise_blindness(connection: Connection, now_ns: int, away: list[str]) -> list[Changed]:
-    """Raise the one alert of a center that cannot hear its gateways, unless it is open."""
-    if _open_blindness(connection) is not None:
-        return []
-    values = {"home_id": None, "gateway_id": ""}
-    return [_raise(connection, AlertKind.CENTER_BLIND, AlertKind.CENTER_BLIND.value, now_ns, values, {"away": away})]
+def raise_blindness(connection: Connection, now_ns: int, away: list[str], since_ns: int) -> list[Changed]:
+    """Raise the one alert of a center that cannot hear its gateways, unless this blindness has one."""
+    kind = AlertKind.CENTER_BLIND
+    return raise_once(connection, kind, kind.value, since_ns, now_ns, {"home_id": None}, {"away": away})
 
 
-def clear_blindness(connection: Connection, now_ns: int) -> list[Changed]:
-    """Resolve it, as the system, with the outcome `restored`."""
-    row = _open_blindness(connection)
-    return [] if row is None else [_restore(connection, row, now_ns)]
+def _surroundings(connection: Connection, now_ns: int) -> tuple[list[str], bool, int | None]:
+    """What keeps this center from hearing its gateways (`ingest`, `broker`, or nothing); whether readings arrive (the
+    store takes them); when a desk last looked."""
+    rows = connection.execute(select(heartbeat_table).where(heartbeat_table.c.role.in_(("ingest", ROLE)))).all()
+    beats = {row.role: row for row in rows}
+    ingest, desk = beats.get("ingest"), beats.get(ROLE)
+    desk_beat_ns = None if desk is None else credible(desk.at_ns, now_ns)
+    if ingest is None or not is_alive(ingest.at_ns, now_ns):
+        return ["ingest"], True, desk_beat_ns
+    away = [] if ingest.detail.get("broker") is True else ["broker"]
+    return away, ingest.detail.get("store") is not False, desk_beat_ns
 
 
-def _open_blindness(connection: Connection) -> Row[Any] | None:
-    is_open = (alert_table.c.join_key == AlertKind.CENTER_BLIND.value) & (alert_table.c.state != State.RESOLVED)
-    return connection.execute(select(alert_table).where(is_open)).first()
-
-
-def _away(connection: Connection, now_ns: int) -> list[str]:
-    """What keeps this center from hearing its gateways: `ingest`, `broker`, or nothing."""
-    row = connection.execute(select(heartbeat_table).where(heartbeat_table.c.role == "ingest")).first()
-    if row is None or not is_alive(row.at_ns, now_ns):
-        return ["ingest"]
-    return [] if row.detail.get("broker") is True else ["broker"]
-
-
-def raise_silence(connection: Connection, gateway: str, now_ns: int) -> Changed:
-    """Raise the alert of a gateway that is not heard. At most one of them is open for a gateway."""
-    heard = connection.execute(
-        select(gateway_table.c.home_id, gateway_table.c.last_seen_ns).where(gateway_table.c.id == gateway)
-    ).one()
-    values = {"home_id": heard.home_id, "gateway_id": gateway}
-    detail = {"last_seen": None if heard.last_seen_ns is None else rfc3339(heard.last_seen_ns)}
-    return _raise(connection, AlertKind.GATEWAY_SILENT, silence_key(gateway), now_ns, values, detail)
-
-
-def clear_silence(connection: Connection, gateway: str, now_ns: int) -> Changed:
-    """Resolve the open silence of a gateway that is heard again, as the system, with the outcome `restored`."""
-    where = (alert_table.c.join_key == silence_key(gateway)) & (alert_table.c.state != State.RESOLVED)
-    return _restore(connection, connection.execute(select(alert_table).where(where)).one(), now_ns)
-
-
-def _raise(
-    connection: Connection, kind: AlertKind, key: str, now_ns: int, values: dict[str, Any], detail: dict[str, Any]
-) -> Changed:
-    """Raise an alert of the system's own."""
-    found: Any = connection.execute(
-        insert(alert_table)
-        .values(kind=kind, join_key=key, state=State.RAISED, device_id="", raised_ns=now_ns, **values)
-        .returning(alert_table.c.id)
-    ).scalar_one()
-    journal.append(connection, "raised", now_ns, detail, alert=found, actor=SYSTEM)
-    return Changed(found, State.RAISED, 1)
-
-
-def _restore(connection: Connection, row: Row[Any], now_ns: int) -> Changed:
-    """Resolve an open alert of the system's own."""
-    connection.execute(
-        update(alert_table)
-        .where(alert_table.c.id == row.id)
-        .values(
-            state=State.RESOLVED,
-            version=row.version + 1,
-            resolved_by=SYSTEM,
-            resolved_ns=now_ns,
-            outcome=Outcome.RESTORED,
-        )
-    )
-    detail = {"outcome": Outcome.RESTORED.value}
-    journal.append(connection, "restored", now_ns, detail, alert=row.id, actor=SYSTEM)
-    return Changed(row.id, State.RESOLVED, row.version + 1)
+def _note_unwatched(connection: Connection, why: str, from_ns: int, to_ns: int) -> list[Changed]:
+    """Keep the time in which nobody could tell who was silent; what goes on from round to round is one row."""
+    goes_on = (unwatched.c.why == why) & (unwatched.c.to_ns >= from_ns) & (unwatched.c.from_ns <= from_ns)
+    if not connection.execute(update(unwatched).where(goes_on).values(to_ns=to_ns)).rowcount:
+        connection.execute(insert(unwatched).values(why=why, from_ns=from_ns, to_ns=to_ns))
+    return []
 
 
 def silence_key(gateway: str) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy import Row, select, text, update
 from hearthline.clock import NS
 from hearthline_cloud import schema, supervising
 from hearthline_cloud.alerts.lifecycle import Outcome
+from hearthline_cloud.alerts.windows import Windows
 from hearthline_cloud.desk import Desk, beat
 from hearthline_cloud.supervising import _WATCHED, Supervisor, supervise_once
 from web.seeding import Center
@@ -113,8 +114,8 @@ def test_what_has_changed_since_the_look_is_left_alone(center: Center, monkeypat
     due = supervising._due
     looks: list[str] = []
 
-    def heard_meanwhile(row: Row[object], watching_since_ns: int, now_ns: int) -> object:
-        found = due(row, watching_since_ns, now_ns)
+    def heard_meanwhile(row: Row[object], watching_since_ns: int, now_ns: int, declared: Windows) -> object:
+        found = due(row, watching_since_ns, now_ns, declared)
         if row.id == "gw-east-1" and not looks:
             looks.append(row.id)
             _hear(center, "gw-east-1", later)

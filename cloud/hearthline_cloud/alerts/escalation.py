@@ -346,6 +346,7 @@ _VOLUNTEER = Target(TargetKind.VOLUNTEER)
 # The chain of Shanghai's streets. The center's staff are told at once, by the console, and call the resident back.
 # Telecare answers 97.5 % of its calls within 60 s and 99 % within 180 s: who has not been answered after the first is
 # told of outside the room, after the second somebody is sent.
+_DAY_S = 86_400  # a battery that is low lasts for weeks: replaced within two (Tunstall)
 SHIPPED = Policies(
     policies={
         "emergency": Policy(
@@ -369,11 +370,15 @@ SHIPPED = Policies(
         ),
         "fault": Policy("fault", (Step(300, (_DUTY,)),), repeat_s=3600, progress_s=14_400, visit_s=14_400),
         "center": Policy("center", (Step(0, (_DUTY,)),), repeat_s=600, progress_s=1800),
+        "upkeep": Policy(
+            "upkeep", (Step(_DAY_S, (_DUTY,)),), repeat_s=3 * _DAY_S, progress_s=14 * _DAY_S, visit_s=_DAY_S
+        ),
     },
     rules=(
         Rule("emergency", kind=AlertKind.EMERGENCY),
         Rule("service", kind=AlertKind.SERVICE),
         Rule("center", kind=AlertKind.CENTER_BLIND),
+        Rule("upkeep", kind=AlertKind.DEVICE_FAULT),
     ),
     fallback="fault",
 )

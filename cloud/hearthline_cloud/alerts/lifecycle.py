@@ -8,7 +8,8 @@ Steps may be left out on the way forward, never the outcome at its end. Who has 
 who, not the state. A pendant's alert is latched (ISA-18.2): nothing clears it but a person. A further press joins the
 open alert and changes no state: whoever took it keeps it, its urgency rises, everybody hears it again. That the elder
 took the press back at home is noted and closes nothing. A gateway's silence clears by itself when the gateway is heard
-again, with the outcome `restored`; so does the center's own blindness when it is over.
+again, with the outcome `restored`; so does a device's, and the center's own blindness when it is over. What is wrong
+with a device (a low battery) is closed by whoever has mended it, or by the device's own word.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ class AlertKind(StrEnum):
     SERVICE = "service"
     GATEWAY_SILENT = "gateway-silent"
     CENTER_BLIND = "center-blind"  # the ingester or its broker is away: no gateway can be heard
+    DEVICE_SILENT = "device-silent"  # a device that is supervised, while its gateway is heard
+    DEVICE_FAULT = "device-fault"  # low battery, case open: work to be done, no emergency
 
 
 class State(StrEnum):

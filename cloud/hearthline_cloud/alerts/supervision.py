@@ -8,9 +8,11 @@ nobody listens. Times are Unix nanoseconds of the cloud's clock; `mono` ones cou
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hearthline.clock import NS
+from hearthline_cloud.alerts.intervals import Interval, clip, length
 
 STATUS_PERIOD_S = 30
 SILENT_AFTER_S = 75  # two missed statuses and a slow third; with a check every 5 s the alert stands within 90 s
@@ -33,7 +35,12 @@ def is_silent(state: str, last_seen_ns: int | None, watching_since_ns: int, now_
 
 def credible(at_ns: int | None, now_ns: int) -> int | None:
     """`at_ns`, or None for a time of the future: it was read from a clock that has been set back since."""
-    return None if at_ns is None or at_ns > now_ns + _LOCK_WAIT_S * NS else at_ns
+    return None if at_ns is None or at_ns > future_ns(now_ns) else at_ns
+
+
+def future_ns(now_ns: int) -> int:
+    """What lies after it is of the future."""
+    return now_ns + _LOCK_WAIT_S * NS
 
 
 def is_alive(beat_ns: int | None, now_ns: int) -> bool:
@@ -60,6 +67,12 @@ class Sight:
         return self.blind_since_mono_ns is not None
 
     @property
+    def blind_since_ns(self) -> int:
+        """When this blindness began, by the cloud's clock of today; now when there is none."""
+        began = self.looked_mono_ns if self.blind_since_mono_ns is None else self.blind_since_mono_ns
+        return self.looked_ns - (self.looked_mono_ns - began)
+
+    @property
     def is_long_blind(self) -> bool:
         """Blind at this look, and for so long that a person must know."""
         began, now = self.blind_since_mono_ns, self.looked_mono_ns
@@ -80,3 +93,27 @@ def look(before: Sight, sees: bool, now_ns: int, mono_ns: int) -> Sight:
     elif began is not None:
         watching = now_ns
     return Sight(watching, now_ns, mono_ns, began, last_blind)
+
+
+# --- devices ------------------------------------------------------------------------------------------------------
+
+GATEWAY_FRESH_S = 45  # only who hears its gateway can say that the device behind it is silent: a status and a half
+DEVICE_GRACE_S = 60  # after whatever kept us from hearing: what is polled is polled again, what waited has come
+DESK_GAP_S = 30  # a desk that looked no more often did not watch: it was down, or its clock or database was away
+
+
+def unheard_ns(heard_ns: int, deaf: Iterable[Interval], now_ns: int) -> int:
+    """For how long somebody listened since `heard_ns` and heard nothing.
+
+    `deaf`: when nobody could. So a device can neither become silent because nobody listened, nor stay unnoticed
+    because its gateway comes and goes, or the center is started again and again.
+    """
+    late = ((begin, end + DEVICE_GRACE_S * NS) for begin, end in deaf)
+    return max(now_ns - heard_ns - length(clip(late, heard_ns, now_ns)), 0)
+
+
+def watched_gap(last_beat_ns: int | None, now_ns: int) -> Interval | None:
+    """The time in which no desk watched, if it was long enough to matter. Also when the clock was set forward."""
+    if last_beat_ns is None or now_ns - last_beat_ns <= DESK_GAP_S * NS:
+        return None
+    return last_beat_ns, now_ns

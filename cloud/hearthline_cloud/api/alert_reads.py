@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,7 +11,9 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func,
 
 from hearthline.clock import NS, rfc3339
 from hearthline_cloud.alerts.lifecycle import MAX_URGENCY, AlertKind, State, allowed, urgency
+from hearthline_cloud.alerts.windows import Declared, Place, Windows
 from hearthline_cloud.api.model import Alert, AlertDetail, Event, Hop, StaffMember
+from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.journal import CARD_SHOWN
 from hearthline_cloud.schema import alert, device, event, home, journal, resident, staff
@@ -20,6 +23,7 @@ _ALERTS: Select[Any] = (
         alert,
         home.c.name.label("home_name"),
         home.c.address,
+        home.c.community_id,
         resident.c.name.label("resident_name"),
         device.c.name.label("device_name"),
         device.c.room,
@@ -55,7 +59,7 @@ class AlertFilter:
 def list_alerts(connection: Connection, wanted: AlertFilter) -> list[Alert]:
     """The newest first."""
     query = _ALERTS.where(*_conditions(wanted)).order_by(alert.c.id.desc()).limit(wanted.limit)
-    return [_alert(row) for row in connection.execute(query)]
+    return _shown(connection, connection.execute(query).all())
 
 
 def list_queue(connection: Connection, wanted: AlertFilter) -> list[Alert]:
@@ -67,7 +71,7 @@ def list_queue(connection: Connection, wanted: AlertFilter) -> list[Alert]:
     first = select(alert.c.id).where(*_conditions(wanted)).order_by(is_taken, _URGENCY.desc(), alert.c.id.desc())
     query = _ALERTS.where(alert.c.id.in_(first.limit(wanted.limit)))
     rows = connection.execute(query.order_by(is_taken, _URGENCY.desc(), alert.c.raised_ns, alert.c.id))
-    return [_alert(row) for row in rows]
+    return _shown(connection, rows.all())
 
 
 def count_alerts(connection: Connection, wanted: AlertFilter) -> int:
@@ -123,7 +127,7 @@ def alert_detail(connection: Connection, alert_id: int) -> AlertDetail:
         raise NotFoundError(f"there is no alert {alert_id}")
     events = connection.execute(select(event).where(event.c.alert_id == alert_id).order_by(event.c.id)).all()
     return AlertDetail(
-        alert=_alert(row),
+        alert=_shown(connection, [row])[0],
         allowed=[action.value for action in allowed(State(row.state), AlertKind(row.kind))],
         events=[event_of(item) for item in events],
         timeline=_timeline(connection, alert_id, events),
@@ -177,7 +181,15 @@ def time_or_none(at_ns: int | None) -> str | None:
     return None if at_ns is None else rfc3339(at_ns)
 
 
-def _alert(row: Row[Any]) -> Alert:
+def _shown(connection: Connection, rows: Sequence[Row[Any]]) -> list[Alert]:
+    """The alerts with what is declared for their places now."""
+    now_ns = time.time_ns()
+    declared = windows(connection, now_ns) if rows else Windows(())
+    return [_alert(row, Windows(()) if row.state == State.RESOLVED else declared, now_ns) for row in rows]
+
+
+def _alert(row: Row[Any], declared: Windows, now_ns: int) -> Alert:
+    place = Place(row.gateway_id or None, row.home_id, row.community_id)
     return Alert(
         id=row.id,
         kind=row.kind,
@@ -209,6 +221,10 @@ def _alert(row: Row[Any]) -> Alert:
         reopened=row.reopened,
         cancelled=time_or_none(row.cancelled_ns),
         version=row.version,
+        note=row.note,
+        since=time_or_none(row.since_ns),
+        maintenance_until=time_or_none(declared.until(Declared.MAINTENANCE, place, now_ns)),
+        away_until=time_or_none(declared.until(Declared.ABSENCE, place, now_ns)),
     )
 
 

@@ -61,7 +61,8 @@ class Alert:
     """An alert as the list shows it. `version` goes back with an action, so that two operators do not collide.
 
     `urgency`: 1 to 3, by presses. `acknowledged_by` was the first to take it, `assigned_to` has it now. `cancelled`:
-    when the elder took the last press back at home, which closes nothing.
+    when the elder took the last press back at home, which closes nothing. `note`: of a device's fault, which; `since`:
+    of a silence, when it began. `maintenance_until`, `away_until`: what is declared for its place now.
     """
 
     id: int
@@ -94,6 +95,10 @@ class Alert:
     reopened: int
     cancelled: Time | None
     version: int
+    note: str
+    since: Time | None
+    maintenance_until: Time | None
+    away_until: Time | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +207,11 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True)
 class Device:
+    """`supervised_s`: which silence of it is a fault; 0: it is not supervised, and `unwatched` says why.
+
+    `lost`: the note by which its gateway called it lost.
+    """
+
     gateway: str
     id: str
     registered: bool
@@ -212,6 +222,10 @@ class Device:
     user_number: int | None
     last_seen: Time | None
     last_note: str
+    kind: str
+    supervised_s: int
+    unwatched: str | None
+    lost: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from hearthline.model import EventType
+from hearthline_cloud.alerts.profiles import period_s, why_unwatched
 from hearthline_cloud.alerts.supervision import is_silent
 from hearthline_cloud.api.alert_reads import event_of, time_or_none
 from hearthline_cloud.api.model import (
@@ -49,6 +50,10 @@ def list_devices(connection: Connection) -> list[Device]:
             user_number=row.user_number,
             last_seen=time_or_none(row.last_seen_ns),
             last_note=row.last_note,
+            kind=row.kind,
+            supervised_s=period_s(row.kind, row.supervise_s) if row.registered else 0,
+            unwatched=why_unwatched(row.kind, row.supervise_s, bool(row.registered)),
+            lost=row.lost,
         )
         for row in rows
     ]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, case, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from hearthline import wire
@@ -24,6 +24,7 @@ from hearthline.ranges import to_ranges
 from hearthline_cloud import journal, schema
 from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
 from hearthline_cloud.ingest.commands import make_due
+from hearthline_cloud.ingest.device_notes import is_loss, subject_of, take_note
 from hearthline_cloud.ingest.raising import note_cancellation, raise_or_join
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, record_time
@@ -34,6 +35,7 @@ _LONG_AGO_NS = 1_600_000_000 * NS  # 2020, before there was this protocol: a clo
 NO_GATEWAY = ""  # whose topic names no gateway that there could be
 _GREATEST_VITAL = 1e6  # beyond any unit's sense, and within a double
 _RAW_SHOWN = 512
+MAX_NS = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -119,8 +121,10 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
     occurred_ns, quality = record_time(connection, gateway, event.wall_ns, event.envelope, now_ns)
     is_alarm = event.type.startswith(ALARM_WORD.decode())
     home = touch_gateway(connection, gateway, now_ns) if gateway else None
-    is_of_device = gateway and event.subject != gateway
-    device = touch_device(connection, gateway, event.subject, now_ns) if is_of_device else None
+    subject = subject_of(event, gateway)
+    device = None
+    if gateway and subject != gateway:
+        device = touch_device(connection, gateway, subject, None if is_loss(event) else now_ns, occurred_ns)
     resident = _resident_of(device, event.data)
     stored = connection.execute(
         upsert(schema.event)
@@ -150,8 +154,9 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
         _queue_vital(connection, event, gateway, home, resident, occurred_ns)
         journal.append(connection, "vital", now_ns, {"device": event.subject, "gateway": gateway}, event=stored)
     elif event.type == EventType.DEVICE:
-        _take_note(connection, event, gateway)
-        journal.append(connection, "device", now_ns, {"device": event.subject, "gateway": gateway}, event=stored)
+        journal.append(connection, "device", now_ns, {"device": subject, "gateway": gateway}, event=stored)
+        if device is not None:
+            take_note(connection, stored, event, device, home, occurred_ns, now_ns)
     elif event.type == EventType.ANSWER:
         _take_answer(connection, event, gateway, stored, now_ns)
     elif event.type == EventType.CANCEL:
@@ -170,13 +175,23 @@ def touch_gateway(connection: Connection, gateway: str, now_ns: int) -> str | No
     return home
 
 
-def touch_device(connection: Connection, gateway: str, device: str, now_ns: int) -> Row[Any]:
-    """Note that the device was heard, registering it as unknown when it is; its row."""
+def touch_device(
+    connection: Connection, gateway: str, device: str, heard_ns: int | None, said_ns: int = MAX_NS
+) -> Row[Any]:
+    """Note that the device was heard, registering it as unknown when it is; its row.
+
+    `heard_ns` None: it was not, others speak of it. `said_ns`: when it said what was heard; what it had said before its
+    gateway called it lost does not bring it back.
+    """
+    table = schema.device
+    heard: dict[str, Any] = {"last_seen_ns": heard_ns} if heard_ns is not None else {"id": device}
+    if heard_ns is not None:
+        heard["lost"] = case((table.c.lost_ns > min(said_ns, MAX_NS), table.c.lost), else_="")
     return connection.execute(
-        upsert(schema.device)
-        .values(gateway_id=gateway, id=device, last_seen_ns=now_ns)
-        .on_conflict_do_update(index_elements=["gateway_id", "id"], set_={"last_seen_ns": now_ns})
-        .returning(schema.device)
+        upsert(table)
+        .values(gateway_id=gateway, id=device, last_seen_ns=heard_ns)
+        .on_conflict_do_update(index_elements=["gateway_id", "id"], set_=heard)
+        .returning(table)
     ).one()
 
 
@@ -215,12 +230,6 @@ def community_of(connection: Connection, home: str | None) -> str:
     if home is None:
         return ""
     return connection.execute(select(schema.home.c.community_id).where(schema.home.c.id == home)).scalar() or ""
-
-
-def _take_note(connection: Connection, event: wire.Event, gateway: str) -> None:
-    where = (schema.device.c.gateway_id == gateway) & (schema.device.c.id == event.subject)
-    note = f"{event.data.get('kind', '')}: {event.data.get('detail', '')}"[:200]
-    connection.execute(update(schema.device).where(where).values(last_note=note))
 
 
 def _take_answer(connection: Connection, event: wire.Event, gateway: str, stored: int, now_ns: int) -> None:

@@ -23,7 +23,7 @@ from hearthline.model import TELEMETRY_UNITS, Lane, Reading
 from hearthline_cloud import schema
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.ingest.aside import keep_aside
-from hearthline_cloud.ingest.events import Outcome, touch_device, touch_gateway
+from hearthline_cloud.ingest.events import MAX_NS, Outcome, touch_device, touch_gateway
 from hearthline_cloud.ingest.session import Answers, Message
 from hearthline_cloud.ingest.timing import record_time
 from hearthline_cloud.store import Point, Store
@@ -87,7 +87,7 @@ class TelemetryLane:
         outcome = Outcome()
         points: list[Point] = []
         aside: list[tuple[Message, str]] = []
-        heard: set[tuple[str, str]] = set()
+        heard: dict[tuple[str, str], int] = {}  # device -> when it said the last that was heard of it
         self._refresh_places()
         for message in messages:
             gateway = wire.gateway_of(message.topic)
@@ -106,7 +106,9 @@ class TelemetryLane:
             points += found
             if odd:
                 aside.append((replace(message, payload=_encode_odd(pack, odd)), odd[-1][1]))
-            heard.update((gateway, reading.device) for reading, _ in pack.readings)
+            for reading, offset_ns in pack.readings:
+                said_ns = pack.wall_ns + offset_ns if pack.envelope.synced else MAX_NS
+                heard[gateway, reading.device] = max(heard.get((gateway, reading.device), 0), said_ns)
             outcome.taken.setdefault((gateway, pack.envelope.outbox), []).append(pack.envelope.seq)
         for point, reason in self._store.write(points) if points else ():
             topic = wire.topic(point.gateway, wire.UP_TELEMETRY)
@@ -153,7 +155,7 @@ class TelemetryLane:
             self._places = {row.id: (row.community_id, row.home_id) for row in rows}
         self._places_until = self._mono_s() + _PLACES_FOR_S
 
-    def _write_down(self, aside: list[tuple[Message, str]], heard: set[tuple[str, str]]) -> None:
+    def _write_down(self, aside: list[tuple[Message, str]], heard: dict[tuple[str, str], int]) -> None:
         """What was kept aside, and now and then that gateways and devices were heard."""
         now = self._mono_s()
         late = {key for key in heard if now - self._touched.get(key, -_TOUCH_EVERY_S) >= _TOUCH_EVERY_S}
@@ -165,7 +167,7 @@ class TelemetryLane:
                 keep_aside(connection, message, reason, now_ns)
             for gateway, device in late:
                 touch_gateway(connection, gateway, now_ns)
-                touch_device(connection, gateway, device, now_ns)
+                touch_device(connection, gateway, device, now_ns, heard[gateway, device])
         if len(self._touched) > _REMEMBERED:
             self._touched.clear()
         self._touched.update(dict.fromkeys(late, now))

@@ -17,6 +17,8 @@ _WHAT: dict[str, tuple[str, str]] = {
     "service": ("服务呼叫", "Service call"),
     "gateway-silent": ("网关失联", "Gateway silent"),
     "center-blind": ("中心收不到家中信号", "The center cannot hear the homes"),
+    "device-silent": ("设备无信号", "Device silent"),
+    "device-fault": ("设备待维护", "Device needs seeing to"),
     "smoke": ("烟雾报警", "Smoke alarm"),
     "heat": ("高温报警", "Heat alarm"),
     "gas": ("燃气报警", "Gas alarm"),

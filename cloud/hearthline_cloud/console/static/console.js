@@ -75,7 +75,8 @@ async function refreshOnce() {
 }
 
 function showSummary(summary) {
-  const waiting = Object.values(summary).reduce((sum, value) => sum + value, 0);
+  const { "device-fault": upkeep, ...calls } = summary;  // a low battery is work, and calls nobody
+  const waiting = Object.values(calls).reduce((sum, value) => sum + value, 0);
   count.hidden = waiting === 0;
   count.textContent = waiting;
   document.title = waiting ? `(${waiting}) ${title}` : title;

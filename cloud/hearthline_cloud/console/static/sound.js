@@ -12,7 +12,7 @@ const TUNES = {  // pitch in Hz, start and length in seconds
 
 let context = null;
 let wanted = localStorage.getItem(KEY) !== "off";
-let waiting = { emergency: 0, service: 0, "gateway-silent": 0, "center-blind": 0 };
+let waiting = { emergency: 0, service: 0, "gateway-silent": 0, "center-blind": 0 };  // of devices none: their alerts are work, and ring for nobody
 let next = null;
 
 export function startSound() {
