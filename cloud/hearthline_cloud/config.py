@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -45,6 +46,22 @@ class WebConfig(Config, frozen=True):
     link_key_file: str | None = None  # what links are signed with; by default link-key in data_dir
 
 
+class MealConfig(Config, frozen=True):
+    """A meal that service calls order: local times of a day."""
+
+    name: str
+    served: dt.time
+    order_until: dt.time
+    day_before: bool = False  # orders close on the day before
+
+
+class ServiceConfig(Config, frozen=True):
+    """What service calls are planned by; without a meal the shipped ones hold."""
+
+    zone: str = "Asia/Shanghai"
+    meal: list[MealConfig] = []
+
+
 class ChannelConfig(Config, frozen=True):
     """One way to tell people outside the console. What a kind needs and does not have is refused at the start."""
 
@@ -81,6 +98,7 @@ class CloudConfig(Config, frozen=True):
     policy_file: str | None = None  # who is told when; absent: the shipped policies
     channel: list[ChannelConfig] = []
     deadman: DeadmanConfig | None = None
+    service: ServiceConfig = ServiceConfig()
 
     @property
     def directory(self) -> Path:

@@ -14,23 +14,27 @@ from typing import Any
 import uuid_utils
 from sqlalchemy import Connection, Row, func, insert, select, update
 
+from hearthline.clock import rfc3339
 from hearthline.errors import RefusedError
 from hearthline.model import EventType, HomeSignal
 from hearthline_cloud import journal
 from hearthline_cloud.alerts.lifecycle import (
     JOURNAL_KIND,
-    TRANSITIONS,
     Action,
     AlertKind,
     Case,
     ImpossibleError,
     Outcome,
+    Plan,
     Refusal,
     State,
     Step,
     Wish,
     act,
+    planned_key,
+    transitions,
 )
+from hearthline_cloud.alerts.service import SHIPPED_MEALS, Timetable, check_plan
 from hearthline_cloud.database import Database
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import command as command_table
@@ -79,9 +83,10 @@ class Changed:
 class Desk:
     """The alert desk of one database. `waker` tells the other roles after each commit."""
 
-    def __init__(self, database: Database, waker: Waker) -> None:
+    def __init__(self, database: Database, waker: Waker, meals: Timetable = SHIPPED_MEALS) -> None:
         self._database = database
         self._waker = waker
+        self._meals = meals
 
     def acknowledge(self, alert_id: int, actor: str, now_ns: int, version: int | None = None) -> Changed:
         return self.act(alert_id, Wish(Action.ACKNOWLEDGE, actor), now_ns, version)
@@ -91,6 +96,9 @@ class Desk:
 
     def arrive(self, alert_id: int, actor: str, now_ns: int, version: int | None = None) -> Changed:
         return self.act(alert_id, Wish(Action.ARRIVE, actor), now_ns, version)
+
+    def schedule(self, alert_id: int, plan: Plan, actor: str, now_ns: int, version: int | None = None) -> Changed:
+        return self.act(alert_id, Wish(Action.SCHEDULE, actor, plan=plan), now_ns, version)
 
     def hand_over(self, alert_id: int, to: str, actor: str, now_ns: int, version: int | None = None) -> Changed:
         return self.act(alert_id, Wish(Action.HAND_OVER, actor, to=to), now_ns, version)
@@ -108,12 +116,14 @@ class Desk:
         """
         with self._database.transaction() as connection:
             row = alert_row(connection, alert_id)
-            state = State(row.state)
+            kind, state = AlertKind(row.kind), State(row.state)
             is_late = version not in (None, row.version) and state is not State.RAISED
-            if is_late or (state, wish.action) not in TRANSITIONS:
+            if is_late or (state, wish.action) not in transitions(kind):
                 repeated = _repeated(connection, row, wish, is_late, is_unseen=version is None)
                 if repeated is not None:
                     return repeated
+            if wish.plan is not None:
+                check_plan(wish.plan, self._meals, now_ns)
             changed, tells_home = take(connection, row, wish, now_ns)
         if tells_home:
             self._waker.wake("ingest")
@@ -177,6 +187,11 @@ def _write_step(connection: Connection, row: Row[Any], wish: Wish, step: Step, n
         values |= {"acknowledged_by": wish.actor, "acknowledged_ns": now_ns}
     detail: dict[str, Any] = {"state": step.state.value, "version": version}
     match wish.action:
+        case Action.SCHEDULE if wish.plan is not None:
+            plan = wish.plan
+            values |= {"category": plan.category, "due_ns": plan.due_ns, "provider": plan.provider}
+            values["join_key"] = planned_key(row.join_key, row.id)
+            detail |= _told_plan(plan)
         case Action.ATTEND:
             values["attending_ns"] = now_ns
         case Action.ARRIVE:
@@ -198,6 +213,19 @@ def _write_step(connection: Connection, row: Row[Any], wish: Wish, step: Step, n
     return Changed(row.id, step.state, version)
 
 
+_ASKED = ("outcome", "to", "category", "due", "provider")  # what a wish is known by in the journal's detail
+
+
+def _asked(wish: Wish) -> dict[str, Any]:
+    asked = {"outcome": wish.outcome, "to": wish.to} | ({} if wish.plan is None else _told_plan(wish.plan))
+    return {name: value for name, value in asked.items() if value is not None}
+
+
+def _told_plan(plan: Plan) -> dict[str, Any]:
+    """A plan as the journal has it."""
+    return {"category": plan.category.value, "due": rfc3339(plan.due_ns), "provider": plan.provider}
+
+
 def _repeated(connection: Connection, row: Row[Any], wish: Wish, is_late: bool, is_unseen: bool) -> Changed | None:
     """The answer to a step that may have come too late: one's own is repeated, after another's it is a conflict.
 
@@ -215,8 +243,8 @@ def _repeated(connection: Connection, row: Row[Any], wish: Wish, is_late: bool, 
         if not is_late:
             return None
         raise ConflictError(f"the alert is already {row.state}", None, row.version)
-    asked = (wish.actor, JOURNAL_KIND[wish.action], wish.outcome, wish.to)
-    if asked == (last.actor, last.kind, last.detail.get("outcome"), last.detail.get("to")):
+    asked = (wish.actor, JOURNAL_KIND[wish.action], _asked(wish))
+    if asked == (last.actor, last.kind, {name: last.detail[name] for name in _ASKED if name in last.detail}):
         return Changed(row.id, State(row.state), row.version)
     if not is_late and (not is_unseen or last.actor == wish.actor):
         return None

@@ -246,6 +246,7 @@ def _view(row: Row[Any]) -> AlertView:
         hastened=row.hastened,
         presses=row.presses,
         pressed_ns=row.last_press_ns,
+        due_ns=row.due_ns,
     )
 
 

@@ -139,7 +139,7 @@ alert = Table(
     Column("id", _Key, primary_key=True, autoincrement=True),
     Column("kind", String(32), nullable=False),  # of `alerts.lifecycle.AlertKind`
     Column("join_key", String(256), nullable=False),
-    Column("state", String(16), nullable=False),  # raised, acknowledged, attending, arrived, resolved
+    Column("state", String(16), nullable=False),  # raised, acknowledged, scheduled, attending, arrived, resolved
     Column("home_id", String(64)),
     Column("resident_id", String(64)),
     Column("gateway_id", String(64), nullable=False),
@@ -162,6 +162,9 @@ alert = Table(
     Column("since_ns", BigInteger),  # of a silence: when it began
     Column("ended_ns", BigInteger),  # of a silence: when it was over, whoever closed the alert when
     Column("cancelled_ns", BigInteger),  # when the elder took it back at home; that closes nothing
+    Column("category", String(16)),  # of a scheduled service call: meal, repair, visit, chat, transport, other
+    Column("due_ns", BigInteger),
+    Column("provider", String(64)),  # who does it; empty: the staff
     Column("version", Integer, nullable=False, server_default="1"),  # optimistic lock of two operators
     Column("hastened", Integer, nullable=False, server_default="0"),  # how often the next step was wanted at once
     Index("uq_alert_open", "join_key", unique=True, sqlite_where=text("state <> 'resolved'"),

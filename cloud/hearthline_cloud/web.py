@@ -21,6 +21,7 @@ from hearthline_cloud.api import (
     routes_health,
     routes_readings,
     routes_registry,
+    routes_service,
     routes_session,
     stream,
 )
@@ -31,13 +32,14 @@ from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.console import pages, pages_history
+from hearthline_cloud.console import pages, pages_history, pages_service
 from hearthline_cloud.console.link_pages import WRONG_PER_MINUTE, dead_link
 from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.console.view import HERE
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.links import DeadLinkError, open_links
+from hearthline_cloud.meals import open_timetable
 from hearthline_cloud.people import People, Throttle
 from hearthline_cloud.store import Store, open_store
 from hearthline_cloud.wake import Waker
@@ -51,6 +53,7 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
     (config.directory / "wake").mkdir(mode=0o700, exist_ok=True)
     waker = Waker(config.directory)
     people = People(database, config.web.session_hours)
+    meals = open_timetable(config.service)
 
     def cursor() -> int:
         with database.reading() as connection:
@@ -61,7 +64,8 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         database=database,
         store=store,
         people=people,
-        desk=Desk(database, waker),
+        desk=Desk(database, waker, meals),
+        meals=meals,
         waker=waker,
         follower=Follower(database, config.directory, people),
         readiness=Readiness(database),
@@ -87,11 +91,11 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     api = APIRouter(prefix="/api/v1")
-    for room in (routes_session, routes_alerts, routes_registry, routes_readings, stream):
+    for room in (routes_session, routes_alerts, routes_registry, routes_readings, routes_service, stream):
         api.include_router(room.router)
     app.include_router(api)
     app.include_router(routes_health.router)
-    for pages_of_room in (pages, pages_history):
+    for pages_of_room in (pages, pages_history, pages_service):
         app.include_router(pages_of_room.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     return app

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from browser.visiting import a_busy_night
+from hearthline.clock import NS, rfc3339
 from web.seeding import Center
 
 
@@ -33,6 +35,7 @@ ROOMS = [
     Room("alert", lambda seeded: f"/alerts/{seeded.alert}"),
     Room("history", lambda _: "/history"),
     Room("history-filtered", lambda _: "/history?home=h-1&state=resolved&first=2026-01-01&utc_offset_min=480"),
+    Room("service", lambda _: "/service"),
     Room("homes", lambda _: "/homes"),
     Room("resident", lambda _: "/residents/r-1"),
     Room("missing", lambda _: "/nothing-here", is_live=False),
@@ -41,4 +44,11 @@ ROOMS = [
 
 def seed(center: Center) -> Seeded:
     """Fill a served center with what the rooms show."""
-    return Seeded(center, a_busy_night(center))
+    alert = a_busy_night(center)
+    mei = center.client("mei")
+    for call in mei.get("service").json()["calls"]:
+        due = rfc3339(time.time_ns() + 26 * 3600 * NS)
+        planned = {"category": "repair", "due": due, "provider": "张师傅水电"}
+        mei.post(f"alerts/{call['call']['id']}/schedule", planned)
+    center.press("gw-east-2", "rf433:a1b2c3", role="service")
+    return Seeded(center, alert)

@@ -10,13 +10,17 @@ import pytest
 from hearthline.clock import NS
 from hearthline.model import Cause
 from hearthline_cloud.alerts.lifecycle import (
+    ALARM_OUTCOMES,
     HUMAN_OUTCOMES,
-    TRANSITIONS,
+    LATCHED,
+    SERVICE_OUTCOMES,
     Action,
     AlertKind,
     Case,
+    Category,
     ImpossibleError,
     Outcome,
+    Plan,
     Refusal,
     State,
     Step,
@@ -26,6 +30,9 @@ from hearthline_cloud.alerts.lifecycle import (
     alert_kind,
     allowed,
     join_key,
+    outcomes,
+    planned_key,
+    transitions,
     urgency,
 )
 from hearthline_cloud.alerts.supervision import (
@@ -42,20 +49,32 @@ from hearthline_cloud.alerts.supervision import (
 )
 
 R, A, T, H, Z = State.RAISED, State.ACKNOWLEDGED, State.ATTENDING, State.ARRIVED, State.RESOLVED
+S = State.SCHEDULED
 TABLE = {
-    #   acknowledge, attend, arrive, hand-over, resolve, reopen
-    R: (A, T, None, None, Z, None),
-    A: (None, T, H, A, Z, None),
-    T: (None, None, H, T, Z, None),
-    H: (None, None, None, H, Z, None),
-    Z: (None, None, None, None, None, A),
+    #   acknowledge, schedule, attend, arrive, hand-over, resolve, reopen
+    R: (A, None, T, None, None, Z, None),
+    A: (None, None, T, H, A, Z, None),
+    S: (None, None, None, None, None, None, None),
+    T: (None, None, None, H, T, Z, None),
+    H: (None, None, None, None, H, Z, None),
+    Z: (None, None, None, None, None, None, A),
 }
+SERVICE_TABLE = {
+    R: (A, S, T, None, None, Z, None),
+    A: (None, S, T, H, A, Z, None),
+    S: (None, S, T, H, S, Z, None),
+    T: (None, S, None, H, T, Z, None),
+    H: (None, S, None, None, H, Z, None),
+    Z: (None, None, None, None, None, None, A),
+}
+PLAN = Plan(Category.MEAL, 1_800_000_000 * NS, "east kitchen")
 
 
 def wish(action: Action, **changes: Any) -> Wish:
-    """What `mei` asks for, with what the action needs."""
+    """What `mei` asks for, with what the action needs; `test` closes every kind."""
     needs: dict[Action, dict[str, Any]] = {
-        Action.RESOLVE: {"outcome": Outcome.HELP_GIVEN},
+        Action.RESOLVE: {"outcome": Outcome.TEST},
+        Action.SCHEDULE: {"plan": PLAN},
         Action.HAND_OVER: {"to": "jun"},
         Action.REOPEN: {"reason": "she called again"},
     }
@@ -66,26 +85,32 @@ def case(state: State, kind: AlertKind = AlertKind.EMERGENCY) -> Case:
     return Case(kind, state, None if state is R else "mei")
 
 
-@pytest.mark.parametrize(("state", "action"), list(itertools.product(State, Action)))
-def test_every_transition(state: State, action: Action) -> None:
-    after = TABLE[state][list(Action).index(action)]
-    assert ((state, action) in TRANSITIONS) == (action in allowed(state)) == (after is not None)
+@pytest.mark.parametrize(("kind", "state", "action"), list(itertools.product(AlertKind, State, Action)))
+def test_every_transition(kind: AlertKind, state: State, action: Action) -> None:
+    if action is Action.REOPEN and kind not in LATCHED:
+        return  # below
+    after = (SERVICE_TABLE if kind is AlertKind.SERVICE else TABLE)[state][list(Action).index(action)]
+    assert ((state, action) in transitions(kind)) == (action in allowed(state, kind)) == (after is not None)
     if after is None:
         with pytest.raises(ImpossibleError, match=f"is {state} cannot be asked to {action}") as caught:
-            act(case(state), wish(action))
+            act(case(state, kind), wish(action))
         assert caught.value.reason is Refusal.NOT_FROM_HERE
     else:
-        step = act(case(state), wish(action))
+        step = act(case(state, kind), wish(action))
         holder = "jun" if action is Action.HAND_OVER else "mei"
         assert step == Step(after, holder, tells_home=state is R)
 
 
-def test_only_a_person_resolves_and_says_how() -> None:
+@pytest.mark.parametrize("kind", AlertKind)
+def test_only_a_person_resolves_and_says_how_in_the_words_of_the_kind(kind: AlertKind) -> None:
     for outcome in Outcome:
-        if outcome in HUMAN_OUTCOMES:
-            assert act(case(R), wish(Action.RESOLVE, outcome=outcome)).state is Z
+        asked = wish(Action.RESOLVE, outcome=outcome)
+        if outcome in outcomes(kind):
+            assert act(case(R, kind), asked).state is Z
         else:
-            assert refusal(case(R), wish(Action.RESOLVE, outcome=outcome)) is Refusal.NOT_FOR_PEOPLE
+            of_people = outcome in HUMAN_OUTCOMES
+            assert refusal(case(R, kind), asked) is (Refusal.OF_ANOTHER_KIND if of_people else Refusal.NOT_FOR_PEOPLE)
+    assert set(ALARM_OUTCOMES) | set(SERVICE_OUTCOMES) == HUMAN_OUTCOMES
 
 
 @pytest.mark.parametrize(
@@ -99,10 +124,12 @@ def test_only_a_person_resolves_and_says_how() -> None:
         (A, wish(Action.HAND_OVER, to="mei"), Refusal.HAS_IT_ALREADY),
         (Z, wish(Action.REOPEN, reason=""), Refusal.NEEDS_REASON),
         (R, wish(Action.ACKNOWLEDGE, reason="so"), Refusal.NEEDS_REASON),
+        (A, wish(Action.SCHEDULE, plan=None), Refusal.NEEDS_PLAN),
+        (R, wish(Action.ACKNOWLEDGE, plan=PLAN), Refusal.NEEDS_PLAN),
     ],
 )
 def test_a_step_needs_what_belongs_to_it_and_nothing_else(state: State, asked: Wish, reason: Refusal) -> None:
-    assert refusal(case(state), asked) is reason
+    assert refusal(case(state, AlertKind.SERVICE), asked) is reason
 
 
 @pytest.mark.parametrize("kind", AlertKind)
@@ -113,6 +140,13 @@ def test_what_clears_by_itself_is_not_reopened(kind: AlertKind) -> None:
     else:
         assert refusal(case(Z, kind), wish(Action.REOPEN)) is Refusal.CLEARS_BY_ITSELF
         assert allowed(Z, kind) == []
+
+
+def test_what_is_scheduled_leaves_its_key_to_the_next_press_once_and_for_all() -> None:
+    key = join_key(AlertKind.SERVICE, "home-1", "gw-1")
+    planned = planned_key(key, 7)
+    assert planned not in (key, planned_key(key, 8))
+    assert planned_key(planned, 7) == planned
 
 
 def refusal(of: Case, asked: Wish) -> Refusal:

@@ -17,7 +17,7 @@ import pytest
 import typer
 
 from hearthline.config import Config, check_config, load_config
-from hearthline_cloud.alerts.lifecycle import TRANSITIONS, State
+from hearthline_cloud.alerts.lifecycle import SERVICE_TRANSITIONS, TRANSITIONS, Action, State
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.ingest.role import EVENT_RECEIVE_MAXIMUM, TELEMETRY_RECEIVE_MAXIMUM
@@ -246,22 +246,23 @@ def options_below(path: str, command: Any) -> Iterator[tuple[str, list[str]]]:
 # --- the alert's diagram ------------------------------------------------------------------------------------------
 
 
-def diagram() -> str:
-    """The alert's life as Mermaid, from the transition table."""
+def diagram(table: dict[tuple[State, Action], State]) -> str:
+    """An alert's life as Mermaid, from its transition table."""
     lines = ["stateDiagram-v2", f"    [*] --> {State.RAISED}: a press"]
-    lines += [f"    {start} --> {end}: {action}" for (start, action), end in TRANSITIONS.items()]
+    lines += [f"    {start} --> {end}: {action}" for (start, action), end in table.items()]
     lines.append(f"    {State.RESOLVED} --> [*]")
     return "\n".join(lines)
 
 
-def test_the_diagram_is_the_transition_table() -> None:
+@pytest.mark.parametrize(("name", "table"), [("alert", TRANSITIONS), ("service", SERVICE_TRANSITIONS)])
+def test_the_diagram_is_the_transition_table(name: str, table: dict[tuple[State, Action], State]) -> None:
     shown = re.search(
-        r"<!-- alert lifecycle: begin -->\n```mermaid\n(.*?)\n```\n<!-- alert lifecycle: end -->",
+        rf"<!-- {name} lifecycle: begin -->\n```mermaid\n(.*?)\n```\n<!-- {name} lifecycle: end -->",
         ARCHITECTURE,
         re.DOTALL,
     )
     assert shown is not None
-    assert shown[1] == diagram()
+    assert shown[1] == diagram(table)
 
 
 # --- links --------------------------------------------------------------------------------------------------------

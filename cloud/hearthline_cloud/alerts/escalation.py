@@ -138,7 +138,7 @@ class Policies:
 @dataclass(frozen=True, slots=True)
 class AlertView:
     """What escalation needs to know of an alert. `touched_ns`: the last time that the alert has of a person's act;
-    `pressed_ns`: of a press.
+    `pressed_ns`: of a press; `due_ns`: when a scheduled service call is.
 
     `hastened` counts how often the next step was wanted at once: the resident did not answer the call, or needs help.
     """
@@ -151,6 +151,7 @@ class AlertView:
     hastened: int = 0
     presses: int = 1
     pressed_ns: int | None = None
+    due_ns: int | None = None
 
 
 class Waits(StrEnum):
@@ -203,7 +204,7 @@ def advance(policy: Policy, alert: AlertView, timer: Timer | None, last_climb: i
         return Move(None)
     if timer is None:
         return Move(_first(policy, alert, last_climb, now_ns))
-    timer = _rebased(timer, now_ns)
+    timer = _rebased(timer, alert, policy, now_ns)
     acted = timer.version != alert.version
     if alert.state == State.RAISED:
         if timer.waits_for is Waits.PROGRESS:  # closed and reopened since
@@ -215,7 +216,7 @@ def advance(policy: Policy, alert: AlertView, timer: Timer | None, last_climb: i
         timer = replace(
             timer,
             waits_for=Waits.PROGRESS,
-            due_ns=touched_ns + _ns(limit_s),
+            due_ns=max(touched_ns, _planned(alert)) + _ns(limit_s),
             set_ns=now_ns,
             version=alert.version,
             presses=_presses_known(alert, touched_ns),
@@ -315,12 +316,20 @@ def _touched(alert: AlertView, timer: Timer, now_ns: int) -> int:
     return min(touched_ns, now_ns) if known and touched_ns is not None else now_ns
 
 
-def _rebased(timer: Timer, now_ns: int) -> Timer:
-    """The clock was set back since the timer was written: the same time to wait, from now."""
+def _planned(alert: AlertView) -> int:
+    """A scheduled service call waits for its time; nobody is asked for progress before."""
+    return alert.due_ns or 0 if alert.state == State.SCHEDULED else 0
+
+
+def _rebased(timer: Timer, alert: AlertView, policy: Policy, now_ns: int) -> Timer:
+    """The clock was set back since the timer was written: the same time to wait, from now; a planned time stays."""
     if timer.set_ns <= stale_after_ns(now_ns):
         return timer
     back_ns = timer.set_ns - now_ns
-    return replace(timer, began_ns=timer.began_ns - back_ns, due_ns=timer.due_ns - back_ns, set_ns=now_ns)
+    due_ns = timer.due_ns - back_ns
+    if timer.waits_for is Waits.PROGRESS and _planned(alert):
+        due_ns = max(due_ns, _planned(alert) + _ns(policy.visit_s))
+    return replace(timer, began_ns=timer.began_ns - back_ns, due_ns=due_ns, set_ns=now_ns)
 
 
 def _released(policy: Policy, alert: AlertView, at_ns: int) -> int:

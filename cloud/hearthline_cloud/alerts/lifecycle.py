@@ -1,8 +1,10 @@
-"""The life of an alert, as one transition table.
+"""The life of an alert, as two transition tables: one for emergencies and faults, one for service calls.
 
     raised ---acknowledge---> acknowledged ---attend---> attending ---arrive---> arrived ---resolve---> resolved
-                                   ^                   (on the way)                                        |
-                                   +------------------------- reopen, with a reason -----------------------+
+                                   |  ^                  (on the way)                                      |
+                          schedule |  +------------------ reopen, with a reason ---------------------------+
+                                   v
+                               scheduled: a service call whose wish is known and planned (what, when, who does it)
 
 Steps may be left out on the way forward, never the outcome at its end. Who has an alert may hand it over: that changes
 who, not the state. A pendant's alert is latched (ISA-18.2): nothing clears it but a person. A further press joins the
@@ -10,6 +12,10 @@ open alert and changes no state: whoever took it keeps it, its urgency rises, ev
 took the press back at home is noted and closes nothing. A gateway's silence clears by itself when the gateway is heard
 again, with the outcome `restored`; so does a device's, and the center's own blindness when it is over. What is wrong
 with a device (a low battery) is closed by whoever has mended it, or by the device's own word.
+
+A service call may be scheduled from every open state, also anew. From then on it waits for its time, and a further
+green press is a wish of its own: it raises another call (`planned_key`) instead of joining one that nobody looks at
+before its day.
 """
 
 from __future__ import annotations
@@ -33,6 +39,7 @@ class AlertKind(StrEnum):
 class State(StrEnum):
     RAISED = "raised"
     ACKNOWLEDGED = "acknowledged"
+    SCHEDULED = "scheduled"  # service calls alone
     ATTENDING = "attending"  # somebody is on the way
     ARRIVED = "arrived"
     RESOLVED = "resolved"
@@ -40,6 +47,7 @@ class State(StrEnum):
 
 class Action(StrEnum):
     ACKNOWLEDGE = "acknowledge"
+    SCHEDULE = "schedule"
     ATTEND = "attend"
     ARRIVE = "arrive"
     HAND_OVER = "hand-over"
@@ -51,12 +59,33 @@ class Outcome(StrEnum):
     REAL_EMERGENCY = "real-emergency"
     HELP_GIVEN = "help-given"
     SERVICE_DONE = "service-done"
+    DECLINED = "declined"  # by the resident
+    NOT_NEEDED = "not-needed"
+    PASSED_ON = "passed-on"
+    NOBODY_REACHED = "nobody-reached"
+    ALREADY_PLANNED = "already-planned"  # the same wish as that of a scheduled call
     FALSE_ALARM = "false-alarm"
     TEST = "test"
     VISITED_NO_ANSWER = "visited-no-answer"
     RESTORED = "restored"  # by the system alone, for a gateway, or a center, that is back
 
 
+SERVICE_OUTCOMES = (
+    Outcome.SERVICE_DONE,
+    Outcome.DECLINED,
+    Outcome.NOT_NEEDED,
+    Outcome.PASSED_ON,
+    Outcome.NOBODY_REACHED,
+    Outcome.ALREADY_PLANNED,
+    Outcome.TEST,
+)
+ALARM_OUTCOMES = (
+    Outcome.REAL_EMERGENCY,
+    Outcome.HELP_GIVEN,
+    Outcome.FALSE_ALARM,
+    Outcome.TEST,
+    Outcome.VISITED_NO_ANSWER,
+)
 HUMAN_OUTCOMES = frozenset(Outcome) - {Outcome.RESTORED}
 LATCHED = frozenset({AlertKind.EMERGENCY, AlertKind.SERVICE})  # the others clear, and are raised anew, by themselves
 
@@ -76,9 +105,33 @@ TRANSITIONS: dict[tuple[State, Action], State] = {
     (State.RESOLVED, Action.REOPEN): State.ACKNOWLEDGED,
 }
 
+SERVICE_TRANSITIONS: dict[tuple[State, Action], State] = TRANSITIONS | {
+    (State.RAISED, Action.SCHEDULE): State.SCHEDULED,
+    (State.ACKNOWLEDGED, Action.SCHEDULE): State.SCHEDULED,
+    (State.SCHEDULED, Action.ATTEND): State.ATTENDING,
+    (State.SCHEDULED, Action.ARRIVE): State.ARRIVED,
+    (State.SCHEDULED, Action.SCHEDULE): State.SCHEDULED,  # another time, another provider
+    (State.SCHEDULED, Action.HAND_OVER): State.SCHEDULED,
+    (State.SCHEDULED, Action.RESOLVE): State.RESOLVED,
+    (State.ATTENDING, Action.SCHEDULE): State.SCHEDULED,  # it has to be come back for
+    (State.ARRIVED, Action.SCHEDULE): State.SCHEDULED,
+}
+
+
+def transitions(kind: AlertKind) -> dict[tuple[State, Action], State]:
+    """The table of an alert's kind."""
+    return SERVICE_TRANSITIONS if kind is AlertKind.SERVICE else TRANSITIONS
+
+
+def outcomes(kind: AlertKind) -> tuple[Outcome, ...]:
+    """What a person may close an alert of this kind with."""
+    return SERVICE_OUTCOMES if kind is AlertKind.SERVICE else ALARM_OUTCOMES
+
+
 # What stands in the journal for each action.
 JOURNAL_KIND: dict[Action, str] = {
     Action.ACKNOWLEDGE: "acknowledged",
+    Action.SCHEDULE: "scheduled",
     Action.ATTEND: "attending",
     Action.ARRIVE: "arrived",
     Action.HAND_OVER: "handed-over",
@@ -96,6 +149,10 @@ class Refusal(StrEnum):
     NOT_FROM_HERE = "not-from-here"
     NEEDS_OUTCOME = "needs-outcome"
     NOT_FOR_PEOPLE = "not-for-people"
+    OF_ANOTHER_KIND = "of-another-kind"
+    NEEDS_PLAN = "needs-plan"
+    DUE_NOT_AHEAD = "due-not-ahead"
+    ORDERS_CLOSED = "orders-closed"
     NEEDS_RECEIVER = "needs-receiver"
     HAS_IT_ALREADY = "has-it-already"
     UNKNOWN_PERSON = "unknown-person"
@@ -121,15 +178,37 @@ class Case:
     holder: str | None = None
 
 
+class Category(StrEnum):
+    """What a service call is about."""
+
+    MEAL = "meal"
+    REPAIR = "repair"
+    VISIT = "visit"
+    CHAT = "chat"
+    TRANSPORT = "transport"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a service call's resident gets, when it is due, and who does it: a provider, or empty for the staff."""
+
+    category: Category
+    due_ns: int
+    provider: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a person asks for. `outcome` belongs to resolving, `to` to handing over, `reason` to reopening."""
+    """What a person asks for. `outcome` belongs to resolving, `to` to handing over, `reason` to reopening, `plan` to
+    scheduling."""
 
     action: Action
     actor: str
     outcome: Outcome | None = None
     to: str | None = None
     reason: str = ""
+    plan: Plan | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,23 +222,28 @@ class Step:
 
 def act(case: Case, wish: Wish) -> Step:
     """The step that `wish` makes from `case`. Raises ImpossibleError with the reason."""
-    after = TRANSITIONS.get((case.state, wish.action))
+    after = transitions(case.kind).get((case.state, wish.action))
     if after is None:
         reason = f"an alert that is {case.state} cannot be asked to {wish.action}"
         raise ImpossibleError(Refusal.NOT_FROM_HERE, reason)
-    _check_outcome(wish)
+    _check_outcome(case, wish)
     _check_receiver(case, wish)
     _check_reason(case, wish)
+    if (wish.action is Action.SCHEDULE) != (wish.plan is not None):
+        raise ImpossibleError(Refusal.NEEDS_PLAN, "scheduling, and only scheduling, needs what and when")
     takes = wish.action in (Action.ACKNOWLEDGE, Action.REOPEN)
     holder = wish.to or (wish.actor if takes else case.holder) or wish.actor
     return Step(after, holder, tells_home=case.state is State.RAISED)
 
 
-def _check_outcome(wish: Wish) -> None:
+def _check_outcome(case: Case, wish: Wish) -> None:
     if (wish.action is Action.RESOLVE) != (wish.outcome is not None):
         raise ImpossibleError(Refusal.NEEDS_OUTCOME, "resolving, and only resolving, needs an outcome")
     if wish.outcome is not None and wish.outcome not in HUMAN_OUTCOMES:
         raise ImpossibleError(Refusal.NOT_FOR_PEOPLE, f"the outcome {wish.outcome} is not for people to give")
+    if wish.outcome is not None and wish.outcome not in outcomes(case.kind):
+        message = f"the outcome {wish.outcome} is not one of an alert of the kind {case.kind}"
+        raise ImpossibleError(Refusal.OF_ANOTHER_KIND, message)
 
 
 def _check_receiver(case: Case, wish: Wish) -> None:
@@ -179,7 +263,7 @@ def _check_reason(case: Case, wish: Wish) -> None:
 
 def allowed(state: State, kind: AlertKind = AlertKind.EMERGENCY) -> list[Action]:
     """The actions that `state` allows, in the order of the table."""
-    actions = [action for (start, action) in TRANSITIONS if start is state]
+    actions = [action for (start, action) in transitions(kind) if start is state]
     return [action for action in actions if action is not Action.REOPEN or kind in LATCHED]
 
 
@@ -207,3 +291,12 @@ def join_key(kind: AlertKind, home: str | None, gateway: str, cause: Cause = Cau
     """
     what = kind.value if cause is Cause.PRESS else f"{kind}:{cause}"
     return f"{what}:home:{home}" if home else f"{what}:gateway:{gateway}"
+
+
+_PLANNED = ":planned:"
+
+
+def planned_key(key: str, alert_id: int) -> str:
+    """The join key of a service call once it is scheduled: no press joins it any more, the next one is a new wish."""
+    base, _, _ = key.partition(_PLANNED)
+    return f"{base}{_PLANNED}{alert_id}"

@@ -18,7 +18,7 @@ from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.journal import CARD_SHOWN
 from hearthline_cloud.schema import alert, device, event, home, journal, resident, staff
 
-_ALERTS: Select[Any] = (
+ALERTS: Select[Any] = (
     select(
         alert,
         home.c.name.label("home_name"),
@@ -58,8 +58,8 @@ class AlertFilter:
 
 def list_alerts(connection: Connection, wanted: AlertFilter) -> list[Alert]:
     """The newest first."""
-    query = _ALERTS.where(*_conditions(wanted)).order_by(alert.c.id.desc()).limit(wanted.limit)
-    return _shown(connection, connection.execute(query).all())
+    query = ALERTS.where(*_conditions(wanted)).order_by(alert.c.id.desc()).limit(wanted.limit)
+    return shown(connection, connection.execute(query).all())
 
 
 def list_queue(connection: Connection, wanted: AlertFilter) -> list[Alert]:
@@ -69,9 +69,9 @@ def list_queue(connection: Connection, wanted: AlertFilter) -> list[Alert]:
     """
     is_taken = case((alert.c.state == State.RAISED, 0), else_=1)
     first = select(alert.c.id).where(*_conditions(wanted)).order_by(is_taken, _URGENCY.desc(), alert.c.id.desc())
-    query = _ALERTS.where(alert.c.id.in_(first.limit(wanted.limit)))
+    query = ALERTS.where(alert.c.id.in_(first.limit(wanted.limit)))
     rows = connection.execute(query.order_by(is_taken, _URGENCY.desc(), alert.c.raised_ns, alert.c.id))
-    return _shown(connection, rows.all())
+    return shown(connection, rows.all())
 
 
 def count_alerts(connection: Connection, wanted: AlertFilter) -> int:
@@ -122,12 +122,12 @@ def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
 
 def alert_detail(connection: Connection, alert_id: int) -> AlertDetail:
     """One alert with its events and its timeline. Raises NotFoundError."""
-    row = connection.execute(_ALERTS.where(alert.c.id == alert_id)).first()
+    row = connection.execute(ALERTS.where(alert.c.id == alert_id)).first()
     if row is None:
         raise NotFoundError(f"there is no alert {alert_id}")
     events = connection.execute(select(event).where(event.c.alert_id == alert_id).order_by(event.c.id)).all()
     return AlertDetail(
-        alert=_shown(connection, [row])[0],
+        alert=shown(connection, [row])[0],
         allowed=[action.value for action in allowed(State(row.state), AlertKind(row.kind))],
         events=[event_of(item) for item in events],
         timeline=_timeline(connection, alert_id, events),
@@ -181,7 +181,7 @@ def time_or_none(at_ns: int | None) -> str | None:
     return None if at_ns is None else rfc3339(at_ns)
 
 
-def _shown(connection: Connection, rows: Sequence[Row[Any]]) -> list[Alert]:
+def shown(connection: Connection, rows: Sequence[Row[Any]]) -> list[Alert]:
     """The alerts with what is declared for their places now."""
     now_ns = time.time_ns()
     declared = windows(connection, now_ns) if rows else Windows(())
@@ -220,6 +220,9 @@ def _alert(row: Row[Any], declared: Windows, now_ns: int) -> Alert:
         outcome=row.outcome,
         reopened=row.reopened,
         cancelled=time_or_none(row.cancelled_ns),
+        category=row.category,
+        due=time_or_none(row.due_ns),
+        provider=row.provider,
         version=row.version,
         note=row.note,
         since=time_or_none(row.since_ns),

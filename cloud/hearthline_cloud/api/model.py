@@ -62,7 +62,8 @@ class Alert:
 
     `urgency`: 1 to 3, by presses. `acknowledged_by` was the first to take it, `assigned_to` has it now. `cancelled`:
     when the elder took the last press back at home, which closes nothing. `note`: of a device's fault, which; `since`:
-    of a silence, when it began. `maintenance_until`, `away_until`: what is declared for its place now.
+    of a silence, when it began. `maintenance_until`, `away_until`: what is declared for its place now. `category`, `due`
+    and `provider` (empty: the staff) are the plan of a service call that was scheduled.
     """
 
     id: int
@@ -94,6 +95,9 @@ class Alert:
     outcome: str | None
     reopened: int
     cancelled: Time | None
+    category: str | None
+    due: Time | None
+    provider: str | None
     version: int
     note: str
     since: Time | None
@@ -107,6 +111,37 @@ class Alerts:
 
     alerts: list[Alert]
     next: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCall:
+    """One open service call. `since`: when it is due, or was asked for while nobody has planned it; `overdue`: that
+    time is over and nobody is on the way. `planned`: other calls of the home that are planned already. `asked_again`:
+    the home has another call that nobody has planned yet, pressed last at this time.
+    """
+
+    call: Alert
+    since: Time
+    overdue: bool
+    planned: list[int]
+    asked_again: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceCalls:
+    """The first in need of somebody first; `total` counts also what is not listed."""
+
+    calls: list[ServiceCall]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class MealOrder:
+    """The next serving of a meal that can still be ordered, and when its orders close."""
+
+    meal: str
+    served: Time
+    closes: Time
 
 
 @dataclass(frozen=True, slots=True)

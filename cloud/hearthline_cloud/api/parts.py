@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from hearthline_cloud.alerts.service import Timetable
 from hearthline_cloud.api.follow import Follower
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.config import CloudConfig
@@ -26,6 +27,7 @@ class Parts:
     store: Store
     people: People
     desk: Desk
+    meals: Timetable
     waker: Waker
     follower: Follower
     readiness: Readiness

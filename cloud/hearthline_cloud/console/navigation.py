@@ -18,6 +18,7 @@ class Entry:
 
 NAVIGATION: tuple[Entry, ...] = (
     Entry("/", "nav.alerts"),
+    Entry("/service", "nav.service"),
     Entry("/homes", "nav.homes"),
     Entry("/history", "nav.history"),
 )

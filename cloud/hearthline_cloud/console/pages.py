@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
 from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
-from hearthline_cloud.alerts.lifecycle import HUMAN_OUTCOMES, AlertKind, Outcome, State
+from hearthline.clock import rfc3339
+from hearthline_cloud.alerts.lifecycle import AlertKind, Category, State, outcomes
+from hearthline_cloud.alerts.service import Order
 from hearthline_cloud.api.access import (
     PartsOf,
     Staff,
@@ -21,7 +24,8 @@ from hearthline_cloud.api.access import (
     set_cookie,
 )
 from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, list_queue, list_staff, open_counts
-from hearthline_cloud.api.model import Device, Gateway
+from hearthline_cloud.api.model import AlertDetail, Device, Gateway
+from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.registry_reads import (
     list_devices,
     list_gateways,
@@ -42,7 +46,6 @@ router = APIRouter(include_in_schema=False)
 OPEN = tuple(state for state in State if state is not State.RESOLVED)
 _SHOWN = 50  # rows of one queue: more than a shift can answer; the rest is counted
 _YEAR_S = 31_536_000
-_OUTCOMES = [outcome.value for outcome in Outcome if outcome in HUMAN_OUTCOMES]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
         detail=detail,
         hops=shown_hops(detail),
         spans=spans(detail.alert),
-        outcomes=_OUTCOMES,
+        **_choices(parts, detail),
         staff=staff,
         card=card,
         vitals=vitals,
@@ -157,7 +160,7 @@ def alert_fragment(alert_id: Key, request: Request, parts: PartsOf, session: Sta
         detail=detail,
         hops=shown_hops(detail),
         spans=spans(detail.alert),
-        outcomes=_OUTCOMES,
+        **_choices(parts, detail),
         staff=staff,
     )
 
@@ -179,6 +182,18 @@ def resident_page(resident_id: Id, request: Request, parts: PartsOf, session: St
         vitals = list_vitals(connection, resident_id, 100)
     year = datetime.now(UTC).year
     return page(request, "resident.html", session, card=card, vitals=vitals, this_year=year)
+
+
+def _choices(parts: Parts, detail: AlertDetail) -> dict[str, Any]:
+    """What an operator may choose from: outcomes of the kind; of a service call also what to plan, and its meals."""
+    kind = AlertKind(detail.alert.kind)
+    orders = parts.meals.orders(parts.now_ns()) if kind is AlertKind.SERVICE else []
+    return {"outcomes": list(outcomes(kind)), "categories": list(Category), "orders": shown_orders(orders)}
+
+
+def shown_orders(orders: Sequence[Order]) -> list[tuple[str, str, str]]:
+    """Meal, when it is served, until when it can be ordered."""
+    return [(order.meal, rfc3339(order.served_ns), rfc3339(order.closes_ns)) for order in orders]
 
 
 async def _queues(request: Request, parts: PartsOf) -> str:

@@ -158,8 +158,8 @@ async function press(action, holder, more, button) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
   if (!button) return;
-  const { outcome, to } = button.dataset;
-  press(button.dataset.act, holderOf(button), outcome ? { outcome } : to ? { to } : {}, button);
+  const { outcome, to, category, due } = button.dataset;
+  press(button.dataset.act, holderOf(button), outcome ? { outcome } : to ? { to } : category ? { category, due } : {}, button);
 });
 
 document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) print(); });
@@ -168,7 +168,9 @@ document.addEventListener("submit", (event) => {
   const action = event.target.dataset.form;
   if (!action) return;
   event.preventDefault();
-  press(action, holderOf(event.target), Object.fromEntries(new FormData(event.target)), event.submitter);
+  const given = Object.fromEntries(new FormData(event.target));
+  if (given.due) given.due = new Date(given.due).toISOString();  // what was typed is this place's time
+  press(action, holderOf(event.target), given, event.submitter);
 });
 
 document.addEventListener("submit", async (event) => {
@@ -200,9 +202,13 @@ document.addEventListener("keydown", (event) => {
   if (key === "a" || (key === "enter" && onRow && state === "raised")) {
     if (state === "raised") press("acknowledge", holder);
   } else if (key === "w") {
-    if (state === "raised" || state === "acknowledged") press("attend", holder);
+    if (state === "raised" || state === "acknowledged" || state === "scheduled") press("attend", holder);
   } else if (key === "h") {
-    if (state === "acknowledged" || state === "attending") press("arrive", holder);
+    if (state === "acknowledged" || state === "scheduled" || state === "attending") press("arrive", holder);
+  } else if (key === "p" && (row || document).querySelector("[data-plan]")) {
+    const plan = (row || document).querySelector("[data-plan]");
+    plan.open = true;
+    plan.querySelector("button, select").focus();
   } else if (row && (key === "o" || (key === "enter" && onRow))) {
     location.assign(`/alerts/${row.dataset.id}`);
   } else {
