@@ -73,9 +73,10 @@ class TestGateway:
 class Cloud:
     """A migrated database with two homes; gateway `gw-1` in the first; user 1 of its cuff is `res-1`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, url: str | None = None) -> None:
+        """In SQLite below `folder`, unless the URL names another database."""
         self.folder = folder
-        self.database = Database(sqlite_url(folder / "hearthline.db"))
+        self.database = Database(url or sqlite_url(folder / "hearthline.db"))
         self.database.migrate()
         self.waker = Waker(folder)
         self.lane = EventLane(self.database, self.waker, threading.Event())
@@ -112,8 +113,8 @@ class Cloud:
         self.database.close()
 
 
-def ingest_in_a_process(folder: str, start: Any) -> None:
-    cloud = Cloud(Path(folder))
+def ingest_in_a_process(folder: str, url: str, start: Any) -> None:
+    cloud = Cloud(Path(folder), url)
     start.wait(20)
     for number in range(20):
         gateway = TestGateway(outbox="outbox-1")
@@ -122,14 +123,14 @@ def ingest_in_a_process(folder: str, start: Any) -> None:
     cloud.close()
 
 
-def migrate(path: Path) -> None:
-    database = Database(sqlite_url(path))
+def migrate(url: str) -> None:
+    database = Database(url)
     try:
         database.migrate()
     finally:
         database.close()
 
 
-def migrate_in_a_process(path: str, start: Any) -> None:
+def migrate_in_a_process(url: str, start: Any) -> None:
     start.wait(20)
-    migrate(Path(path))
+    migrate(url)

@@ -10,17 +10,23 @@ A test that needs a server asks for it in a fixture: a missing binary skips with
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
+import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import psutil
+import psycopg
 import pytest
+from psycopg import sql
 
 from hearthline_sim.demo.broker import free_port
 
@@ -40,6 +46,8 @@ class Server:
     command: list[str]
     port: int
     directory: Path
+    user: str | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
@@ -51,15 +59,23 @@ class Server:
     def log(self) -> Path:
         return self.directory / f"{self.name}.log"
 
+    def answers(self) -> bool:
+        return port_answers(self.port)
+
     def start(self) -> None:
         """Start it and wait until its port answers; raises RuntimeError with the end of its log."""
         assert self.process is None, f"{self.name} is running already"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.directory
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.directory,
+                **_as_user(self.user),
             )
         deadline = time.monotonic() + _READY_S
-        while not port_answers(self.port):
+        while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 tail = self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
@@ -70,7 +86,7 @@ class Server:
         """SIGTERM and wait; SIGKILL when it does not go."""
         if self.process is None:
             return
-        self.process.terminate()
+        self.process.send_signal(self.stop_signal)
         try:
             self.process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
@@ -167,6 +183,88 @@ def mosquitto(
     yield from _running(Server("mosquitto", [binary, "-c", str(config)], port, directory))
 
 
+@dataclass
+class Postgresql(Server):
+    """A cluster of its own; every database of it belongs to the user `hearthline`, who needs no password."""
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://hearthline@{HOST}:{self.port}/{database}"
+
+    def connect(self, database: str = "postgres") -> psycopg.Connection:
+        """For the test's own statements, each committed at once."""
+        return psycopg.connect(
+            host=HOST, port=self.port, user="hearthline", dbname=database, autocommit=True, connect_timeout=5
+        )
+
+    def create(self, database: str, template: str = "template1") -> str:
+        """A new database; its URL. A copy of files, for a log of it takes seven times as long."""
+        statement = "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy"
+        with self.connect() as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(database), sql.Identifier(template)))
+        return self.url(database)
+
+    def drop(self, database: str) -> None:
+        with self.connect() as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
+
+    def answers(self) -> bool:
+        try:
+            self.connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """SIGKILL the postmaster; its children see that and end, and without them it can be started again."""
+        children = [] if self.process is None else psutil.Process(self.pid).children()
+        super().kill()
+        _, left = psutil.wait_procs(children, _STOP_S)
+        assert not left, left
+
+
+@contextmanager
+def postgresql(parent: Path | None = None, **settings: str) -> Iterator[Postgresql]:
+    """PostgreSQL with its data in a folder of `parent` that its user can reach; fsync is on."""
+    binaries = find_postgresql()
+    user = "postgres" if os.geteuid() == 0 else None  # it refuses to run as root
+    with tempfile.TemporaryDirectory(prefix="hearthline-pg-", dir=parent) as name:
+        directory = Path(name)
+        if user is not None:
+            shutil.chown(directory, user)
+        subprocess.run(
+            [
+                *(binaries / "initdb", "-D", directory / "data", "-U", "hearthline", "-A", "trust"),
+                *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+            ],
+            check=True,
+            timeout=60,
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
+            **_as_user(user),
+        )
+        (port,) = free_ports(1)
+        options = {"listen_addresses": HOST, "unix_socket_directories": str(directory), "shared_buffers": "32MB"}
+        command = [str(binaries / "postgres"), "-D", str(directory / "data"), "-p", str(port)]
+        command += [f"--{key}={value}" for key, value in (options | settings).items()]
+        fast = signal.SIGINT  # SIGTERM would wait until every client has gone
+        yield from _running(Postgresql("postgresql", command, port, directory, user, fast))
+
+
+def find_postgresql() -> Path:
+    """The folder of its binaries, the newest version's."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    if not found:
+        return Path(find_binary("postgres")).parent
+    return found[-1].parent
+
+
+def _as_user(name: str | None) -> dict[str, Any]:
+    if name is None:
+        return {}
+    entry = pwd.getpwnam(name)
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
 def _running(server: S) -> Iterator[S]:
     try:
         server.start()
@@ -179,7 +277,7 @@ def find_binary(name: str) -> str:
     """Its path, also from /usr/sbin. Without it the test is skipped visibly, or fails where CI=true."""
     found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]))
     if found is None:
-        reason = f"{name} is not installed; on Debian: apt-get install influxdb mosquitto"
+        reason = f"{name} is not installed; on Debian: apt-get install influxdb mosquitto postgresql"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

@@ -1,14 +1,11 @@
-"""The database's engine: SQLite with WAL, `synchronous=FULL`, BEGIN IMMEDIATE and a busy timeout; Alembic migrations.
+"""The cloud's database: SQLite in one file, or a PostgreSQL server; Alembic migrations.
 
-Every write of the cloud goes through `Database.transaction()`, so that a writer takes SQLite's lock before it reads:
-a deferred transaction that reads first and then writes fails at once with SQLITE_BUSY beside another writer.
+Every write goes through `Database.transaction()`, which takes the one writer's lock before it reads, and every read
+through `Database.reading()`, a snapshot. Both databases keep the same promises: `sqlite` and `postgresql` say how.
 """
 
 from __future__ import annotations
 
-import sqlite3
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,46 +14,41 @@ from alembic import command as alembic
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy.dialects.postgresql import Insert as PostgresqlInsert
+from sqlalchemy.dialects.sqlite import Insert as SqliteInsert
 from sqlalchemy.exc import (
     ArgumentError,
     DatabaseError,
+    DBAPIError,
     InternalError,
     OperationalError,
     SQLAlchemyError,
     TimeoutError,
 )
-from sqlalchemy.pool import ConnectionPoolEntry
 
 from hearthline.disk import write_again
-from hearthline.errors import ConfigError, StorageError
+from hearthline.errors import ConfigError, NotInstalledError, StorageError
+from hearthline_cloud import postgresql, sqlite
 
-_BUSY_TIMEOUT_MS = 10_000
-_WAL_RETRY_S = 0.02
-_LOCK_RETRY_S = 0.002
-_BEGIN_IMMEDIATE = "BEGIN IMMEDIATE"
+_POOL = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 10, "hide_parameters": True}
 _READ = "hearthline_read_only"
-_pause = threading.Event()  # never set; time.sleep() fails under the library with which the trials step our clock
 
 
 class Database:
-    """One engine per process. `url` is an SQLAlchemy URL; SQLite is proved, PostgreSQL is planned."""
+    """One engine per process. `url` is an SQLAlchemy URL, `sqlite:///…` or `postgresql+psycopg://…`."""
 
     def __init__(self, url: str) -> None:
-        """Connects at the first call only. Raises ConfigError for a URL that SQLAlchemy does not know."""
+        """Connects at the first call only. Raises ConfigError, NotInstalledError."""
         self.url = url
         try:
-            self.engine: Engine = create_engine(url, pool_size=8, max_overflow=8, pool_timeout=10, hide_parameters=True)
+            self.engine = _make_engine(url)
         except (ArgumentError, ModuleNotFoundError, TypeError, ValueError) as error:
             raise ConfigError(f"database: this URL cannot be used: {error}") from None
-        if self.engine.dialect.name == "sqlite":
-            event.listen(self.engine, "connect", _prepare_sqlite)
-            event.listen(self.engine, "begin", _begin)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        """A write transaction: committed when the block ends, rolled back when it raises."""
+        """A write transaction: committed when the block ends, rolled back when it raises. One at a time."""
         with self.engine.begin() as connection:
             yield connection
 
@@ -66,6 +58,11 @@ class Database:
         with self.engine.connect().execution_options(**{_READ: True}) as connection:
             yield connection
 
+    @property
+    def is_server(self) -> bool:
+        """Whether processes on other machines may use it too."""
+        return self.engine.dialect.name == "postgresql"
+
     def migrate(self) -> None:
         """Bring the schema to this version, in one transaction that other starting processes wait for.
 
@@ -74,7 +71,7 @@ class Database:
         config = _alembic_config()
         try:
             with self.transaction() as connection:
-                self._write_log_again()
+                self._check(connection)
                 current = MigrationContext.configure(connection).get_current_revision()
                 known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
                 if current is not None and current not in known:
@@ -89,9 +86,11 @@ class Database:
         except OSError as error:
             raise StorageError(f"{self.name}: its log cannot be written: {error}") from None
 
-    def _write_log_again(self) -> None:
-        """What an earlier process left in the log is on the disk before we build on it. We hold the write lock."""
-        if self.engine.dialect.name == "sqlite" and self.engine.url.database:
+    def _check(self, connection: Connection) -> None:
+        """What must hold before we build on what an earlier process has left. We hold the writer's lock."""
+        if self.is_server:
+            postgresql.check_server(connection)
+        elif self.engine.url.database:
             write_again(Path(f"{self.engine.url.database}-wal"))
 
     @property
@@ -107,65 +106,50 @@ def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+def upsert(connection: Connection, table: Table) -> PostgresqlInsert | SqliteInsert:
+    """An INSERT that knows ON CONFLICT, as this database spells it."""
+    return PostgresqlInsert(table) if connection.dialect.name == "postgresql" else SqliteInsert(table)
+
+
 def is_away(error: SQLAlchemyError) -> bool:
     """Whether the database could not do its work now, as opposed to a statement that it will never take."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
     return isinstance(error, OperationalError | TimeoutError | InternalError) or type(error) is DatabaseError
+
+
+def _make_engine(text: str) -> Engine:
+    url = make_url(text)
+    match url.get_backend_name():
+        case "sqlite":
+            engine = create_engine(url, **_POOL)
+            prepare, begin = sqlite.prepare, sqlite.begin
+        case "postgresql":
+            engine = _make_postgresql_engine(postgresql.url_for_us(url))
+            prepare, begin = postgresql.prepare, postgresql.begin
+        case other:
+            raise ConfigError(f"database: {other} is not supported; write sqlite:///… or {postgresql.DRIVER}://…")
+    event.listen(engine, "connect", prepare)
+    event.listen(engine, "begin", lambda connection: begin(connection, _is_read(connection)))
+    return engine
+
+
+def _make_postgresql_engine(url: URL) -> Engine:
+    arguments = postgresql.connect_arguments(url)
+    try:
+        # pre-ping: a server that was restarted costs nobody an error
+        return create_engine(url, **_POOL, pool_pre_ping=True, connect_args=arguments)
+    except ImportError as error:
+        raise NotInstalledError(
+            f"database: PostgreSQL needs its driver: pip install 'hearthline[postgresql]' ({error})"
+        ) from None
+
+
+def _is_read(connection: Connection) -> bool:
+    return bool(connection.get_execution_options().get(_READ, False))
 
 
 def _alembic_config() -> AlembicConfig:
     config = AlembicConfig()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
     return config
-
-
-def _prepare_sqlite(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-    _turn_wal_on(cursor)
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA foreign_keys=ON")
-    cursor.close()
-
-
-def _turn_wal_on(cursor: DBAPICursor) -> None:
-    """The busy timeout does not cover this pragma, and several roles may start on a fresh file at once."""
-    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
-    while True:
-        try:
-            cursor.execute("PRAGMA journal_mode=WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if not _is_busy(error) or time.monotonic() > deadline:
-                raise
-            _pause.wait(_WAL_RETRY_S)
-
-
-def _begin(connection: Connection) -> None:
-    if connection.get_execution_options().get(_READ, False):
-        connection.exec_driver_sql("BEGIN")
-    else:
-        _begin_immediate(connection)
-
-
-def _begin_immediate(connection: Connection) -> None:
-    """SQLite's own wait for the lock sleeps in steps of up to 100 ms, and an alarm with it; ours looks every 2 ms."""
-    cursor = connection.connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=0")
-    deadline = time.monotonic() + _BUSY_TIMEOUT_MS / 1000
-    try:
-        while True:
-            try:
-                cursor.execute(_BEGIN_IMMEDIATE)
-                return
-            except sqlite3.Error as error:
-                if not _is_busy(error) or time.monotonic() > deadline:
-                    raise OperationalError(_BEGIN_IMMEDIATE, None, error) from error
-            _pause.wait(_LOCK_RETRY_S)
-    finally:
-        cursor.execute(f"PRAGMA busy_timeout={_BUSY_TIMEOUT_MS}")
-        cursor.close()
-
-
-def _is_busy(error: sqlite3.Error) -> bool:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS
@@ -35,7 +34,7 @@ from hearthline_cloud.alerts.escalation import (
 )
 from hearthline_cloud.alerts.lifecycle import State
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.database import Database, is_away, upsert
 from hearthline_cloud.desk import beat
 from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.links import open_links
@@ -290,8 +289,7 @@ def _values(alert_id: int, timer: Timer) -> dict[str, Any]:
 
 def _set_first(connection: Connection, alert_id: int, timer: Timer) -> bool:
     """Another desk may set it at the same moment: there is one timer an alert."""
-    upsert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    made = connection.execute(upsert(_timer).values(_values(alert_id, timer)).on_conflict_do_nothing())
+    made = connection.execute(upsert(connection, _timer).values(_values(alert_id, timer)).on_conflict_do_nothing())
     return bool(made.rowcount)
 
 

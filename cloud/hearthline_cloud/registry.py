@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Table, delete, insert, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DataError, IntegrityError
 
 from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
@@ -125,6 +125,11 @@ def load_registry(database: Database, path: Path) -> dict[str, int]:
                     raise ConfigError(
                         f"{path}: {table.name} {entry.id!r} refers to a community, home, gateway or resident that is "
                         "neither in the file nor in the database; nothing was changed"
+                    ) from None
+                except (DataError, OverflowError):
+                    raise ConfigError(
+                        f"{path}: {table.name} {entry.id!r} holds a number that is too great or the character NUL; "
+                        "nothing was changed"
                     ) from None
         for pairing in registry.pairing:
             _pair(connection, path, pairing)

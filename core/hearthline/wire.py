@@ -29,6 +29,8 @@ SENML_TIME_FLOOR = 2**28  # seconds; below it a SenML time is relative to now
 # Bounds that keep every sum of times within 64 bits: nanoseconds since boot, and the age of a record in seconds.
 MAX_MONO_NS = 2**62
 MAX_AGE_S = 10**9
+MAX_ID = 64  # characters of an event's id and type, of an outbox and of a boot
+MAX_DEVICE = 128
 MAX_DATA_DEPTH = 16  # nesting of an event's data: whoever reads it later must not run out of stack
 
 _GATEWAY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -177,6 +179,13 @@ def decode_event(payload: bytes) -> Event:
             raise ProtocolError(f"CloudEvents specversion {raw.specversion!r} is not 1.0")
         if not raw.id or not raw.subject:
             raise ProtocolError("an event needs an id and a subject")
+        for name, text, longest in (
+            ("id", raw.id, MAX_ID),
+            ("type", raw.type, MAX_ID),
+            ("subject", raw.subject, MAX_DEVICE),
+        ):
+            if (fault := text_fault(text, longest)) is not None:
+                raise ProtocolError(f"{name} {fault}")
         if _nests_deeper(raw.data, MAX_DATA_DEPTH):
             raise ProtocolError(f"data nests more than {MAX_DATA_DEPTH} deep")
         return Event(
@@ -190,6 +199,13 @@ def decode_event(payload: bytes) -> Event:
         )
     except _UNDECODABLE as error:
         raise ProtocolError(f"not an event: {error}") from None
+
+
+def text_fault(text: str, longest: int) -> str | None:
+    """What is wrong with a text that names something, if anything."""
+    if len(text) > longest:
+        return f"has {len(text)} characters, {longest} at most"
+    return "holds the character NUL" if "\0" in text else None
 
 
 def _nests_deeper(value: Any, depth: int) -> bool:
@@ -289,6 +305,9 @@ def _envelope(outbox: Any, seq: Any, boot: Any, clock: Any, mono: Any, age: Any)
         raise ProtocolError("seq or mono is out of range")
     if not outbox:
         raise ProtocolError("an envelope needs the id of its outbox")
+    for name, text in (("outbox", outbox), ("bootid", boot)):
+        if (fault := text_fault(text, MAX_ID)) is not None:
+            raise ProtocolError(f"{name} {fault}")
     return Envelope(outbox, seq, boot, clock == "synced", int(mono), age_s)
 
 

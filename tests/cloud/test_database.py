@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import socket
-import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import MetaData, inspect, select, text
+from sqlalchemy.schema import CreateTable
 
 from cloud_center import Cloud, migrate, migrate_in_a_process
 from hearthline.errors import ConfigError, StorageError
@@ -21,53 +24,73 @@ from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.registry import load_registry
 from hearthline_cloud.roles import parse_roles
 from hearthline_cloud.wake import WakeListener, Waker
+from servers import Postgresql
 
 
-def dump(path: Path) -> list[str]:
-    with closing(sqlite3.connect(path)) as connection:
-        return list(connection.iterdump())
+def dump(url: str) -> list[str]:
+    """All that a database holds, its structure and its rows."""
+    database = Database(url)
+    found = MetaData()
+    with database.reading() as connection:
+        found.reflect(connection)
+        lines = [str(CreateTable(table).compile(connection)) for table in found.sorted_tables]
+        for table in found.sorted_tables:
+            lines += sorted(str(index.name) for index in table.indexes)
+            lines += sorted(map(str, connection.execute(select(table))))
+    database.close()
+    return lines
 
 
-def test_a_fresh_database_has_the_schema_and_a_repeat_changes_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "h.db"
-    migrate(path)
-    before = dump(path)
-    migrate(path)
-    assert dump(path) == before
-    with closing(sqlite3.connect(path)) as connection:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        for table in schema.metadata.sorted_tables:
-            columns = {row[1] for row in connection.execute(f"PRAGMA table_info({table.name})")}
-            assert columns == {column.name for column in table.columns}
-    assert tables - {"sqlite_sequence"} == {"alembic_version", *schema.metadata.tables}
+@pytest.fixture(params=["sqlite", "postgresql"])
+def fresh_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Of a database that nobody has migrated yet."""
+    if request.param == "sqlite":
+        yield sqlite_url(tmp_path / "h.db")
+        return
+    server: Postgresql = request.getfixturevalue("postgres")
+    yield server.create("fresh")
+    server.drop("fresh")
 
 
-def test_a_newer_schema_is_refused_untouched(tmp_path: Path) -> None:
-    path = tmp_path / "h.db"
-    migrate(path)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("UPDATE alembic_version SET version_num = '9999'")
-        connection.commit()
-    before = dump(path)
+def test_a_fresh_database_has_the_schema_and_a_repeat_changes_nothing(fresh_url: str) -> None:
+    migrate(fresh_url)
+    before = dump(fresh_url)
+    migrate(fresh_url)
+    assert dump(fresh_url) == before
+    database = Database(fresh_url)
+    with database.reading() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, schema.metadata) == []
+        assert set(inspect(connection).get_table_names()) == {"alembic_version", *schema.metadata.tables}
+    database.close()
+
+
+def test_a_newer_schema_is_refused_untouched(fresh_url: str) -> None:
+    migrate(fresh_url)
+    database = Database(fresh_url)
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    before = dump(fresh_url)
     with pytest.raises(ConfigError, match=r"'9999' is not known.*Nothing was changed"):
-        migrate(path)
-    assert dump(path) == before
+        migrate(fresh_url)
+    assert dump(fresh_url) == before
 
 
 def test_a_file_that_is_no_database_is_refused_untouched(tmp_path: Path) -> None:
     path = tmp_path / "h.db"
     path.write_bytes(b"this is a letter to my aunt" * 200)
     with pytest.raises(StorageError, match=r"h\.db"):
-        migrate(path)
+        migrate(sqlite_url(path))
     assert path.read_bytes() == b"this is a letter to my aunt" * 200
     with pytest.raises(StorageError, match=r"h\.db"):
-        migrate(tmp_path / "no such folder" / "h.db")
+        migrate(sqlite_url(tmp_path / "no such folder" / "h.db"))
 
 
-def test_roles_that_start_together_migrate_once(tmp_path: Path) -> None:
+def test_roles_that_start_together_migrate_once(fresh_url: str) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Event()
-    racers = [context.Process(target=migrate_in_a_process, args=(str(tmp_path / "h.db"), start)) for _ in range(4)]
+    racers = [context.Process(target=migrate_in_a_process, args=(fresh_url, start)) for _ in range(4)]
     for racer in racers:
         racer.start()
     start.set()
@@ -82,8 +105,8 @@ def test_a_url_that_cannot_be_used(url: str) -> None:
         Database(url).migrate()
 
 
-def test_readers_neither_wait_nor_make_wait(tmp_path: Path) -> None:
-    database = Database(sqlite_url(tmp_path / "h.db"))
+def test_readers_neither_wait_nor_make_wait(fresh_url: str) -> None:
+    database = Database(fresh_url)
     database.migrate()
     with database.transaction() as writer, database.reading() as reader:
         writer.execute(text("INSERT INTO community VALUES ('c', 'C')"))

@@ -37,7 +37,7 @@ from hearthline_cloud.alerts.escalation import (
 )
 from hearthline_cloud.alerts.lifecycle import Outcome, State
 from hearthline_cloud.config import ChannelConfig
-from hearthline_cloud.database import Database, sqlite_url
+from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.escalating import escalate_once
 from hearthline_cloud.notify.channels import Opened
@@ -556,7 +556,7 @@ class Room:
     def at(self, seconds: float, databases: int = 1) -> None:
         """Rounds until nothing is left to do, `seconds` after the press, of so many desks."""
         self.now_ns = self.raised_ns + round(seconds * NS)
-        others = [Database(sqlite_url(self.cloud.folder / "hearthline.db")) for _ in range(databases - 1)]
+        others = [Database(self.cloud.database.url) for _ in range(databases - 1)]
         for database in [self.cloud.database, *others]:
             while escalate_once(database, CLIMB, REACHES, self.now_ns):
                 pass
@@ -624,7 +624,7 @@ def test_desks_that_run_side_by_side_tell_once(room: Room) -> None:
     barrier = threading.Barrier(4)
 
     def desk() -> None:
-        database = Database(sqlite_url(room.cloud.folder / "hearthline.db"))
+        database = Database(room.cloud.database.url)
         barrier.wait()
         while escalate_once(database, CLIMB, REACHES, room.raised_ns + 3600 * NS):
             pass

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
+from sqlalchemy.exc import IntegrityError
 
 from cloud_center import Cloud, TestGateway, ingest_in_a_process
 from hearthline import wire
@@ -296,20 +297,29 @@ def test_any_shape_of_data_is_stored_or_kept(cloud: Cloud, kind: str, device: st
 
 
 def test_what_the_database_never_takes_is_kept_to_its_message(cloud: Cloud) -> None:
-    trigger = (
-        "CREATE TRIGGER no BEFORE INSERT ON event WHEN NEW.type LIKE '%device%' BEGIN SELECT RAISE(ABORT, 'no'); END"
-    )
-    with cloud.database.transaction() as connection:
-        connection.exec_driver_sql(trigger)
+    refuse_events(cloud, "NEW.type LIKE '%device%'")
     note, press = cloud.gateway.event(EventType.DEVICE), cloud.gateway.press()
     ((_, ack),) = cloud.take(note, press)
     assert (ack.event, ack.refused) == ([(press.envelope.seq,) * 2], [(note.envelope.seq,) * 2])
     assert "IntegrityError" in cloud.rows(schema.kept_aside)[0].reason
 
 
-def test_the_last_resort_keeps_the_bytes(cloud: Cloud) -> None:
+def refuse_events(cloud: Cloud, when: str) -> None:
+    if cloud.database.is_server:
+        raised = "RAISE EXCEPTION 'no' USING ERRCODE = 'integrity_constraint_violation'"
+        statements = [
+            f"CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {raised}; END $$",
+            f"CREATE TRIGGER no BEFORE INSERT ON event FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION no()",
+        ]
+    else:
+        statements = [f"CREATE TRIGGER no BEFORE INSERT ON event WHEN {when} BEGIN SELECT RAISE(ABORT, 'no'); END"]
     with cloud.database.transaction() as connection:
-        connection.exec_driver_sql("CREATE TRIGGER no BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'no'); END")
+        for statement in statements:
+            connection.exec_driver_sql(statement.replace("%", "%%") if cloud.database.is_server else statement)
+
+
+def test_the_last_resort_keeps_the_bytes(cloud: Cloud) -> None:
+    refuse_events(cloud, "NEW.id IS NOT NULL OR NEW.id IS NULL")
     press = cloud.gateway.press()
     assert cloud.take(press) == []  # not acknowledged: the home sounds its own alarm and sends it again
     assert cloud.count(schema.kept_aside) == 1
@@ -381,8 +391,9 @@ def test_a_gateway_that_comes_back_is_told_at_once_what_waits_for_it(cloud: Clou
             connection.execute(schema.command.insert().values(**row))
 
     def due() -> list[str]:
-        with cloud.database.reading() as connection:
-            return [command.id for _, command in due_commands(connection, time.time_ns())]
+        now_ns = time.time_ns()
+        waiting = [row for row in cloud.rows(schema.command) if row.answered_ns is None]
+        return [row.id for row in waiting if row.gateway_id == "gw-1" and row.next_attempt_ns <= now_ns]
 
     online = wire.Status(state="online", outbox="outbox-1")
     cloud.take(replace(cloud.gateway.message(online), retained=True), wire.Status(state="offline"))
@@ -418,7 +429,8 @@ def test_acknowledgements_are_ranges_by_gateway_and_outbox(cloud: Cloud) -> None
 def test_two_ingesters_on_one_database_raise_one_alert(cloud: Cloud) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Event()
-    racers = [context.Process(target=ingest_in_a_process, args=(str(cloud.folder), start)) for _ in range(3)]
+    given = (str(cloud.folder), cloud.database.url, start)
+    racers = [context.Process(target=ingest_in_a_process, args=given) for _ in range(3)]
     for racer in racers:
         racer.start()
     start.set()
@@ -435,7 +447,7 @@ def test_the_database_itself_holds_one_open_alert_a_key(cloud: Cloud) -> None:
     with cloud.database.transaction() as connection:
         connection.execute(update(schema.alert).values(state="resolved"))
     cloud.take(cloud.gateway.press())
-    with pytest.raises(Exception, match="UNIQUE"), cloud.database.transaction() as connection:
+    with pytest.raises(IntegrityError, match=r"(?i)unique"), cloud.database.transaction() as connection:
         connection.execute(update(schema.alert).where(schema.alert.c.id == alert.id).values(state="raised"))
 
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import DataError, SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
@@ -16,6 +15,7 @@ from hearthline.errors import LinkError, RefusedError
 from hearthline.log import Log
 from hearthline_cloud.alerts.lifecycle import ImpossibleError
 from hearthline_cloud.console.view import page
+from hearthline_cloud.database import is_away
 from hearthline_cloud.desk import ConflictError, NotFoundError
 from hearthline_cloud.people import LoginError, ThrottledError
 
@@ -41,8 +41,8 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(LinkError, _store_away)
-    app.add_exception_handler(OperationalError, _database_away)
-    app.add_exception_handler(PoolTimeoutError, _database_away)
+    app.add_exception_handler(DataError, _unstorable)
+    app.add_exception_handler(SQLAlchemyError, _database_away)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -97,7 +97,14 @@ def _store_away(request: Request, error: Exception) -> Response:
     return error_response(503, "store-away", "the time-series store does not answer now; alerts are not affected")
 
 
+def _unstorable(request: Request, error: Exception) -> Response:
+    return error_response(422, "invalid", "a value holds the character NUL, or is longer or greater than it may be")
+
+
 def _database_away(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SQLAlchemyError)
+    if not is_away(error):
+        raise error
     _log.error("the database did not answer", path=request.url.path, kind=type(error).__name__)
     return error_response(503, "database-away", "the database does not answer now; try again")
 

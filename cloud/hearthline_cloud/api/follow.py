@@ -18,14 +18,13 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TypeVar
 
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import rfc3339
 from hearthline.log import Log
 from hearthline_cloud.api.journal import PAGE, Frame, frames_after, last_id, server_event
 from hearthline_cloud.api.ready import ingest_state
-from hearthline_cloud.database import Database
+from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.people import People, Session
 from hearthline_cloud.wake import WakeListener
 
@@ -39,6 +38,10 @@ MAX_LISTENERS = 1000
 
 _log = Log("hearthline.web")
 T = TypeVar("T")
+
+
+class _AwayError(Exception):
+    """The database cannot be read now; which error says so."""
 
 
 class Listener:
@@ -153,8 +156,8 @@ class Follower:
         while True:
             try:
                 return await self._read(self._last_id)
-            except (OperationalError, PoolTimeoutError) as error:
-                _log.error("the journal cannot be read", kind=type(error).__name__)
+            except _AwayError as error:
+                _log.error("the journal cannot be read", kind=str(error))
                 await asyncio.sleep(_POLL_S)
 
     async def _follow(self) -> None:
@@ -162,8 +165,8 @@ class Follower:
             self._woken.clear()
             try:
                 frames = await self._read(partial(self._frames, self._cursor, None))
-            except (OperationalError, PoolTimeoutError) as error:
-                _log.error("the journal cannot be read", kind=type(error).__name__)
+            except _AwayError as error:
+                _log.error("the journal cannot be read", kind=str(error))
                 frames = []
             else:
                 self._read_at = time.monotonic()
@@ -184,7 +187,7 @@ class Follower:
         while True:
             try:
                 state = await self._read(lambda: ingest_state(self._database, time.time_ns()))
-            except (OperationalError, PoolTimeoutError):
+            except _AwayError:
                 state = None
             if state is not None and self.is_fresh:
                 self._heartbeat = server_event("heartbeat", {"now": rfc3339(time.time_ns()), **state})
@@ -203,7 +206,7 @@ class Follower:
                 continue
             try:
                 standing = await self._read(partial(self._people.sessions, hashes, time.time_ns()))
-            except (OperationalError, PoolTimeoutError):
+            except _AwayError:
                 standing = {}  # who cannot be checked is cut; the browser comes back
             for listener in listeners:
                 now = standing.get(listener.session.token_hash)
@@ -212,7 +215,13 @@ class Follower:
                     listener.cut.set()
 
     async def _read(self, function: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        """Raises _AwayError for a database that cannot be read now."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+        except SQLAlchemyError as error:
+            if not is_away(error):
+                raise
+            raise _AwayError(type(error).__name__) from None
 
     def _last_id(self) -> int:
         with self._database.reading() as connection:

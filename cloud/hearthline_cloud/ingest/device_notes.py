@@ -15,6 +15,7 @@ from hearthline.model import EventType
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts import notes
 from hearthline_cloud.alerts.lifecycle import AlertKind, Outcome, State
+from hearthline_cloud.ingest.aside import storable
 from hearthline_cloud.journal import SYSTEM
 
 TOLD_AGAIN = "told-again"  # in the journal: a fault that is open already
@@ -26,7 +27,7 @@ def subject_of(event: wire.Event, gateway: str) -> str:
     receiver = event.data.get("receiver")
     about_port = event.type == EventType.DEVICE and event.data.get("kind") in notes.OF_PORTS
     if event.subject == gateway and about_port and isinstance(receiver, str) and receiver:
-        return notes.port_id(receiver)[:128]
+        return storable(notes.port_id(receiver), wire.MAX_DEVICE)
     return event.subject
 
 
@@ -47,7 +48,7 @@ def take_note(
     """Act on a note that was not told before. `device`: its row."""
     note = str(event.data.get("kind", ""))
     table = schema.device
-    values: dict[str, Any] = {"last_note": f"{note}: {event.data.get('detail', '')}"[:_NOTE_LIMIT]}
+    values: dict[str, Any] = {"last_note": storable(f"{note}: {event.data.get('detail', '')}", _NOTE_LIMIT)}
     if note in notes.LOST:
         values |= {"lost": note, "lost_ns": min(occurred_ns, now_ns)}
     if device.id.startswith(f"{notes.PORT}:") and event.subject == device.gateway_id:

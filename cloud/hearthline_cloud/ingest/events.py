@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Row, case, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from hearthline import wire
 from hearthline.clock import NS, rfc3339
@@ -22,6 +21,7 @@ from hearthline.errors import ProtocolError
 from hearthline.model import VITAL_UNITS, EventType, Lane
 from hearthline.ranges import to_ranges
 from hearthline_cloud import journal, schema
+from hearthline_cloud.database import upsert
 from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
 from hearthline_cloud.ingest.commands import make_due
 from hearthline_cloud.ingest.device_notes import is_loss, subject_of, take_note
@@ -101,7 +101,8 @@ def _possible_alarm(message: Message, envelope: tuple[str, int] | None, now_ns: 
     key = f"unreadable:{hashlib.sha256(told).hexdigest()[:40]}"
     raw = storable(message.payload[:_RAW_SHOWN].decode(errors="replace"), _RAW_SHOWN)
     data = {"certainty": "possible", "raw": raw, "topic": storable(message.topic, _RAW_SHOWN)}
-    return wire.Event(key, "", EventType.ALARM, "unknown", now_ns, data, wire.Envelope(outbox, seq, "", True, 0))
+    envelope_shown = wire.Envelope(storable(outbox, wire.MAX_ID), seq, "", True, 0)
+    return wire.Event(key, "", EventType.ALARM, "unknown", now_ns, data, envelope_shown)
 
 
 def _suspicion(event: wire.Event, gateway: str, now_ns: int) -> str:
@@ -127,7 +128,7 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
         device = touch_device(connection, gateway, subject, None if is_loss(event) else now_ns, occurred_ns)
     resident = _resident_of(device, event.data)
     stored = connection.execute(
-        upsert(schema.event)
+        upsert(connection, schema.event)
         .values(
             gateway_id=gateway,
             event_id=event.id,
@@ -166,7 +167,7 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
 def touch_gateway(connection: Connection, gateway: str, now_ns: int) -> str | None:
     """Note that the gateway was heard, registering it as unknown when it is; its home."""
     row = connection.execute(
-        upsert(schema.gateway)
+        upsert(connection, schema.gateway)
         .values(id=gateway, last_seen_ns=now_ns)
         .on_conflict_do_update(index_elements=["id"], set_={"last_seen_ns": now_ns})
         .returning(schema.gateway.c.home_id)
@@ -188,7 +189,7 @@ def touch_device(
     if heard_ns is not None:
         heard["lost"] = case((table.c.lost_ns > min(said_ns, MAX_NS), table.c.lost), else_="")
     return connection.execute(
-        upsert(table)
+        upsert(connection, table)
         .values(gateway_id=gateway, id=device, last_seen_ns=heard_ns)
         .on_conflict_do_update(index_elements=["gateway_id", "id"], set_=heard)
         .returning(table)
@@ -237,7 +238,7 @@ def _take_answer(connection: Connection, event: wire.Event, gateway: str, stored
 
     Only the gateway that the command went to can answer it.
     """
-    command_id, result = str(event.data.get("command")), str(event.data.get("result"))[:64]
+    command_id, result = (storable(str(event.data.get(name)), wire.MAX_ID) for name in ("command", "result"))
     asked = (schema.command.c.id == command_id) & (schema.command.c.gateway_id == gateway)
     command = connection.execute(select(schema.command).where(asked)).first()
     if command is None or command.answered_ns is not None:
@@ -265,7 +266,7 @@ def take_status(connection: Connection, message: Message, gateway: str, now_ns: 
     before = connection.execute(select(schema.gateway).where(schema.gateway.c.id == gateway)).first()
     values: dict[str, Any] = {"state": status.state}
     if status.state == "online":
-        values |= {"status": msgspec.to_builtins(status), "outbox": status.outbox}
+        values |= {"status": msgspec.to_builtins(status), "outbox": storable(status.outbox, wire.MAX_ID)}
         if not message.retained:
             values["last_seen_ns"] = now_ns
     if before is None:

@@ -13,6 +13,7 @@ from hearthline import wire
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import CANCELLED_AT_HOME, State, alert_cause, alert_kind, join_key
 from hearthline_cloud.desk import tell_accepted
+from hearthline_cloud.ingest.aside import storable
 
 
 def raise_or_join(
@@ -85,7 +86,9 @@ def note_cancellation(connection: Connection, stored: int, event: wire.Event, ga
     """
     table = schema.event
     named = event.data.get("event")
-    which = table.c.event_id == named if isinstance(named, str) else table.c.device_id == event.subject
+    which = table.c.device_id == event.subject
+    if isinstance(named, str):
+        which = table.c.event_id == storable(named, wire.MAX_ID)
     press = connection.execute(
         select(table.c.id, table.c.alert_id)
         .where(which, table.c.gateway_id == gateway, table.c.alert_id.is_not(None))

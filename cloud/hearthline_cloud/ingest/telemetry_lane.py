@@ -107,6 +107,8 @@ class TelemetryLane:
             if odd:
                 aside.append((replace(message, payload=_encode_odd(pack, odd)), odd[-1][1]))
             for reading, offset_ns in pack.readings:
+                if wire.text_fault(reading.device, wire.MAX_DEVICE) is not None:
+                    continue
                 said_ns = pack.wall_ns + offset_ns if pack.envelope.synced else MAX_NS
                 heard[gateway, reading.device] = max(heard.get((gateway, reading.device), 0), said_ns)
             outcome.taken.setdefault((gateway, pack.envelope.outbox), []).append(pack.envelope.seq)
@@ -125,6 +127,10 @@ class TelemetryLane:
         for reading, offset_ns in pack.readings:
             quantity = reading.quantity
             unit = TELEMETRY_UNITS.get(quantity)
+            fault = wire.text_fault(reading.device, wire.MAX_DEVICE)
+            if fault is not None:
+                odd.append((reading, f"device {fault}"))
+                continue
             if unit is not None and unit != reading.unit:
                 odd.append((reading, f"{quantity} in {reading.unit!r}, not in {unit!r}"))
                 continue
