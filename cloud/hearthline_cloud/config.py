@@ -6,6 +6,7 @@ import datetime as dt
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
@@ -88,6 +89,12 @@ class DeadmanConfig(Config, frozen=True):
     timeout_s: float = 10.0
 
 
+class FiguresConfig(Config, frozen=True):
+    """The desk's figures, and the one question after a case is closed."""
+
+    zone: str = "Asia/Shanghai"  # whose midnight a month begins at
+
+
 class CloudConfig(Config, frozen=True):
     data_dir: str
     database: str | None = None  # SQLAlchemy URL; by default hearthline.db in data_dir
@@ -99,6 +106,7 @@ class CloudConfig(Config, frozen=True):
     channel: list[ChannelConfig] = []
     deadman: DeadmanConfig | None = None
     service: ServiceConfig = ServiceConfig()
+    figures: FiguresConfig = FiguresConfig()
 
     @property
     def directory(self) -> Path:
@@ -115,7 +123,16 @@ def load_cloud_config(path: Path) -> CloudConfig:
     if not config.directory.is_dir():
         raise ConfigError(f"{path}: data_dir = {config.data_dir!r} is not a directory; make it first")
     _check_public_url(path, config.web.public_url)
+    _check_figures(path, config)
     return config
+
+
+def _check_figures(path: Path, config: CloudConfig) -> None:
+    try:
+        ZoneInfo(config.figures.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        zone = config.figures.zone
+        raise ConfigError(f"{path}: figures.zone = {zone!r}: there is no such time zone on this machine") from None
 
 
 def _check_public_url(path: Path, url: str | None) -> None:

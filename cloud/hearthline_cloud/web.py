@@ -18,6 +18,7 @@ from hearthline import __version__
 from hearthline.log import Log
 from hearthline_cloud.api import (
     routes_alerts,
+    routes_figures,
     routes_health,
     routes_readings,
     routes_registry,
@@ -32,7 +33,7 @@ from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.console import pages, pages_history, pages_service
+from hearthline_cloud.console import pages, pages_figures, pages_history, pages_service
 from hearthline_cloud.console.link_pages import WRONG_PER_MINUTE, dead_link
 from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.console.view import HERE
@@ -46,6 +47,21 @@ from hearthline_cloud.wake import Waker
 
 _GRACE_S = 3
 _log = Log("hearthline.web")
+_API = (
+    routes_session,
+    routes_alerts,
+    routes_registry,
+    routes_readings,
+    routes_service,
+    routes_figures,
+    stream,
+)
+_PAGES = (
+    pages,
+    pages_history,
+    pages_service,
+    pages_figures,
+)
 
 
 def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI:
@@ -91,11 +107,11 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
     api = APIRouter(prefix="/api/v1")
-    for room in (routes_session, routes_alerts, routes_registry, routes_readings, routes_service, stream):
+    for room in _API:
         api.include_router(room.router)
     app.include_router(api)
     app.include_router(routes_health.router)
-    for pages_of_room in (pages, pages_history, pages_service):
+    for pages_of_room in _PAGES:
         app.include_router(pages_of_room.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     return app

@@ -21,6 +21,7 @@ NAVIGATION: tuple[Entry, ...] = (
     Entry("/service", "nav.service"),
     Entry("/homes", "nav.homes"),
     Entry("/history", "nav.history"),
+    Entry("/figures", "nav.figures"),
 )
 
 
