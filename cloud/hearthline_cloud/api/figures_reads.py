@@ -15,8 +15,9 @@ from sqlalchemy import Connection, select
 from hearthline_cloud.alerts.figures import Calendar, Case, Line, Month, table
 from hearthline_cloud.alerts.lifecycle import AlertKind
 from hearthline_cloud.figuring import Period, read_cases
+from hearthline_cloud.ordering import volunteer_actor
 from hearthline_cloud.people import Role, Session
-from hearthline_cloud.schema import community, device, gateway, home
+from hearthline_cloud.schema import community, device, gateway, home, volunteer
 
 
 class By(StrEnum):
@@ -108,5 +109,8 @@ def _names(connection: Connection, by: By) -> Mapping[str, str]:
                 f"{row.gateway_id} {row.id}": " · ".join(filter(None, (row.home_name, row.room, row.name or row.id)))
                 for row in connection.execute(query)
             }
-        case By.MONTH | By.OPERATOR:
+        case By.OPERATOR:
+            people = select(volunteer.c.id, volunteer.c.name)
+            return {volunteer_actor(row.id): row.name for row in connection.execute(people)}
+        case By.MONTH:
             return {}
