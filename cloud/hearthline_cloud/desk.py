@@ -36,6 +36,7 @@ from hearthline_cloud.alerts.lifecycle import (
 )
 from hearthline_cloud.alerts.service import SHIPPED_MEALS, Timetable, check_plan
 from hearthline_cloud.database import Database
+from hearthline_cloud.people import Role
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import command as command_table
 from hearthline_cloud.schema import event as event_table
@@ -171,7 +172,8 @@ def _words(text: str) -> str:
 
 def _check_surroundings(connection: Connection, row: Row[Any], wish: Wish) -> None:
     """What a step needs beyond the alert itself: a receiver on the staff; no other open alert of the same key."""
-    if wish.to and connection.execute(select(staff_table.c.name).where(staff_table.c.name == wish.to)).first() is None:
+    is_there = (staff_table.c.name == wish.to) & (staff_table.c.role != Role.VIEWER)
+    if wish.to and connection.execute(select(staff_table.c.name).where(is_there)).first() is None:
         raise ImpossibleError(Refusal.UNKNOWN_PERSON, f"nobody of the staff is called {wish.to}")
     if wish.action is Action.REOPEN:
         is_open = (alert_table.c.join_key == row.join_key) & (alert_table.c.state != State.RESOLVED)

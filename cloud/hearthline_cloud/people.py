@@ -31,12 +31,14 @@ MAX_NAME = 64
 _THROTTLE_ENTRIES = 10_000
 _WINDOW_NS = 60 * NS
 _HASHING = 4  # argon2 takes 64 MiB and a core each time
+VIEWER_DAYS = 90  # a screen on a wall has nobody who logs in at each shift
 _WAITING = 16  # logins that may hold a thread at once; the rest of the threads answer alarms
 
 
 class Role(StrEnum):
     OPERATOR = "operator"
     ADMINISTRATOR = "administrator"
+    VIEWER = "viewer"  # a screen on the wall: sees the wall view, and may do nothing
 
 
 class LoginError(RefusedError):
@@ -146,7 +148,8 @@ class People:
             raise LoginError("the name or the password is wrong")
         self._throttle.forget(name, address)
         token = secrets.token_urlsafe(32)
-        opened = Session(name, role, hash_token(token), now_ns + self._session_ns)
+        length_ns = VIEWER_DAYS * 86_400 * NS if role is Role.VIEWER else self._session_ns
+        opened = Session(name, role, hash_token(token), now_ns + length_ns)
         with self._database.transaction() as connection:
             connection.execute(delete(session_table).where(session_table.c.expires_ns <= now_ns))
             connection.execute(

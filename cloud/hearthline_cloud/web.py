@@ -33,7 +33,7 @@ from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.console import pages, pages_figures, pages_history, pages_service
+from hearthline_cloud.console import pages, pages_figures, pages_history, pages_service, pages_wall
 from hearthline_cloud.console.link_pages import WRONG_PER_MINUTE, dead_link
 from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.console.view import HERE
@@ -60,6 +60,7 @@ _PAGES = (
     pages,
     pages_history,
     pages_service,
+    pages_wall,
     pages_figures,
 )
 

@@ -108,13 +108,17 @@ def test_every_control_is_reached_by_the_tab_key_and_shows_it(
         page.evaluate("document.activeElement?.blur()")
         count = page.evaluate(_REACHABLE)
         seen: dict[str, str] = {}
-        for _ in range(count + 5):
+        last = ""
+        for _ in range(4 * count + 5):
             page.keyboard.press("Tab")
             focus = page.evaluate(_FOCUS)
             if focus is None:  # past the end: on to the first
                 continue
+            if focus["key"] == last:  # a date has several stops of its own
+                continue
             if focus["key"] in seen:
                 break
+            last = focus["key"]
             seen[focus["key"]] = focus["what"]
             assert focus["outline"] >= 2, f"the focus cannot be seen: {focus['what']}"
             assert focus["inView"], f"the focus is out of sight: {focus['what']}"

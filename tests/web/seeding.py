@@ -29,7 +29,10 @@ from hearthline_cloud.web import WebServer, create_app
 from web.client import PASSWORD, Client
 from web.community import COMMUNITY
 
-__all__ = ["PASSWORD", "Center", "Client", "MemoryStore"]
+__all__ = ["PASSWORD", "STAFF", "Center", "Client", "MemoryStore"]
+
+
+STAFF = {"mei": Role.OPERATOR, "jun": Role.OPERATOR, "boss": Role.ADMINISTRATOR, "wall": Role.VIEWER}
 
 
 class MemoryStore:
@@ -65,11 +68,12 @@ class MemoryStore:
 
 @dataclass
 class Center:
-    """A database with one community, two homes, three people and their devices, and staff `mei`, `jun`, `boss`."""
+    """A database with one community, two homes, three people and their devices, and the accounts of `STAFF`."""
 
     folder: Path
     port: int = 0
     store: MemoryStore = field(default_factory=MemoryStore)
+    wall_names: bool = False
 
     def __post_init__(self) -> None:
         self.database = Database(sqlite_url(self.folder / "hearthline.db"))
@@ -82,7 +86,7 @@ class Center:
 
     @property
     def config(self) -> CloudConfig:
-        return CloudConfig(data_dir=str(self.folder), web=WebConfig(port=self.port))
+        return CloudConfig(data_dir=str(self.folder), web=WebConfig(port=self.port, wall_names=self.wall_names))
 
     @property
     def url(self) -> str:
@@ -94,7 +98,7 @@ class Center:
     def populate(self) -> None:
         now = time.time_ns()
         self.database.migrate()
-        for name, role in (("mei", Role.OPERATOR), ("jun", Role.OPERATOR), ("boss", Role.ADMINISTRATOR)):
+        for name, role in STAFF.items():
             self.people.add_staff(name, PASSWORD, role, now)
         with self.database.transaction() as connection:
             for table, rows in COMMUNITY:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, HTTPException, Request, Response
 
+from hearthline.clock import NS
 from hearthline_cloud.api.parts import Parts, parts_of
 from hearthline_cloud.people import Role, Session
 
@@ -31,7 +32,7 @@ def find_session(request: Request) -> Session | None:
 
 
 def require_session(request: Request) -> Session:
-    """Answers 401 without a session, 403 for a write that another site may have caused."""
+    """Anybody's, a screen's too. Answers 401 without a session, 403 for a write that another site may have caused."""
     session = find_session(request)
     if session is None:
         raise HTTPException(401, "log in first")
@@ -39,13 +40,22 @@ def require_session(request: Request) -> Session:
     return session
 
 
-def require_administrator(session: Annotated[Session, Depends(require_session)]) -> Session:
+Anyone = Annotated[Session, Depends(require_session)]
+
+
+def require_staff(session: Anyone) -> Session:
+    if session.role is Role.VIEWER:
+        raise HTTPException(403, "this account sees the wall view only")
+    return session
+
+
+def require_administrator(session: Anyone) -> Session:
     if session.role is not Role.ADMINISTRATOR:
         raise HTTPException(403, "this needs the role administrator")
     return session
 
 
-Staff = Annotated[Session, Depends(require_session)]
+Staff = Annotated[Session, Depends(require_staff)]
 Administrator = Annotated[Session, Depends(require_administrator)]
 
 
@@ -58,11 +68,11 @@ def check_origin(request: Request, needs_proof: bool) -> None:
         raise HTTPException(403, "a change must come from this site's own pages, or carry the header X-Hearthline")
 
 
-def set_cookie(response: Response, parts: Parts, token: str) -> None:
+def set_cookie(response: Response, parts: Parts, token: str, session: Session) -> None:
     response.set_cookie(
         COOKIE,
         token,
-        max_age=parts.config.web.session_hours * 3600,
+        max_age=(session.expires_ns - parts.now_ns()) // NS,
         httponly=True,
         samesite="strict",
         secure=parts.config.web.secure_cookies,

@@ -16,6 +16,7 @@ from hearthline_cloud.api.model import Alert, AlertDetail, Event, Hop, StaffMemb
 from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.journal import CARD_SHOWN
+from hearthline_cloud.people import Role
 from hearthline_cloud.schema import alert, device, event, home, journal, resident, staff
 
 ALERTS: Select[Any] = (
@@ -109,7 +110,9 @@ def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
 
 def list_staff(connection: Connection) -> list[StaffMember]:
     """Whom an alert can be handed to, by name."""
-    rows = connection.execute(select(staff.c.name, staff.c.role).order_by(staff.c.name))
+    rows = connection.execute(
+        select(staff.c.name, staff.c.role).where(staff.c.role != Role.VIEWER).order_by(staff.c.name)
+    )
     return [StaffMember(row.name, row.role) for row in rows]
 
 

@@ -25,7 +25,7 @@ from hearthline.log import Log
 from hearthline_cloud.api.journal import PAGE, Frame, frames_after, last_id, server_event
 from hearthline_cloud.api.ready import ingest_state
 from hearthline_cloud.database import Database, is_away
-from hearthline_cloud.people import People, Session
+from hearthline_cloud.people import People, Role, Session
 from hearthline_cloud.wake import WakeListener
 
 HEARTBEAT_S = 2.0
@@ -133,7 +133,7 @@ class Follower:
             if frames:
                 listener.cursor = frames[-1][0]
             if frames or heartbeat:
-                return heartbeat + b"".join(message for _, message in frames)
+                return heartbeat + _told(listener, frames)
             await listener.woken.wait()
             listener.asked_at = time.monotonic()
 
@@ -230,6 +230,13 @@ class Follower:
     def _frames(self, after: int, up_to: int | None) -> list[Frame]:
         with self._database.reading() as connection:
             return frames_after(connection, after, up_to)
+
+
+def _told(listener: Listener, frames: list[Frame]) -> bytes:
+    """A screen on a wall hears only how far the journal has come."""
+    if frames and listener.session.role is Role.VIEWER:
+        return server_event("journal", {"journal": frames[-1][0]}, frames[-1][0])
+    return b"".join(message for _, message in frames)
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from hearthline.clock import rfc3339
-from hearthline_cloud.api.access import PartsOf, Staff, check_origin, clear_cookie, client_address, set_cookie
+from hearthline_cloud.api.access import Anyone, PartsOf, check_origin, clear_cookie, client_address, set_cookie
 from hearthline_cloud.api.model import Login, refusals
 from hearthline_cloud.people import MAX_NAME, MAX_PASSWORD
 
@@ -29,12 +29,12 @@ def log_in(credentials: Credentials, request: Request, response: Response, parts
     token, session = parts.people.log_in(
         credentials.name, credentials.password, client_address(request), parts.now_ns()
     )
-    set_cookie(response, parts, token)
+    set_cookie(response, parts, token, session)
     return Login(token, session.staff, session.role.value, rfc3339(session.expires_ns))
 
 
 @router.post("/logout", status_code=204, summary="Log out")
-def log_out(response: Response, parts: PartsOf, session: Staff) -> None:
+def log_out(response: Response, parts: PartsOf, session: Anyone) -> None:
     """Ends the session and its streams."""
     parts.people.log_out(session.token_hash)
     parts.follower.recheck_sessions()

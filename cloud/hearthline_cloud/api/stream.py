@@ -10,7 +10,7 @@ from fastapi import APIRouter, Header, HTTPException, Query
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hearthline_cloud.api.access import PartsOf, Staff
+from hearthline_cloud.api.access import Anyone, PartsOf
 from hearthline_cloud.api.follow import Follower, Listener
 from hearthline_cloud.api.model import MAX_ID, refusals
 
@@ -70,14 +70,15 @@ class EventStream(Response):
 )
 async def stream(
     parts: PartsOf,
-    session: Staff,
+    session: Anyone,
     after: Annotated[int | None, Query(ge=0, le=MAX_ID, description="resume after this journal id")] = None,
     last_event_id: Annotated[str | None, Header(description="as browsers send it; wins over `after`")] = None,
 ) -> Response:
     """`event: journal` for each row of the journal (its id is the event's id) and `event: heartbeat` every 2 s.
 
     A console that hears no heartbeat for 5 s is stale. The stream ends within a second of logout or loss of role,
-    and when the listener takes nothing for 15 s; whoever comes back with the last id misses nothing.
+    and when the listener takes nothing for 15 s; whoever comes back with the last id misses nothing. A screen's
+    account (`viewer`) hears that something happened, and not what.
     """
     if last_event_id is not None and _LAST_EVENT_ID.fullmatch(last_event_id):
         after = min(int(last_event_id), MAX_ID)

@@ -11,8 +11,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,18 +31,8 @@ MAX_HOMES = 20  # that one name may stand for; more are no search
 _EXPORT_PAGE = 500
 _FIRST_DAY, _LAST_DAY = date(1970, 1, 2), date(2261, 12, 31)  # what a 64-bit count of nanoseconds holds
 
+OPEN: Literal["open"] = "open"  # every state but the last
 Day = Annotated[date | None, Field(ge=_FIRST_DAY, le=_LAST_DAY)]
-
-
-class Standing(StrEnum):
-    """How far a case has come: a state, or open for all but closed."""
-
-    OPEN = "open"
-    RAISED = "raised"
-    ACKNOWLEDGED = "acknowledged"
-    ATTENDING = "attending"
-    ARRIVED = "arrived"
-    RESOLVED = "resolved"
 
 
 class Wanted(BaseModel):
@@ -57,7 +46,7 @@ class Wanted(BaseModel):
     kind: AlertKind | None = None
     cause: Cause | None = None
     outcome: Outcome | None = None
-    state: Standing | None = None
+    state: State | Literal["open"] | None = None
     home: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=MAX_HOMES)] = []
     before: Annotated[int | None, Field(ge=1, le=MAX_ID)] = None
 
@@ -82,9 +71,9 @@ class Wanted(BaseModel):
     def _states(self) -> tuple[State, ...]:
         if self.state is None:
             return ()
-        if self.state is Standing.OPEN:
+        if self.state == OPEN:
             return tuple(state for state in State if state is not State.RESOLVED)
-        return (State(self.state.value),)
+        return (State(self.state),)
 
     def _midnight_ns(self, day: date | None) -> int | None:
         if day is None:

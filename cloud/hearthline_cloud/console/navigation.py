@@ -22,10 +22,12 @@ NAVIGATION: tuple[Entry, ...] = (
     Entry("/homes", "nav.homes"),
     Entry("/history", "nav.history"),
     Entry("/figures", "nav.figures"),
+    Entry("/wall", "nav.wall"),
 )
 
 
 def entries_for(role: Role) -> list[Entry]:
+    """What a member of staff is led to. A screen's account has no navigation: it sees the wall alone."""
     return [entry for entry in NAVIGATION if entry.only in (None, role)]
 
 

@@ -15,6 +15,7 @@ from hearthline.clock import rfc3339
 from hearthline_cloud.alerts.lifecycle import AlertKind, Category, State, outcomes
 from hearthline_cloud.alerts.service import Order
 from hearthline_cloud.api.access import (
+    Anyone,
     PartsOf,
     Staff,
     check_origin,
@@ -39,7 +40,7 @@ from hearthline_cloud.api.routes_registry import Id
 from hearthline_cloud.console.case import shown_hops, spans
 from hearthline_cloud.console.texts import LANGUAGES
 from hearthline_cloud.console.view import LANGUAGE_COOKIE, html, language_of, page, part
-from hearthline_cloud.people import LoginError, ThrottledError
+from hearthline_cloud.people import LoginError, Role, Session, ThrottledError
 
 router = APIRouter(include_in_schema=False)
 
@@ -58,8 +59,9 @@ class Place:
 
 @router.get("/login")
 def login_page(request: Request) -> Response:
-    if find_session(request) is not None:
-        return RedirectResponse("/", 303)
+    session = find_session(request)
+    if session is not None:
+        return RedirectResponse(_home(session), 303)
     return page(request, "login.html", None, problem="")
 
 
@@ -72,18 +74,18 @@ def log_in(
 ) -> Response:
     check_origin(request, needs_proof=False)
     try:
-        token, _ = parts.people.log_in(name.strip(), password, client_address(request), parts.now_ns())
+        token, session = parts.people.log_in(name.strip(), password, client_address(request), parts.now_ns())
     except LoginError:
         return page(request, "login.html", None, 401, problem="login.wrong")
     except ThrottledError:
         return page(request, "login.html", None, 429, problem="login.throttled")
-    answer = RedirectResponse("/", 303)
-    set_cookie(answer, parts, token)
+    answer = RedirectResponse(_home(session), 303)
+    set_cookie(answer, parts, token, session)
     return answer
 
 
 @router.post("/logout")
-def log_out(parts: PartsOf, session: Staff) -> Response:
+def log_out(parts: PartsOf, session: Anyone) -> Response:
     parts.people.log_out(session.token_hash)
     parts.follower.recheck_sessions()
     answer = RedirectResponse("/login", 303)
@@ -103,7 +105,9 @@ def choose(request: Request, lang: Annotated[str, Form()], back: Annotated[str, 
 
 
 @router.get("/")
-async def alerts_page(request: Request, parts: PartsOf, session: Staff) -> Response:
+async def alerts_page(request: Request, parts: PartsOf, session: Anyone) -> Response:
+    if session.role is Role.VIEWER:
+        return RedirectResponse(_home(session), 303)
     return page(request, "alerts.html", session, queues=Markup(await _queues(request, parts)))
 
 
@@ -182,6 +186,10 @@ def resident_page(resident_id: Id, request: Request, parts: PartsOf, session: St
         vitals = list_vitals(connection, resident_id, 100)
     year = datetime.now(UTC).year
     return page(request, "resident.html", session, card=card, vitals=vitals, this_year=year)
+
+
+def _home(session: Session) -> str:
+    return "/wall" if session.role is Role.VIEWER else "/"
 
 
 def _choices(parts: Parts, detail: AlertDetail) -> dict[str, Any]:

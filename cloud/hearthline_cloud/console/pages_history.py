@@ -10,18 +10,18 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
 from hearthline.model import Cause
-from hearthline_cloud.alerts.lifecycle import AlertKind, Outcome
+from hearthline_cloud.alerts.lifecycle import AlertKind, Outcome, State
 from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.alert_reads import AlertFilter, count_alerts, has_alert, list_alerts
 from hearthline_cloud.api.model import MAX_ID, Alert
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.console.case import seconds_between
-from hearthline_cloud.console.history import MAX_HOMES, PAGE, Standing, Wanted, export, homes_called, places
+from hearthline_cloud.console.history import MAX_HOMES, OPEN, PAGE, Wanted, export, homes_called, places
 from hearthline_cloud.console.view import page
 from hearthline_cloud.people import Session
 
 router = APIRouter(include_in_schema=False)
-_CHOICES = {"kinds": list(AlertKind), "causes": list(Cause), "outcomes": list(Outcome), "standings": list(Standing)}
+_CHOICES = {"kinds": list(AlertKind), "causes": list(Cause), "outcomes": list(Outcome), "standings": [OPEN, *State]}
 _FIELDS = ("first", "last", "utc_offset_min", "kind", "cause", "outcome", "state")
 
 

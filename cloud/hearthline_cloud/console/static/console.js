@@ -3,7 +3,8 @@
 import { startLink } from "./link.js";
 import { soundFor, soundOnce, startSound } from "./sound.js";
 import { act, addNote, showToast } from "./actions.js";
-import { fill, say, setClock, showTimes } from "./page.js";
+import { onHeartbeat } from "./center.js";
+import { fill, say, showTimes } from "./page.js";
 
 const live = document.getElementById("live");
 const count = document.getElementById("count");
@@ -130,15 +131,6 @@ function showLink(text, alert) {
   link.href = `/alerts/${alert.id}`;
   link.textContent = text;
   document.getElementById("new-alert").hidden = false;
-}
-
-function onHeartbeat(beat) {
-  setClock(Date.parse(beat.now));
-  const faults = [["ingest", beat.ingest], ["broker", beat.broker || !beat.ingest]].filter((item) => !item[1]);
-  const banner = document.getElementById("center");
-  banner.hidden = faults.length === 0;
-  const what = faults.map((item) => fill(`center.${item[0]}`)).join(", ");
-  document.getElementById("center-text").textContent = faults.length ? fill("center.banner", { what }) : "";
 }
 
 // --- people's hands -------------------------------------------------------------------------------------------
