@@ -15,6 +15,7 @@ import typer
 from hearthline.config import read_secret
 from hearthline_cloud import journal
 from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
+from hearthline_cloud.commands_policy import notify_app, policy_app
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
 from hearthline_cloud.people import People, Role
@@ -27,6 +28,8 @@ journal_app = typer.Typer(no_args_is_help=True, help="The journal of everything 
 app.add_typer(user_app, name="user")
 app.add_typer(registry_app, name="registry")
 app.add_typer(journal_app, name="journal")
+app.add_typer(policy_app, name="policy")
+app.add_typer(notify_app, name="notify")
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
 PasswordFileOption = Annotated[

@@ -103,7 +103,6 @@ class CloudConfig(Config, frozen=True):
     broker: BrokerConfig = BrokerConfig()
     store: StoreConfig = StoreConfig()
     web: WebConfig = WebConfig()
-    policy_file: str | None = None  # who is told when; absent: the shipped policies
     channel: list[ChannelConfig] = []
     deadman: DeadmanConfig | None = None
     service: ServiceConfig = ServiceConfig()

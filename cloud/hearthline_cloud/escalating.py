@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
@@ -39,14 +38,17 @@ from hearthline_cloud.desk import beat
 from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.links import open_links
 from hearthline_cloud.notify.channels import Opened, open_channels
+from hearthline_cloud.notify.retention import delete_finished
 from hearthline_cloud.notify.sending import Worker, contact_phones
 from hearthline_cloud.ordering import follow_orders
-from hearthline_cloud.policy_file import load_policies, untold
+from hearthline_cloud.policy_store import holding, newest_version
+from hearthline_cloud.telling import Fault, failing_channels, link_faults, policy_faults
 from hearthline_cloud.wake import Waker
 
 ROLE = "escalation"  # of the heartbeat that says how it stands
 PERIOD_S = 1.0
 _BEAT_S = 5.0
+_LOOK_S = 60.0  # between two searches of the schedules for gaps, and of the queue for what is old
 _STOP_S = 1.0
 _AT_ONCE = 20  # alerts a transaction: a press waits for no longer one
 _BREATH_S = 0.02  # between two of them: who waits for the lock looks every 2 ms, and would never find it free
@@ -76,18 +78,17 @@ class Escalator:
     """Start it, ask `failed()` now and then, stop it."""
 
     def __init__(self, config: CloudConfig, database: Database) -> None:
-        """Raises ConfigError for a channel or a policy that is wrong."""
+        """Raises ConfigError for a channel that is wrong."""
         channels = open_channels(config.channel)
-        reaches = tuple(opened.reach for opened in channels)
-        path = None if config.policy_file is None else Path(config.policy_file)
-        self._policies = load_policies(path, reaches)
-        self._reaches = reaches
-        self._status = {
-            "channels": [reach.name for reach in reaches],
-            "faults": _faults(self._policies, reaches, config),
-        }
-        self._database = database
+        self._reaches = tuple(opened.reach for opened in channels)
         self._links = open_links(config)
+        self._link_faults = link_faults(config.web.public_url, self._reaches)
+        self._database = database
+        with database.reading() as connection:
+            self._held = holding(connection)
+        self._policy_faults: list[Fault] = []
+        self._told: set[str] = set()  # faults that the log has
+        self._looked_at = float("-inf")
         self._waker = Waker(config.directory)
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
@@ -96,8 +97,6 @@ class Escalator:
         self._threads += [self._thread(f"notify-{opened.config.name}", self._worker(opened)) for opened in channels]
 
     def start(self) -> None:
-        for fault in self._status["faults"]:
-            log.warning("an escalation step tells nobody", fault=fault)
         for thread in self._threads:
             thread.start()
 
@@ -130,9 +129,10 @@ class Escalator:
     def _climb(self) -> None:
         while not self._stopping.is_set():
             try:
+                self._keep_up()
                 changed = escalate_once(
                     self._database,
-                    self._policies,
+                    self._held.policies,
                     self._reaches,
                     time.time_ns(),
                     lambda: self._stopping.wait(_BREATH_S),
@@ -149,24 +149,35 @@ class Escalator:
             else:
                 self._stopping.wait(PERIOD_S)
 
-    def _breathe(self) -> None:
-        self._stopping.wait(_BREATH_S)
+    def _keep_up(self) -> None:
+        """Go by the version of the policies that was saved last; now and then look ahead, and clear up."""
+        now_ns = time.time_ns()
+        with self._database.reading() as connection:
+            is_new = newest_version(connection) != self._held.newest
+            if is_new:
+                self._held = holding(connection)
+        if is_new:
+            log.info("the policies are another version", version=self._held.version)
+        if is_new or time.monotonic() - self._looked_at >= _LOOK_S:
+            self._policy_faults = policy_faults(self._held, self._reaches, now_ns)
+            delete_finished(self._database, now_ns)
+            self._looked_at = time.monotonic()
 
     def _beat(self) -> None:
-        """Say that escalation lives, and in words what it cannot do."""
+        """Say that escalation lives, by which policies, and in words what it cannot do."""
         if time.monotonic() - self._beaten_at < _BEAT_S:
             return
+        now_ns = time.time_ns()
         with self._database.transaction() as connection:
-            beat(connection, ROLE, time.time_ns(), self._status)
+            faults = [*self._policy_faults, *self._link_faults]
+            faults += failing_channels(connection, self._reaches, now_ns)
+            channels = [reach.name for reach in self._reaches]
+            detail = {"channels": channels, "policy": self._held.version, "faults": [each.as_row() for each in faults]}
+            beat(connection, ROLE, now_ns, detail)
+        for text in {str(fault) for fault in faults} - self._told:
+            log.warning("telling people does not work as it should", fault=text)
+        self._told = {str(fault) for fault in faults}
         self._beaten_at = time.monotonic()
-
-
-def _faults(policies: Policies, reaches: tuple[Reach, ...], config: CloudConfig) -> list[str]:
-    """In words: whom the policies cannot tell with this configuration."""
-    faults = untold(policies, reaches)
-    if config.web.public_url is None and any(reach.contacts for reach in reaches):
-        faults.append("web.public_url is not set: a volunteer's message carries no link")
-    return faults
 
 
 def escalate_once(

@@ -282,6 +282,15 @@ escalation = Table(
     sqlite_autoincrement=True,
 )  # fmt: skip
 
+policy = Table(  # the newest version that can be read holds; the shipped policies where there is none
+    "policy",
+    metadata,
+    Column("version", Integer, primary_key=True, autoincrement=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("saved_by", String(64), nullable=False),
+    Column("text", Text, nullable=False),
+)
+
 notification = Table(
     "notification",
     metadata,
@@ -291,7 +300,7 @@ notification = Table(
     Column("channel", String(64), nullable=False),
     Column("contact", Integer, nullable=False),  # which of the resident's contacts; -1: to none of them
     Column("order_id", BigInteger, nullable=False, server_default="0"),  # the work order that it tells of; 0: none
-    Column("state", String(16), nullable=False, server_default="queued"),  # queued, sent, failed
+    Column("state", String(16), nullable=False, server_default="queued"),  # queued, sent, failed, dropped
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("created_ns", BigInteger, nullable=False),
     Column("next_try_ns", BigInteger, nullable=False),
@@ -299,6 +308,7 @@ notification = Table(
     Column("result", Text, nullable=False, server_default=""),
     UniqueConstraint("escalation_id", "channel", "contact", "order_id"),
     Index("ix_notification_due", "channel", "state", "next_try_ns"),
+    Index("ix_notification_channel", "channel", "id"),  # how a channel's last messages went
     sqlite_autoincrement=True,
 )
 

@@ -20,6 +20,7 @@ from hearthline_cloud.api import (
     routes_alerts,
     routes_figures,
     routes_health,
+    routes_policy,
     routes_readings,
     routes_registry,
     routes_service,
@@ -33,7 +34,7 @@ from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.console import pages, pages_figures, pages_history, pages_service, pages_wall
+from hearthline_cloud.console import pages, pages_figures, pages_history, pages_policy, pages_service, pages_wall
 from hearthline_cloud.console.link_pages import WRONG_PER_MINUTE, dead_link
 from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.console.view import HERE
@@ -51,6 +52,7 @@ _API = (
     routes_session,
     routes_alerts,
     routes_registry,
+    routes_policy,
     routes_readings,
     routes_service,
     routes_figures,
@@ -62,6 +64,7 @@ _PAGES = (
     pages_service,
     pages_wall,
     pages_figures,
+    pages_policy,
 )
 
 

@@ -18,6 +18,7 @@ from hearthline_cloud.console.view import page
 from hearthline_cloud.database import is_away
 from hearthline_cloud.desk import ConflictError, NotFoundError
 from hearthline_cloud.people import LoginError, ThrottledError
+from hearthline_cloud.policy_store import PolicyError, StalePolicyError
 
 _log = Log("hearthline.web")
 
@@ -78,6 +79,10 @@ def _refused(request: Request, error: Exception) -> Response:
             return error_response(404, "not-found", str(error))
         case ThrottledError():
             return error_response(429, "too-many-attempts", str(error))
+        case PolicyError():
+            return error_response(422, "policy", str(error), problems=[each.as_row() for each in error.problems])
+        case StalePolicyError():
+            return error_response(409, "conflict", str(error), version=error.version, by=error.by)
         case LoginError():
             return error_response(401, "wrong-login", str(error))
     return error_response(422, "refused", str(error))

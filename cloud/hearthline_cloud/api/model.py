@@ -380,3 +380,4 @@ class AuditEntry:
 class Ready:
     ready: bool
     parts: dict[str, str]
+    warnings: list[str]  # what stands in the way of telling people; by itself no reason not to be ready

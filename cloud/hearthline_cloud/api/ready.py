@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Connection, Row, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS
@@ -20,12 +21,22 @@ from hearthline_cloud.deadman import ROLE as DEADMAN
 from hearthline_cloud.deadman import readiness
 from hearthline_cloud.desk import beat
 from hearthline_cloud.schema import heartbeat
+from hearthline_cloud.telling import FaultKind
 
 DESK_FRESH_S = 30
+ESCALATION = "escalation"  # the role of its heartbeat
 _PROBE_TIMEOUT_S = 2.0
 KEPT_S = 1.5
 
 Parts = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Part -> `ok` or what is wrong; `warnings`: what stands in the way of telling people, in words."""
+
+    parts: Parts
+    warnings: list[str] = field(default_factory=list)
 
 
 class Readiness:
@@ -33,20 +44,21 @@ class Readiness:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._look: asyncio.Task[Parts] | None = None
+        self._look: asyncio.Task[Look] | None = None
         self._kept_until = 0.0
 
-    async def parts(self) -> Parts:
-        """Part -> `ok` or what is wrong. Waits for the database at most two seconds."""
+    async def look(self) -> Look:
+        """Waits for the database at most two seconds."""
         if self._look is None or (self._look.done() and time.monotonic() >= self._kept_until):
             self._look = asyncio.create_task(self._probe())
         try:
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                return dict(await asyncio.shield(self._look))
+                found = await asyncio.shield(self._look)
+                return Look(dict(found.parts), found.warnings)
         except TimeoutError:
-            return {"database": "does not answer"}
+            return Look({"database": "does not answer"})
 
-    async def _probe(self) -> Parts:
+    async def _probe(self) -> Look:
         try:
             return await asyncio.to_thread(_probe, self._database, time.time_ns())
         finally:
@@ -62,14 +74,15 @@ def ingest_state(database: Database, now_ns: int) -> dict[str, bool]:
     return {"ingest": alive, "broker": detail.get("broker") is True, "store": detail.get("store") is True}
 
 
-def _probe(database: Database, now_ns: int) -> Parts:
+def _probe(database: Database, now_ns: int) -> Look:
     try:
         with database.transaction() as connection:
             beat(connection, "web", now_ns, {})
         state = ingest_state(database, now_ns)
         desk_at, deadman = _beat_of(database, "desk"), _beat_of(database, DEADMAN)
+        escalation = _beat_of(database, ESCALATION)
     except SQLAlchemyError:
-        return {"database": "cannot be written"}
+        return Look({"database": "cannot be written"})
     parts = {"database": "ok", "ingest": "ok" if state["ingest"] else "not heard for 5 s"}
     for name in ("broker", "store"):
         parts[name] = "ok" if state[name] else ("away" if state["ingest"] else "unknown")
@@ -77,7 +90,25 @@ def _probe(database: Database, now_ns: int) -> Parts:
         parts["desk"] = "ok" if now_ns - desk_at.at_ns < DESK_FRESH_S * NS else "not heard for 30 s"
     if deadman is not None:
         parts["deadman"] = readiness(deadman.at_ns, deadman.detail, now_ns)
-    return parts
+    faults = []
+    if escalation is not None:
+        faults = _faults(escalation)
+        parts[ESCALATION] = "ok" if now_ns - escalation.at_ns < DESK_FRESH_S * NS else "not heard for 30 s"
+    unusable = [fault["text"] for fault in faults if fault["kind"] == FaultKind.POLICY]
+    if unusable:
+        parts["policy"] = unusable[0]
+    return Look(parts, [fault["text"] for fault in faults])
+
+
+def escalation_faults(connection: Connection) -> list[dict[str, str]]:
+    """What stands in the way of telling people, as the desk wrote it last (`telling.Fault`); nothing without a desk."""
+    row = connection.execute(select(heartbeat).where(heartbeat.c.role == ESCALATION)).first()
+    return [] if row is None else _faults(row)
+
+
+def _faults(beat_of_escalation: Row[Any]) -> list[dict[str, str]]:
+    faults: list[dict[str, str]] = beat_of_escalation.detail.get("faults", [])
+    return faults
 
 
 def _beat_of(database: Database, role: str) -> Row[Any] | None:

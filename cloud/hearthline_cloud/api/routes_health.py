@@ -18,8 +18,9 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", summary="Ready to take and show alarms", responses={503: {"model": Ready}})
 async def readyz(parts: PartsOf, response: Response) -> Ready:
     """Writes to the database, and looks for the ingester's heartbeat of the last 5 s, its broker and its store."""
-    found = await parts.readiness.parts()
+    look = await parts.readiness.look()
+    found = look.parts
     found["journal"] = "ok" if parts.follower.is_fresh else "not read for 3 s"
     ready = all(state == "ok" for state in found.values())
     response.status_code = 200 if ready else 503
-    return Ready(ready, found)
+    return Ready(ready, found, look.warnings)

@@ -23,6 +23,7 @@ NAVIGATION: tuple[Entry, ...] = (
     Entry("/history", "nav.history"),
     Entry("/figures", "nav.figures"),
     Entry("/wall", "nav.wall"),
+    Entry("/policy", "nav.policy", only=Role.ADMINISTRATOR),
 )
 
 

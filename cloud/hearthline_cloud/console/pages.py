@@ -27,6 +27,7 @@ from hearthline_cloud.api.access import (
 from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, list_queue, list_staff, open_counts
 from hearthline_cloud.api.model import AlertDetail, Device, Gateway
 from hearthline_cloud.api.parts import Parts
+from hearthline_cloud.api.ready import escalation_faults
 from hearthline_cloud.api.registry_reads import (
     list_devices,
     list_gateways,
@@ -227,9 +228,10 @@ def _homes(request: Request, parts: PartsOf, session: Staff, template: str) -> R
         homes = list_homes(connection)
         gateways = list_gateways(connection, parts.now_ns(), 0)
         devices = list_devices(connection)
+        faults = escalation_faults(connection)
         aside = sum(item.count for item in list_kept_aside(connection))
     places = [
         Place(gateway, sorted((d for d in devices if d.gateway == gateway.id), key=lambda d: (d.registered, d.room)))
         for gateway in gateways
     ]
-    return page(request, template, session, homes=homes, places=places, aside=aside)
+    return page(request, template, session, homes=homes, places=places, aside=aside, faults=faults)

@@ -27,7 +27,12 @@ class Opened:
 
     @property
     def reach(self) -> Reach:
-        return Reach(self.config.name, frozenset(self.config.staff), self.config.contacts)
+        return reach_of(self.config)
+
+
+def reach_of(config: ChannelConfig) -> Reach:
+    """Whom a channel reaches, without opening it."""
+    return Reach(config.name, frozenset(config.staff), config.contacts)
 
 
 def open_channels(configs: Sequence[ChannelConfig]) -> list[Opened]:

@@ -22,11 +22,12 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`detail` names no person and no secret. `retry`: whether trying again can help."""
+    """`detail` names no person and no secret. `retry`: whether trying again can help; `after_s`: not before."""
 
     sent: bool
     detail: str
     retry: bool = False
+    after_s: float = 0.0
 
 
 class Channel(Protocol):

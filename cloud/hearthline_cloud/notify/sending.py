@@ -31,6 +31,7 @@ from hearthline_cloud.wake import Waker
 LEASE_S = 120.0  # longer than a channel may take
 GIVE_UP_AFTER_S = 3600.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
+MAX_AFTER_S = 300.0  # a server that asks for more is asked again all the same
 _LOCK_WAIT_S = 15.0  # a writer may have waited so long for the database since `now` was read
 _PERIOD_S = 0.5
 log = Log(__name__)
@@ -111,7 +112,7 @@ class Worker:
 def _is_due(now_ns: int) -> ColumnElement[bool]:
     """Later than the longest wait nothing was ever put off: then the clock has been set back since."""
     next_ns = schema.notification.c.next_try_ns
-    return or_(next_ns <= now_ns, next_ns > now_ns + round((LEASE_S + _LOCK_WAIT_S) * NS))
+    return or_(next_ns <= now_ns, next_ns > now_ns + round((max(LEASE_S, MAX_AFTER_S) + _LOCK_WAIT_S) * NS))
 
 
 def _due(channel: str, now_ns: int) -> Any:
@@ -238,9 +239,10 @@ def finish(connection: Connection, channel: str, claimed: Claimed, result: Resul
     if result.sent:
         state, values = "sent", {"done_ns": now_ns}
     elif result.retry and not is_late:
-        state, values = "queued", {"next_try_ns": now_ns + round(pause_s(claimed.attempt) * NS)}
+        wait_s = max(pause_s(claimed.attempt), min(result.after_s, MAX_AFTER_S))
+        state, values = "queued", {"next_try_ns": now_ns + round(wait_s * NS)}
     else:
-        state, values = "failed", {"done_ns": now_ns}
+        state, values = "dropped" if claimed.refusal else "failed", {"done_ns": now_ns}
     mine = (table.c.id == claimed.id) & (table.c.state == "queued")
     if not result.sent:  # an attempt that was believed dead must not undo what a later one has done
         mine = mine & (table.c.attempts == claimed.attempt)

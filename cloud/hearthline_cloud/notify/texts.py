@@ -54,6 +54,11 @@ _ORDER: dict[str, dict[Language, str]] = {
     },
 }
 
+_TEST: dict[Language, tuple[str, str]] = {
+    "zh": ("测试", "这是一条测试消息，没有任何呼叫，无需处理。"),
+    "en": ("Test", "This is a test. There is no alert, and nothing to do."),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Facts:
@@ -114,6 +119,11 @@ def _plain(facts: Facts, language: Language) -> str:
         f"{facts.order_kind}-without-link" if facts.order_kind == "volunteer" and not facts.link else facts.order_kind
     )
     return _ORDER[kind][language]
+
+
+def trial_texts(language: Language) -> tuple[str, str]:
+    """Title and text of a message that only tries a channel."""
+    return _TEST[language]
 
 
 def _place_of(language: Language) -> int:

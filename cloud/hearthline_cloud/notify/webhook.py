@@ -5,7 +5,8 @@
     Idempotency-Key: <the message's key, the same at every attempt>
 
 Whoever receives it computes the same and refuses a timestamp that is older than a few minutes. Any 2xx is "sent".
-408, 425, 429 and 5xx, and everything before an answer, are tried again; other answers will not change.
+408, 425, 429 and 5xx, and everything before an answer, are tried again, not before what `Retry-After` says; other
+answers will not change.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import msgspec
@@ -55,7 +57,19 @@ class Webhook:
         except urllib3.exceptions.HTTPError as error:
             return Result(False, type(error).__name__, retry=True)
         sent = 200 <= answer.status < 300
-        return Result(sent, f"HTTP {answer.status}", retry=answer.status >= 500 or answer.status in _RETRIED)
+        after_s = retry_after_s(answer.headers.get("Retry-After", ""), self._now_s())
+        retry = answer.status >= 500 or answer.status in _RETRIED
+        return Result(sent, f"HTTP {answer.status}", retry, after_s)
+
+
+def retry_after_s(header: str, now_s: float) -> float:
+    """What `Retry-After` asks for: seconds, or an HTTP date. 0 for what is neither."""
+    if header.strip().isascii() and header.strip().isdigit():
+        return float(header)
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - now_s)
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def signature(secret: bytes, stamp: str, body: bytes) -> str:

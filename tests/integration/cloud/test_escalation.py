@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, select, update
 
 from cloud_center import Cloud
 from cloud_processes import Role, edge, running, until
@@ -96,11 +96,10 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 def channels(folder: Path, hook: Hook, mail_url: str) -> str:
     """The keys of cloud.toml: a webhook for the duty desk, e-mail for the family."""
-    files = {"policy.toml": POLICY, "secret": "geheim", "mail-url": mail_url}
+    files = {"secret": "geheim", "mail-url": mail_url}
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
-    return f"""policy_file = "{folder}/policy.toml"
-[[channel]]
+    return f"""[[channel]]
 name = "duty"
 kind = "webhook"
 url = "http://{HOST}:{hook.port}/"
@@ -124,9 +123,15 @@ def sent(cloud: Cloud) -> int:
     return sum(row.state == "sent" for row in cloud.rows(schema.notification))
 
 
+def put(cloud: Cloud, version: int, text: str) -> None:
+    with cloud.database.transaction() as connection:
+        connection.execute(insert(schema.policy).values(version=version, at_ns=0, saved_by="boss", text=text))
+
+
 @pytest.mark.timeout(300)
 def test_three_steps_through_kills_with_two_desks_each_told_once(cloud: Cloud, tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
+    put(cloud, 1, POLICY)
     with mosquitto(tmp_path / "b") as broker, hook_server() as hook, mail_server() as mail:
         extra = channels(tmp_path, hook, mail.url("{phone}@sms.example.org"))
         first, second, ingest = (Role(tmp_path, broker.port, (role,), extra) for role in ("desk", "desk", "ingest"))
@@ -167,13 +172,21 @@ def test_three_steps_through_kills_with_two_desks_each_told_once(cloud: Cloud, t
     assert {recipients[0][:3] for recipients, _ in mail.got} == {"861", "862"}
 
 
-def test_a_wrong_policy_ends_the_role_with_its_key(cloud: Cloud, tmp_path: Path) -> None:
-    hook = Hook(port=1)
-    extra = channels(tmp_path, hook, "json://127.0.0.1:1/{phone}")
-    (tmp_path / "policy.toml").write_text(POLICY.replace("channel:duty", "channel:doctor"), encoding="utf-8")
-    role = Role(tmp_path, 1, ("desk",), extra)
+def test_a_running_desk_takes_a_new_policy_and_no_wrong_one_stops_it(cloud: Cloud, tmp_path: Path) -> None:
+    def status() -> dict[str, Any]:
+        with cloud.database.reading() as connection:
+            found = connection.execute(select(schema.heartbeat.c.detail).where(schema.heartbeat.c.role == "escalation"))
+            return found.scalar() or {}
+
+    role = Role(tmp_path, 1, ("desk",), channels(tmp_path, Hook(port=1), "json://127.0.0.1:1/{phone}"))
     with running(role):
-        assert role.process is not None
-        assert role.process.wait(30) == 2
-    assert "policy.toml" in role.log
-    assert "policy.all.step[0].to" in role.log
+        until(lambda: status().get("policy") == 0, 60)
+        put(cloud, 1, POLICY)
+        until(lambda: status()["policy"] == 1, 30)
+        put(cloud, 2, POLICY.replace("channel:duty", "chanel:duty"))
+        until(lambda: any(fault["kind"] == "policy" for fault in status()["faults"]), 30)
+        assert status()["policy"] == 1
+        cloud.take(cloud.gateway.press())
+        until(lambda: fired(cloud) == [(0, 0)], 30)
+        assert role.stop() == 0
+    assert "policy version 2 cannot be used, version 1 holds instead: line 8: policy.all.step[0].to[0]" in role.log
