@@ -45,6 +45,7 @@ class WebConfig(Config, frozen=True):
     session_hours: int = 12
     wall_names: bool = False  # whether the wall view names homes and rooms; else it gives their pseudonymous ids
     public_url: str | None = None  # what a link in a message begins with
+    center_phone: str = ""  # which volunteers call
     link_key_file: str | None = None  # what links are signed with; by default link-key in data_dir
 
 

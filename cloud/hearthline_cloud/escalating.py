@@ -330,14 +330,15 @@ def _follow(
     if move.firing is not None:
         on_duty = policies.on_duty(move.firing, now_ns)
         told = _queue(connection, row, move.firing, reaches, on_duty, now_ns)
-        told += _order(connection, row, move.firing, policy, reaches, now_ns)
+        orders, messages = _order(connection, row, move.firing, policy, reaches, now_ns)
         targets = [str(target) for target in move.firing.targets]
         detail: dict[str, Any] = {
             "policy": policy.name,
             "climb": move.firing.climb,
             "step": move.firing.step,
             "to": targets,
-            "told": told,
+            "told": told + messages,
+            "orders": orders,
         }
         if on_duty:
             detail["on_duty"] = {name: sorted(staff) for name, staff in on_duty.items()}
@@ -353,11 +354,12 @@ def _follow(
 
 def _order(
     connection: Connection, row: Row[Any], firing: Firing, policy: Policy, reaches: tuple[Reach, ...], now_ns: int
-) -> int:
-    """Make the step's work orders; how many messages tell of them."""
+) -> tuple[int, int]:
+    """Make the step's work orders; how many there are, and how many messages tell of them."""
     step, wait_ns = (row.timer_id, firing.climb), round(policy.volunteer_s * NS)
     orders = [target for target in firing.targets if target.kind in ordering.KINDS]
-    return sum(ordering.issue(connection, row, target, step, wait_ns, reaches, now_ns) for target in orders)
+    made = [ordering.issue(connection, row, target, step, wait_ns, reaches, now_ns) for target in orders]
+    return sum(count for count, _ in made), sum(messages for _, messages in made)
 
 
 def _queue(

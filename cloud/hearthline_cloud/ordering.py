@@ -56,24 +56,26 @@ def issue(
     wait_ns: int,
     reaches: Sequence[Reach],
     now_ns: int,
-) -> int:
-    """Make the work order that a firing step asks for, where none of its kind is open; how many messages tell of it.
+) -> tuple[int, int]:
+    """Make the work order that a firing step asks for, where none of its kind is open.
 
-    `step`: the escalation row that fires and its climb. `wait_ns`: how long a volunteer may take.
+    How many orders now stand for the step, and how many messages tell of them. `step`: the escalation row that fires
+    and its climb. `wait_ns`: how long a volunteer may take.
     """
     kind = KINDS[target.kind]
     found = connection.execute(
         select(_order).where(_order.c.alert_id == alert.id, _order.c.kind == kind, _order.c.state.in_(OPEN))
     ).first()
     if kind is OrderKind.CALL_BACK:
-        if found is None and call_back_phones(connection, alert.resident_id, alert.home_id):
+        can = found is not None or bool(call_back_phones(connection, alert.resident_id, alert.home_id))
+        if can and found is None:
             _make(connection, alert.id, kind, step, now_ns)
-        return 0
+        return int(can), 0
     if kind is OrderKind.STREET:
         order = _make(connection, alert.id, kind, step, now_ns) if found is None else found.id
         channels = [reach.name for reach in reaches if reach.name == target.name and not reach.contacts]
-        return _queue(connection, alert.id, order, step[0], channels, now_ns)
-    return 0 if found is not None else _ask_next(connection, alert, step, wait_ns, reaches, now_ns)
+        return 1, _queue(connection, alert.id, order, step[0], channels, now_ns)
+    return (1, 0) if found is not None else _ask_next(connection, alert, step, wait_ns, reaches, now_ns)
 
 
 def follow_orders(database: Database, reaches: Sequence[Reach], now_ns: int) -> int:
@@ -156,8 +158,8 @@ def _queue(
 
 def _ask_next(
     connection: Connection, alert: Row[Any], step: tuple[int, int], wait_ns: int, reaches: Sequence[Reach], now_ns: int
-) -> int:
-    """Ask the next paired volunteer; with nobody left the policy's next step is due."""
+) -> tuple[int, int]:
+    """Ask the next paired volunteer, over so many channels; with nobody left the policy's next step is due."""
     paired = select(schema.pairing.c.volunteer_id).where(schema.pairing.c.home_id == alert.home_id)
     asked = select(_order.c.volunteer_id).where(_order.c.alert_id == alert.id, _order.c.climb == step[1])
     chosen = next_volunteer(
@@ -166,9 +168,10 @@ def _ask_next(
     )
     if chosen is None:
         hasten(connection, alert.id)
-        return 0
+        return 0, 0
     order = _make(connection, alert.id, OrderKind.VOLUNTEER, step, now_ns, chosen, wait_ns)
-    return _queue(connection, alert.id, order, step[0], [reach.name for reach in reaches if reach.contacts], now_ns)
+    channels = [reach.name for reach in reaches if reach.contacts]
+    return 1, _queue(connection, alert.id, order, step[0], channels, now_ns)
 
 
 def _follow(connection: Connection, order: int, reaches: Sequence[Reach], now_ns: int) -> bool:

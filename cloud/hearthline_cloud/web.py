@@ -20,6 +20,7 @@ from hearthline_cloud.api import (
     routes_alerts,
     routes_figures,
     routes_health,
+    routes_orders,
     routes_policy,
     routes_readings,
     routes_registry,
@@ -34,7 +35,16 @@ from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.console import pages, pages_figures, pages_history, pages_policy, pages_service, pages_wall
+from hearthline_cloud.console import (
+    pages,
+    pages_figures,
+    pages_history,
+    pages_orders,
+    pages_policy,
+    pages_service,
+    pages_volunteer,
+    pages_wall,
+)
 from hearthline_cloud.console.link_pages import WRONG_PER_MINUTE, dead_link
 from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.console.view import HERE
@@ -42,6 +52,7 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.links import DeadLinkError, open_links
 from hearthline_cloud.meals import open_timetable
+from hearthline_cloud.order_desk import OrderDesk
 from hearthline_cloud.people import People, Throttle
 from hearthline_cloud.store import Store, open_store
 from hearthline_cloud.wake import Waker
@@ -56,6 +67,7 @@ _API = (
     routes_readings,
     routes_service,
     routes_figures,
+    routes_orders,
     stream,
 )
 _PAGES = (
@@ -65,6 +77,8 @@ _PAGES = (
     pages_wall,
     pages_figures,
     pages_policy,
+    pages_orders,
+    pages_volunteer,
 )
 
 
@@ -89,6 +103,7 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         waker=waker,
         follower=Follower(database, config.directory, people),
         readiness=Readiness(database),
+        orders=OrderDesk(database, waker),
         links=open_links(config),
         wrong_links=Throttle(WRONG_PER_MINUTE),
         started_ns=time.time_ns(),

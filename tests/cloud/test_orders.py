@@ -123,6 +123,7 @@ def test_what_a_step_brings_along() -> None:
         (A.GO, State.RAISED, [Action.ATTEND]),
         (A.GO, State.ACKNOWLEDGED, [Action.ATTEND]),
         (A.GO, State.ATTENDING, []),
+        (A.GO, State.SCHEDULED, [Action.ATTEND]),
         (A.ARRIVE, State.RAISED, [Action.ATTEND, Action.ARRIVE]),
         (A.ARRIVE, State.ATTENDING, [Action.ARRIVE]),
         (A.ARRIVE, State.ARRIVED, []),

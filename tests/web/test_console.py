@@ -20,6 +20,8 @@ from hearthline_cloud.alerts.lifecycle import (
     Refusal,
     State,
 )
+from hearthline_cloud.alerts.orders import VISIT_OUTCOMES, Answer, OrderKind, OrderState
+from hearthline_cloud.api.routes_orders import PeoplesAction
 from hearthline_cloud.console import view
 from hearthline_cloud.console.navigation import NAVIGATION, entries_for, is_here
 from hearthline_cloud.console.texts import LANGUAGES, SCRIPT_KEYS, TEXTS, choose_language, gather
@@ -81,6 +83,9 @@ def test_composed_keys_exist() -> None:
     composed += [f"hop.{kind}" for kind in hops.split()]
     composed += [f"hop.{kind}" for kind in (*JOURNAL_KIND.values(), CANCELLED_AT_HOME)]
     composed += [f"refused.{reason}" for reason in Refusal]
+    composed += [f"order.kind.{kind}" for kind in OrderKind] + [f"order.state.{state}" for state in OrderState]
+    composed += [f"order.action.{action}" for action in PeoplesAction] + [f"answer.{answer}" for answer in Answer]
+    composed += [f"report.{outcome}" for outcome in VISIT_OUTCOMES] + ["hop.work-order", "order.state.opened"]
     assert [key for key in composed if key not in TEXTS] == []
 
 

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from hearthline.clock import NS
 from hearthline_cloud.alerts.lifecycle import Action, ImpossibleError, Outcome, Refusal, State
 
 
@@ -144,11 +145,11 @@ def alert_actions(kind: OrderKind, action: OrderAction, alert: State) -> list[Ac
     if action is OrderAction.ACCEPT or (kind is OrderKind.CALL_BACK and action is OrderAction.REPORT):
         return [Action.ACKNOWLEDGE] if alert is State.RAISED else []
     if action is OrderAction.GO:
-        return [Action.ATTEND] if alert in (State.RAISED, State.ACKNOWLEDGED) else []
+        return [Action.ATTEND] if alert in (State.RAISED, State.ACKNOWLEDGED, State.SCHEDULED) else []
     if action in (OrderAction.ARRIVE, OrderAction.REPORT):
         if alert is State.RAISED:
             return [Action.ATTEND, Action.ARRIVE]
-        return [Action.ARRIVE] if alert in (State.ACKNOWLEDGED, State.ATTENDING) else []
+        return [Action.ARRIVE] if alert in (State.ACKNOWLEDGED, State.SCHEDULED, State.ATTENDING) else []
     return []
 
 
@@ -162,3 +163,13 @@ def another_needed(alert: State, went: bool, others_going: bool) -> bool:
 def next_volunteer(paired: Sequence[str], asked: Sequence[str]) -> str | None:
     """Whom to ask now: the first who is paired with the home and was not asked in this climb."""
     return next((each for each in paired if each not in asked), None)
+
+
+# After so many seconds an order that is no further is late: telecare wants nine of ten responders there in 45 minutes.
+_LATE_S = {OrderState.ISSUED: 300, OrderState.ACCEPTED: 2700, OrderState.ON_THE_WAY: 2700, OrderState.ARRIVED: 5400}
+_CALL_LATE_S = 60
+
+
+def is_late(kind: OrderKind, state: OrderState, made_ns: int, now_ns: int) -> bool:
+    limit_s = _CALL_LATE_S if kind is OrderKind.CALL_BACK else _LATE_S.get(state)
+    return state in OPEN and limit_s is not None and now_ns - made_ns > limit_s * NS

@@ -15,6 +15,7 @@ from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.links import Links
+from hearthline_cloud.order_desk import OrderDesk
 from hearthline_cloud.people import People, Throttle
 from hearthline_cloud.store import Store
 from hearthline_cloud.wake import Waker
@@ -31,6 +32,7 @@ class Parts:
     waker: Waker
     follower: Follower
     readiness: Readiness
+    orders: OrderDesk
     links: Links
     wrong_links: Throttle
     started_ns: int

@@ -19,6 +19,7 @@ class Entry:
 NAVIGATION: tuple[Entry, ...] = (
     Entry("/", "nav.alerts"),
     Entry("/service", "nav.service"),
+    Entry("/orders", "nav.orders"),
     Entry("/homes", "nav.homes"),
     Entry("/history", "nav.history"),
     Entry("/figures", "nav.figures"),

@@ -26,6 +26,7 @@ from hearthline_cloud.api.access import (
 )
 from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, list_queue, list_staff, open_counts
 from hearthline_cloud.api.model import AlertDetail, Device, Gateway
+from hearthline_cloud.api.order_reads import OrderFilter, call_backs, list_orders
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import escalation_faults
 from hearthline_cloud.api.registry_reads import (
@@ -134,6 +135,7 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
     """With the resident's card, which leaves a trace; the fragment below refreshes the alert alone."""
     with parts.database.reading() as connection:
         detail, staff = alert_detail(connection, alert_id), list_staff(connection)
+        asked = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns())
     card, vitals = None, []
     if detail.alert.resident is not None:
         with parts.database.transaction() as connection:
@@ -147,6 +149,8 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
         hops=shown_hops(detail),
         spans=spans(detail.alert),
         **_choices(parts, detail),
+        work_orders=asked,
+        suggested=next((order.suggested for order in asked if order.suggested), None),
         staff=staff,
         card=card,
         vitals=vitals,
@@ -158,6 +162,7 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
 def alert_fragment(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
     with parts.database.reading() as connection:
         detail, staff = alert_detail(connection, alert_id), list_staff(connection)
+        asked = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns())
     return page(
         request,
         "_alert.html",
@@ -166,6 +171,8 @@ def alert_fragment(alert_id: Key, request: Request, parts: PartsOf, session: Sta
         hops=shown_hops(detail),
         spans=spans(detail.alert),
         **_choices(parts, detail),
+        work_orders=asked,
+        suggested=next((order.suggested for order in asked if order.suggested), None),
         staff=staff,
     )
 
@@ -217,8 +224,9 @@ async def _queues(request: Request, parts: PartsOf) -> str:
                 found = list_queue(connection, AlertFilter(OPEN, kind.value, limit=_SHOWN))
                 total = sum(count for (of_kind, _), count in counts.items() if of_kind == kind.value)
                 queues[kind.value] = (found, total)
+            calls = call_backs(connection, [alert.id for found, _ in queues.values() for alert in found])
             closed = list_alerts(connection, AlertFilter((State.RESOLVED,), limit=8))
-        return part(language, "_queues.html", queues=queues, closed=closed)
+        return part(language, "_queues.html", queues=queues, closed=closed, calls=calls)
 
     return await parts.fragments.get(f"queues {language}", render)
 

@@ -11,6 +11,12 @@ export async function act(action, id, version, state, more) {
   return done;
 }
 
+export async function actOnOrder(action, id, version, given) {
+  const done = await send(`/api/v1/orders/${id}/${action}`, { ...given, version }, "");
+  if (done) showToast(fill("said.done"), false);
+  return done;
+}
+
 export async function addNote(id, text) {
   const done = await send(`/api/v1/alerts/${id}/notes`, { text });
   if (done) showToast(fill("said.done"), false);
@@ -39,6 +45,7 @@ async function send(path, body, state) {
 function explain(error, state) {
   const first = error.first;
   if (first?.did === "handed-over") return fill("error.handed-over", { name: first.by, receiver: first.to });
+  if (first && !knows(`state.${first.state}`)) return fill("orders.too-late");
   if (first) return fill("error.conflict", { name: first.by, state: fill(`state.${first.state}`) });
   const refused = `refused.${error.reason}`;
   if (knows(refused)) return fill(refused, { state: fill(`state.${state}`) });

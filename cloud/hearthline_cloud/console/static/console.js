@@ -2,7 +2,7 @@
 
 import { startLink } from "./link.js";
 import { soundFor, soundOnce, startSound } from "./sound.js";
-import { act, addNote, showToast } from "./actions.js";
+import { act, actOnOrder, addNote, showToast } from "./actions.js";
 import { onHeartbeat } from "./center.js";
 import { fill, say, showTimes } from "./page.js";
 
@@ -173,6 +173,19 @@ document.addEventListener("submit", async (event) => {
     field.value = "";
     await refresh();
   }
+});
+
+document.addEventListener("submit", async (event) => {
+  const id = event.target.dataset.order;
+  if (!id) return;
+  event.preventDefault();
+  const given = Object.fromEntries(new FormData(event.target));
+  if (event.submitter?.name) given[event.submitter.name] = event.submitter.value;
+  const { action, version, outcome, words } = given;
+  event.submitter.disabled = true;
+  await actOnOrder(action, id, Number(version), { outcome: outcome || null, words: words ?? "" });
+  event.submitter.disabled = false;
+  await refresh();
 });
 
 document.addEventListener("keydown", (event) => {
