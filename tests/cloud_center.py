@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -134,3 +136,11 @@ def migrate(url: str) -> None:
 def migrate_in_a_process(url: str, start: Any) -> None:
     start.wait(20)
     migrate(url)
+
+
+def stop_in_a_write(url: str, holding: Any) -> None:
+    """As a process does that is stopped in the middle of a transaction."""
+    with Database(url).transaction() as connection:
+        connection.execute(insert(schema.community).values(id="half", name="done"))
+        holding.set()
+        os.kill(os.getpid(), signal.SIGSTOP)

@@ -63,6 +63,12 @@ class Database:
         """Whether processes on other machines may use it too."""
         return self.engine.dialect.name == "postgresql"
 
+    @property
+    def driver_error(self) -> type[Exception]:
+        """The driver's own errors, where it is used past SQLAlchemy."""
+        error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
+        return error
+
     def migrate(self) -> None:
         """Bring the schema to this version, in one transaction that other starting processes wait for.
 

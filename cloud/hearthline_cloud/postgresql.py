@@ -58,7 +58,11 @@ def connect_arguments(url: URL) -> dict[str, Any]:
 def prepare(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
     connection.autocommit = True  # we say BEGIN ourselves
     cursor = connection.cursor()
-    cursor.execute(_SESSION)
+    try:
+        cursor.execute(_SESSION)
+    except BaseException:
+        connection.close()  # SQLAlchemy would leave it open
+        raise
     cursor.close()
 
 

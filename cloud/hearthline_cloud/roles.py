@@ -22,6 +22,7 @@ from hearthline_cloud.deadman import DeadMan, forget
 from hearthline_cloud.escalating import Escalator
 from hearthline_cloud.figuring import Figurer
 from hearthline_cloud.ingest.role import IngestRole
+from hearthline_cloud.listening import Listening
 from hearthline_cloud.store import open_store
 from hearthline_cloud.supervising import Supervisor
 from hearthline_cloud.wake import Role, Waker
@@ -78,6 +79,8 @@ def _parts(config: CloudConfig, database: Database, roles: Sequence[Role]) -> li
     parts: list[Part] = []
     if "ingest" in roles:
         parts.append(IngestRole(config, database, open_store(config.store, config.directory)))
+    if database.is_server:
+        parts.append(Listening(config, database))
     if "desk" in roles:
         parts += [Escalator(config, database), Figurer(database)]
         if config.deadman is None:

@@ -72,8 +72,10 @@ class WakeListener:
 class Waker:
     """Wakes the processes of a role. Never blocks and never fails: a full or dead socket has been told enough."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, process: int | None = None) -> None:
+        """`process`: wake that one alone."""
         self._folder = data_dir / "wake"
+        self._which = "*" if process is None else str(process)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)
 
@@ -83,7 +85,7 @@ class Waker:
             self._wake(role)
 
     def _wake(self, role: Role) -> None:
-        ears = list(self._folder.glob(f"{role}.*"))
+        ears = list(self._folder.glob(f"{role}.{self._which}"))
         if not ears:
             return
         with _opened(self._folder) as short:
