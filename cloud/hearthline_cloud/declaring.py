@@ -6,15 +6,18 @@ and its exports carry the window, its scope and who declared it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, insert, select, update
 
-from hearthline.clock import NS
+from hearthline.clock import NS, rfc3339
 from hearthline.errors import RefusedError
+from hearthline_cloud import journal
 from hearthline_cloud.alerts.profiles import DAY_S
 from hearthline_cloud.alerts.windows import Declared, Scope, Window, Windows
+from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.schema import community, declared, gateway, home
 
 MAX_REASON = 500
@@ -59,3 +62,47 @@ def windows(connection: Connection, now_ns: int) -> Windows:
 
 def window_of(row: Row[Any]) -> Window:
     return Window(Declared(row.what), Scope(row.scope), row.scope_id, row.from_ns, row.to_ns)
+
+
+def declare(connection: Connection, wanted: Declaration, by: str, now_ns: int) -> int:
+    """Write it down; its number. Raises RefusedError, NotFoundError."""
+    check(wanted, now_ns)
+    table = _TABLES[wanted.scope]
+    if connection.execute(select(table.c.id).where(table.c.id == wanted.scope_id)).first() is None:
+        raise NotFoundError(f"there is no {wanted.scope} {wanted.scope_id!r}")
+    values = {
+        "what": wanted.what,
+        "scope": wanted.scope,
+        "scope_id": wanted.scope_id,
+        "from_ns": wanted.from_ns,
+        "to_ns": wanted.to_ns,
+    }
+    row = {**values, "reason": wanted.reason, "declared_by": by, "declared_ns": now_ns}
+    number: int = connection.execute(insert(declared).values(**row).returning(declared.c.id)).scalar_one()
+    window = {"from": rfc3339(wanted.from_ns), "to": rfc3339(wanted.to_ns)}
+    place = {"number": number, "scope": wanted.scope.value, "scope_id": wanted.scope_id}
+    journal.append(connection, wanted.what.value, now_ns, {**place, **window}, actor=by)
+    return number
+
+
+def end_early(connection: Connection, number: int, by: str, now_ns: int) -> None:
+    """It is over now; one that has not begun never will. Raises NotFoundError, RefusedError."""
+    row = connection.execute(select(declared).where(declared.c.id == number)).first()
+    if row is None:
+        raise NotFoundError(f"nothing was declared under number {number}")
+    if row.to_ns <= now_ns:
+        raise RefusedError("it is over already")
+    values = {"to_ns": max(now_ns, row.from_ns), "ended_by": by}
+    connection.execute(update(declared).where(declared.c.id == number).values(**values))
+    place = {"number": number, "scope": row.scope, "scope_id": row.scope_id}
+    journal.append(connection, f"{row.what}-ended", now_ns, place, actor=by)
+
+
+def list_declared(connection: Connection, limit: int = 200) -> Sequence[Row[Any]]:
+    """The newest ends first, with the names of their places."""
+    query = (
+        select(declared, func.coalesce(community.c.name, home.c.name, declared.c.scope_id).label("place"))
+        .outerjoin(community, (community.c.id == declared.c.scope_id) & (declared.c.scope == Scope.COMMUNITY))
+        .outerjoin(home, (home.c.id == declared.c.scope_id) & (declared.c.scope == Scope.HOME))
+    )
+    return connection.execute(query.order_by(declared.c.to_ns.desc(), declared.c.id.desc()).limit(limit)).all()

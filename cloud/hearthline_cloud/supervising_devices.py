@@ -168,6 +168,8 @@ def _began(row: Row[Any], declared: Windows, now_ns: int) -> int | None:
     """When the period of a device began; None: its silence is expected now, or not known."""
     place = Place(row.gateway_id, row.home_id, row.community_id)
     began = _heard(row, now_ns)
+    if began is None and _is_lost(row):
+        began = row.lost_ns
     for what in Declared:
         if what is Declared.ABSENCE and row.kind not in GO_ALONG:
             continue
@@ -222,8 +224,8 @@ def _raise(connection: Connection, row: Row[Any], now_ns: int) -> list[Changed]:
     if now is None or now.last_seen_ns != row.last_seen_ns or now.lost != row.lost:
         return []
     is_lost = _is_lost(now)
-    since_ns = now.lost_ns if is_lost else _heard(now, now_ns)
     seen = now.last_seen_ns
+    since_ns = now.lost_ns if is_lost else now.watched_ns if seen is None else seen
     detail = {
         "device": now.id,
         "gateway": now.gateway_id,

@@ -22,10 +22,12 @@ from hearthline_cloud.api import (
     routes_health,
     routes_orders,
     routes_policy,
+    routes_protection,
     routes_readings,
     routes_registry,
     routes_service,
     routes_session,
+    routes_watch,
     stream,
 )
 from hearthline_cloud.api.errors import install_error_handlers
@@ -41,9 +43,11 @@ from hearthline_cloud.console import (
     pages_history,
     pages_orders,
     pages_policy,
+    pages_protection,
     pages_service,
     pages_volunteer,
     pages_wall,
+    pages_watch,
 )
 from hearthline_cloud.console.link_pages import WRONG_PER_MINUTE, dead_link
 from hearthline_cloud.console.shared import Shared
@@ -68,6 +72,8 @@ _API = (
     routes_service,
     routes_figures,
     routes_orders,
+    routes_watch,
+    routes_protection,
     stream,
 )
 _PAGES = (
@@ -79,6 +85,8 @@ _PAGES = (
     pages_policy,
     pages_orders,
     pages_volunteer,
+    pages_watch,
+    pages_protection,
 )
 
 

@@ -38,6 +38,8 @@ ROOMS = [
     Room("service", lambda _: "/service"),
     Room("homes", lambda _: "/homes"),
     Room("resident", lambda _: "/residents/r-1"),
+    Room("watch", lambda _: "/watch"),
+    Room("protection", lambda _: "/protection"),
     Room("wall", lambda _: "/wall", visitor="wall"),
     Room("missing", lambda _: "/nothing-here", is_live=False),
 ]

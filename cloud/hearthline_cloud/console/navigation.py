@@ -21,8 +21,10 @@ NAVIGATION: tuple[Entry, ...] = (
     Entry("/service", "nav.service"),
     Entry("/orders", "nav.orders"),
     Entry("/homes", "nav.homes"),
+    Entry("/watch", "nav.watch"),
     Entry("/history", "nav.history"),
     Entry("/figures", "nav.figures"),
+    Entry("/protection", "nav.protection"),
     Entry("/wall", "nav.wall"),
     Entry("/policy", "nav.policy", only=Role.ADMINISTRATOR),
 )
