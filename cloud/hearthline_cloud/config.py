@@ -11,6 +11,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
 
+MAX_ASK_AFTER_MIN = 7 * 24 * 60
+
 
 class BrokerConfig(Config, frozen=True):
     """The MQTT broker that the gateways reach."""
@@ -95,6 +97,9 @@ class FiguresConfig(Config, frozen=True):
     """The desk's figures, and the one question after a case is closed."""
 
     zone: str = "Asia/Shanghai"  # whose midnight a month begins at
+    ask_feedback: list[str] = []  # in which communities somebody is asked whether there was help
+    ask_whom: Literal["contact", "resident"] = "contact"
+    ask_after_min: int = 60  # after the case was closed
 
 
 class CloudConfig(Config, frozen=True):
@@ -134,6 +139,9 @@ def _check_figures(path: Path, config: CloudConfig) -> None:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         zone = config.figures.zone
         raise ConfigError(f"{path}: figures.zone = {zone!r}: there is no such time zone on this machine") from None
+    wait = config.figures.ask_after_min
+    if not 0 <= wait <= MAX_ASK_AFTER_MIN:
+        raise ConfigError(f"{path}: figures.ask_after_min = {wait}: must be 0 to {MAX_ASK_AFTER_MIN} minutes")
 
 
 def _check_public_url(path: Path, url: str | None) -> None:

@@ -29,6 +29,7 @@ from hearthline_cloud.alerts.orders import (
 )
 from hearthline_cloud.database import Database
 from hearthline_cloud.journal import SYSTEM
+from hearthline_cloud.notify.sending import call_back_phones
 
 JOURNAL_KIND = "work-order"
 LINK_HOURS = 24  # closing the alert ends a link before that
@@ -92,16 +93,6 @@ def follow_orders(database: Database, reaches: Sequence[Reach], now_ns: int) -> 
         with database.transaction() as connection:
             changed += _withdraw(connection, order, now_ns)
     return changed
-
-
-def call_back_phones(connection: Connection, resident: str | None, home: str | None) -> list[str]:
-    """The telephone numbers to call back: the resident's, else those of everybody in the home."""
-    table = schema.resident
-    if resident is None and home is None:
-        return []
-    where = table.c.id == resident if resident is not None else table.c.home_id == home
-    phones = connection.execute(select(table.c.phone).where(where).order_by(table.c.id)).scalars()
-    return list(dict.fromkeys(phone for phone in phones if phone))
 
 
 def write(connection: Connection, order: int, alert: int, actor: str, now_ns: int, **detail: Any) -> None:

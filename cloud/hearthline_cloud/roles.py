@@ -20,6 +20,7 @@ from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.deadman import DeadMan, forget
 from hearthline_cloud.escalating import Escalator
+from hearthline_cloud.feedback import Asker
 from hearthline_cloud.figuring import Figurer
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.listening import Listening
@@ -82,7 +83,7 @@ def _parts(config: CloudConfig, database: Database, roles: Sequence[Role]) -> li
     if database.is_server:
         parts.append(Listening(config, database))
     if "desk" in roles:
-        parts += [Escalator(config, database), Figurer(database)]
+        parts += [Escalator(config, database), Figurer(database, Asker(config, database).round)]
         if config.deadman is None:
             forget(database)
         else:

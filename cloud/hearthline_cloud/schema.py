@@ -295,11 +295,12 @@ notification = Table(
     "notification",
     metadata,
     Column("id", _Key, primary_key=True, autoincrement=True),
-    Column("escalation_id", ForeignKey("escalation.id"), nullable=False),
+    Column("escalation_id", ForeignKey("escalation.id")),  # NULL: it asks a question
     Column("alert_id", ForeignKey("alert.id"), nullable=False),
     Column("channel", String(64), nullable=False),
     Column("contact", Integer, nullable=False),  # which of the resident's contacts; -1: to none of them
     Column("order_id", BigInteger, nullable=False, server_default="0"),  # the work order that it tells of; 0: none
+    Column("feedback_id", BigInteger, nullable=False, server_default="0"),  # the question that it asks; 0: none
     Column("state", String(16), nullable=False, server_default="queued"),  # queued, sent, failed, dropped
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("created_ns", BigInteger, nullable=False),
@@ -399,5 +400,18 @@ unwatched = Table(
     Column("from_ns", BigInteger, nullable=False),
     Column("to_ns", BigInteger, nullable=False),
     Index("ix_unwatched_to", "to_ns"),
+    sqlite_autoincrement=True,
+)
+
+feedback = Table(  # one question an alert; its number stands in the link
+    "feedback",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("alert_id", ForeignKey("alert.id"), nullable=False),
+    Column("whom", String(16), nullable=False),  # contact, resident
+    Column("expires_ns", BigInteger, nullable=False),
+    Column("helped", String(16)),  # yes, partly, no; NULL: no answer yet
+    Column("replied_ns", BigInteger),
+    UniqueConstraint("alert_id"),
     sqlite_autoincrement=True,
 )

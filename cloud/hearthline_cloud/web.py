@@ -39,6 +39,7 @@ from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.console import (
     pages,
+    pages_feedback,
     pages_figures,
     pages_history,
     pages_orders,
@@ -87,6 +88,7 @@ _PAGES = (
     pages_volunteer,
     pages_watch,
     pages_protection,
+    pages_feedback,
 )
 
 

@@ -11,6 +11,7 @@ import pytest
 from hearthline.clock import NS
 from hearthline.model import Cause
 from hearthline_cloud import journal
+from hearthline_cloud.alerts.figures import ASKED, HELPED, REPLIED
 from hearthline_cloud.alerts.lifecycle import (
     CANCELLED_AT_HOME,
     JOURNAL_KIND,
@@ -81,7 +82,8 @@ def test_composed_keys_exist() -> None:
     composed += [f"cause.{cause}" for cause in Cause if cause is not Cause.PRESS]
     hops = "pressed received raised joined note restored home-told"
     composed += [f"hop.{kind}" for kind in hops.split()]
-    composed += [f"hop.{kind}" for kind in (*JOURNAL_KIND.values(), CANCELLED_AT_HOME)]
+    composed += [f"hop.{kind}" for kind in (*JOURNAL_KIND.values(), CANCELLED_AT_HOME, ASKED, REPLIED)]
+    composed += [f"helped.{word}" for word in HELPED]
     composed += [f"refused.{reason}" for reason in Refusal]
     composed += [f"order.kind.{kind}" for kind in OrderKind] + [f"order.state.{state}" for state in OrderState]
     composed += [f"order.action.{action}" for action in PeoplesAction] + [f"answer.{answer}" for answer in Answer]

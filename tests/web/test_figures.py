@@ -204,9 +204,9 @@ def test_the_page_of_many_calls_has_percentages_and_says_whether_a_target_is_met
 
 
 def test_a_period_that_is_none_is_said_and_the_usual_one_is_shown(past: Center) -> None:
-    assert "That is no period" in html(past, status=422, **{"from": "2026-13"})
-    assert "时间范围不正确" in html(past, status=422, language="zh", **{"from": "x"})
+    assert "That is no period" in html(past, status=422, to="2026-13")
+    assert "时间范围不正确" in html(past, status=422, language="zh", to="x")
 
 
 def test_a_month_without_calls_says_so(past: Center) -> None:
-    assert "There were no calls" in html(past, **{"from": "2025-01", "to": "2025-01"})
+    assert "There were no calls" in html(past, kind="service", to="2026-02")

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from hearthline.clock import NS, rfc3339
 from hearthline.log import Log
 from hearthline_cloud import journal, schema
+from hearthline_cloud.alerts.figures import ASKED
 from hearthline_cloud.alerts.lifecycle import State
 from hearthline_cloud.alerts.orders import OPEN
 from hearthline_cloud.database import Database, is_away
@@ -25,7 +26,7 @@ from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.links import Links, Purpose
 from hearthline_cloud.notify.channels import Opened
 from hearthline_cloud.notify.port import Message, Result
-from hearthline_cloud.notify.texts import Facts, render, title
+from hearthline_cloud.notify.texts import Facts, question, render, title
 from hearthline_cloud.wake import Waker
 
 LEASE_S = 120.0  # longer than a channel may take
@@ -49,6 +50,7 @@ class Claimed:
     message: Message | None
     is_plain: bool = False
     refusal: str = ""
+    is_question: bool = False
 
 
 def pause_s(attempts: int) -> float:
@@ -140,6 +142,8 @@ def claim(
     row = connection.execute(select(table).where(table.c.id == notification)).one()
     alert = connection.execute(select(schema.alert).where(schema.alert.c.id == row.alert_id)).one()
     claimed = Claimed(row.id, row.alert_id, row.attempts, row.created_ns, row.contact, None)
+    if row.feedback_id:
+        return _question(connection, replace(claimed, is_question=True), alert, opened, row.feedback_id, links)
     if alert.state == State.RESOLVED:
         return _refused(claimed, "the alert was closed before")
     to = ""
@@ -157,6 +161,39 @@ def claim(
         place = facts.place if order.volunteer_id is None else ""  # a volunteer reads it behind the link
         facts = replace(facts, place=place, order=order.id, order_kind=order.kind, link=link)
     return _with_message(claimed, facts, alert, opened, to)
+
+
+def _question(
+    connection: Connection, claimed: Claimed, alert: Row[Any], opened: Opened, key: int, links: Links | None
+) -> Claimed:
+    """The message that asks whether there was help; no name, no address, no word of what it was about."""
+    if alert.state != State.RESOLVED:
+        return replace(claimed, refusal="the case was reopened before")
+    table = schema.feedback
+    asked = connection.execute(select(table).where(table.c.id == key)).one()
+    to = asked_phone(connection, asked.whom, alert.resident_id, alert.home_id)
+    link = None if links is None else links.url(Purpose.FEEDBACK, key, asked.expires_ns)
+    if not to or link is None:
+        return replace(claimed, refusal="there is nobody to ask any more, or no address for the link")
+    subject, text = question(opened.config.language, link)
+    facts = {"alert": alert.id, "question": "were-you-helped", "link": link}
+    return replace(claimed, message=Message(f"hearthline-{claimed.alert_id}-{claimed.id}", subject, text, to, facts))
+
+
+def asked_phone(connection: Connection, whom: str, resident: str | None, home: str | None) -> str:
+    """The telephone number of whoever is asked after a case: the first contact, or the resident; empty for none."""
+    find = contact_phones if whom == "contact" else call_back_phones
+    return next(iter(find(connection, resident, home)), "")
+
+
+def call_back_phones(connection: Connection, resident: str | None, home: str | None) -> list[str]:
+    """The telephone numbers to call back: the resident's, else those of everybody in the home."""
+    table = schema.resident
+    if resident is None and home is None:
+        return []
+    where = table.c.id == resident if resident is not None else table.c.home_id == home
+    phones = connection.execute(select(table.c.phone).where(where).order_by(table.c.id)).scalars()
+    return list(dict.fromkeys(phone for phone in phones if phone))
 
 
 def _volunteer(connection: Connection, order: Row[Any], links: Links | None) -> tuple[str, str]:
@@ -254,5 +291,5 @@ def finish(connection: Connection, channel: str, claimed: Claimed, result: Resul
         detail["again"] = True
     if claimed.is_plain:
         detail["template"] = "failed"
-    kind = "notified" if result.sent else "not-notified"
+    kind = "not-notified" if not result.sent else ASKED if claimed.is_question else "notified"
     journal.append(connection, kind, now_ns, detail, alert=claimed.alert_id, actor=SYSTEM)

@@ -60,6 +60,19 @@ _TEST: dict[Language, tuple[str, str]] = {
 }
 
 
+_QUESTION: dict[Language, tuple[str, str]] = {
+    "zh": (
+        "社区照护中心：一个问题",
+        "社区照护中心：您或您家人的呼叫已处理。请问得到帮助了吗？请点开链接回答（七天内有效）：$link",
+    ),
+    "en": (
+        "Community care center: one question",
+        "Community care center: your call, or your relative's, was closed. Were you helped? Please answer within "
+        "seven days: $link",
+    ),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """`place`: the home's pseudonym; its name and address over a trusted channel only.
@@ -77,6 +90,12 @@ class Facts:
     order: int = 0
     order_kind: str = ""
     link: str = ""
+
+
+def question(language: Language, link: str) -> tuple[str, str]:
+    """Title and text of the one question after a case: it says nothing of the case."""
+    subject, text = _QUESTION[language]
+    return subject, Template(text).substitute(link=link)
 
 
 def title(facts: Facts, language: Language) -> str:
