@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, insert, literal, or_, select, update
 
-from hearthline.clock import rfc3339
+from hearthline.clock import NS, rfc3339
 from hearthline_cloud.alerts.lifecycle import AlertKind
 from hearthline_cloud.alerts.supervision import Sight, credible, is_alive, is_silent, look, watched_gap
 from hearthline_cloud.alerts.windows import Declared, Place, Windows
@@ -27,7 +27,7 @@ from hearthline_cloud.schema import heartbeat as heartbeat_table
 from hearthline_cloud.schema import home as home_table
 from hearthline_cloud.schema import unwatched
 from hearthline_cloud.silences import LASTS, began_anew, end, lasting, raise_once
-from hearthline_cloud.supervising_devices import supervise_devices
+from hearthline_cloud.supervising_devices import MANY, MANY_EVERY_S, supervise_devices
 from hearthline_cloud.wake import Waker
 
 ROLE = "desk"
@@ -118,6 +118,7 @@ class Supervisor:
         self._database = database
         self._waker = waker
         self._sight = Sight.opened(now_ns, mono_ns)
+        self._devices_due_mono_ns = mono_ns
 
     def start_over(self, now_ns: int, mono_ns: int) -> None:
         """The database was away: nobody knows what was heard meanwhile."""
@@ -141,7 +142,11 @@ class Supervisor:
             self._write(partial(_note_unwatched, why="store", from_ns=min(desk_beat_ns, now_ns), to_ns=now_ns))
         self._sight = sight
         changes += supervise_once(self._database, now_ns, sight.watching_since_ns, self._waker)
-        return changes + supervise_devices(self._database, now_ns, sight, self._waker)
+        if mono_ns >= self._devices_due_mono_ns:
+            changed, late = supervise_devices(self._database, now_ns, sight, self._waker)
+            changes += changed
+            self._devices_due_mono_ns = mono_ns + (MANY_EVERY_S * NS if late >= MANY else 0)
+        return changes
 
     def _write(self, change: Write) -> list[Changed]:
         with self._database.transaction() as connection:

@@ -47,7 +47,9 @@ from hearthline_cloud.silences import LASTS, began_anew, end, raise_once
 from hearthline_cloud.wake import Waker
 
 _AT_ONCE = 20  # a transaction: a press waits for no longer one
-_A_ROUND = 1000  # the rest in the next one
+_A_ROUND = 200  # the rest in the next one
+MANY = 1000  # so many who are late: something is the matter with more than them
+MANY_EVERY_S = 30  # looked at so often then, which is still within the 90 s
 
 _period_s = cast(func.coalesce(device.c.supervise_s, case(PERIODS_S, value=device.c.kind, else_=0)), BigInteger)
 _heard_ns = func.coalesce(device.c.last_seen_ns, device.c.watched_ns)
@@ -97,8 +99,11 @@ _TOLD: Select[Any] = (
 )
 
 
-def supervise_devices(database: Database, now_ns: int, sight: Sight, waker: Waker | None = None) -> list[Changed]:
-    """One round. Nothing is raised while the center is blind, nor until what waited meanwhile has come."""
+def supervise_devices(
+    database: Database, now_ns: int, sight: Sight, waker: Waker | None = None
+) -> tuple[list[Changed], int]:
+    """One round: what changed, and how many were late. Nothing is raised while the center is blind, nor until what
+    waited meanwhile has come."""
     sees = not sight.is_blind and now_ns - sight.watching_since_ns >= DEVICE_GRACE_S * NS
     with database.reading() as connection:
         found = connection.execute(_TOLD).all()
@@ -113,7 +118,7 @@ def supervise_devices(database: Database, now_ns: int, sight: Sight, waker: Wake
     changes += _each(database, silent, lambda connection, row: _raise(connection, row, now_ns))
     if changes and waker is not None:
         waker.wake("web")
-    return changes
+    return changes, len(suspects)
 
 
 def _each(
