@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from browser.conftest import Shoot
+from browser.rooms import ROOMS, seed
 from browser.visiting import DESKTOP, PHONE, a_busy_night, no_sideways_scroll, visit
 from web.seeding import Center
 
@@ -51,6 +52,43 @@ def test_two_operators_see_each_other(browser: Browser, center: Center) -> None:
         row.get_by_role("button", name="Acknowledge").click()
         expect(page.locator("#toast")).to_have_text("jun was first: the alert is now “Acknowledged”.")
         page.unroute("**/fragments/**")
+
+
+def test_two_operators_collide_and_both_see_who_has_it(browser: Browser, center: Center) -> None:
+    """Both press the key before either page has heard of the other; then both close it."""
+    with (
+        center.serving(),
+        visit(browser, center, locale="en-GB") as mei,
+        visit(browser, center, locale="en-GB", name="jun") as jun,
+    ):
+        alert = center.press()
+        held: list[Route] = []
+        for page in (mei, jun):
+            expect(page.locator(f"#alert-{alert}")).to_be_visible()
+            page.locator(f"#alert-{alert}").focus()
+            page.route("**/acknowledge", lambda route: held.append(route))
+        for page in (mei, jun):
+            with page.expect_request("**/acknowledge"):
+                page.keyboard.press("a")
+        for route in held:
+            route.continue_()
+        expect(mei.locator(f"#alert-{alert}")).to_contain_text("has it")
+        taker = center.client("boss").get(f"alerts/{alert}").json()["alert"]["assigned_to"]
+        late = {"mei": jun, "jun": mei}[taker]
+        for page in (mei, jun):
+            expect(page.locator(f"#alert-{alert}")).to_contain_text(f"{taker} has it")
+        expect(late.locator("#toast")).to_have_text(f"{taker} was first: the alert is now “Acknowledged”.")
+        expect(late.locator("#say-now")).to_have_text(f"{taker} was first: the alert is now “Acknowledged”.")
+        for page in (mei, jun):
+            page.goto(f"{center.url}/alerts/{alert}")
+            expect(page.locator("body")).to_have_attribute("data-link", "live")
+        jun.route("**/fragments/**", lambda route: route.abort())  # jun's page has not heard yet
+        mei.get_by_role("button", name="Help given").click()
+        expect(mei.locator("#alert-head")).to_contain_text("Closed")
+        jun.get_by_role("button", name="False alarm").click()
+        expect(jun.locator("#toast")).to_have_text("mei was first: the alert is now “Closed”.")
+        jun.unroute("**/fragments/**")
+        expect(jun.locator("#alert-head")).to_contain_text("Help given")
 
 
 def test_the_whole_way_by_keyboard_handed_over_closed_and_reopened(
@@ -129,6 +167,46 @@ def test_a_lost_center_shows_within_five_seconds_and_heals_by_itself(
         expect(page.locator(f"#alert-{alert}")).to_be_visible()
         expect(page.get_by_text("This page is not up to date")).to_be_hidden()
         visiting.__exit__(None, None, None)
+
+
+def test_every_live_page_shows_within_five_seconds_that_the_center_is_lost(browser: Browser, center: Center) -> None:
+    with center.serving():
+        seeded = seed(center)
+        tokens = {name: center.client(name).token for name in {room.visitor for room in ROOMS} if name}
+        pages = []
+        for room in (room for room in ROOMS if room.is_live):
+            context = browser.new_context(locale="en-GB")  # of its own: a browser has six connections to one host
+            if room.visitor is not None:
+                cookie = {"name": "hearthline_session", "value": tokens[room.visitor], "url": center.url}
+                context.add_cookies([cookie])  # type: ignore[list-item]
+            page = context.new_page()
+            page.goto(center.url + room.path(seeded))
+            expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=8000)
+            pages.append(page)
+    lost = time.monotonic()
+    for page in pages:
+        expect(page.locator("body")).to_have_attribute("data-link", "stale", timeout=6000)
+        expect(page.locator("#stale")).to_be_visible()
+    assert time.monotonic() - lost < 5.5
+    with center.serving():
+        for page in pages:
+            expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=10_000)
+            expect(page.locator("#stale")).to_be_hidden()
+    for page in pages:
+        page.context.close()
+
+
+def test_a_page_that_cannot_fetch_says_so_though_the_center_lives(browser: Browser, center: Center) -> None:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
+        page.route("**/fragments/alerts", lambda route: route.fulfill(status=503, body="{}"))
+        started = time.monotonic()
+        alert = center.press()
+        expect(page.locator("body")).to_have_attribute("data-link", "stale", timeout=6000)
+        assert time.monotonic() - started < 6
+        page.unroute("**/fragments/alerts")
+        expect(page.locator(f"#alert-{alert}")).to_be_visible()
+        expect(page.locator("body")).to_have_attribute("data-link", "live")
+        expect(page.locator("#stale")).to_be_hidden()
 
 
 def test_a_center_without_its_ingester_says_so(browser: Browser, center: Center) -> None:

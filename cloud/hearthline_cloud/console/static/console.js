@@ -1,5 +1,6 @@
 // The console's script: follows the live journal, exchanges the changed parts of the page, and lets people act.
 
+import { owing } from "./owed.js";
 import { startLink } from "./link.js";
 import { soundFor, soundOnce, startSound } from "./sound.js";
 import { act, actOnOrder, addNote, showToast } from "./actions.js";
@@ -10,8 +11,7 @@ const live = document.getElementById("live");
 const count = document.getElementById("count");
 const title = document.title;
 const sources = new Map();  // id -> what the center last sent for that part of the page
-let refreshing = false;
-let again = false;
+const { refresh, isCurrent } = owing(show);
 
 // --- exchanging the page's live part --------------------------------------------------------------------------
 
@@ -45,34 +45,18 @@ function swapChildren(fresh, old) {
 
 function remember(part) { if (part.id) sources.set(part.id, part.outerHTML); }
 
-async function refresh() {
-  if (refreshing) { again = true; return; }
-  refreshing = true;
-  try {
-    do {
-      again = false;
-      await refreshOnce();
-    } while (again);
-  } finally {
-    refreshing = false;
+async function show() {
+  const [fragment, summary] = await Promise.all([
+    live?.dataset.fragment ? fetch(live.dataset.fragment) : null,
+    fetch("/fragments/summary"),
+  ]);
+  if (summary.status === 401) { location.assign("/login"); return true; }
+  if (fragment?.ok) {
+    const parsed = new DOMParser().parseFromString(await fragment.text(), "text/html");
+    exchange(parsed.body, live);
   }
-}
-
-async function refreshOnce() {
-  try {
-    const [fragment, summary] = await Promise.all([
-      live?.dataset.fragment ? fetch(live.dataset.fragment) : null,
-      fetch("/fragments/summary"),
-    ]);
-    if (summary.status === 401) { location.assign("/login"); return; }
-    if (fragment?.ok) {
-      const parsed = new DOMParser().parseFromString(await fragment.text(), "text/html");
-      exchange(parsed.body, live);
-    }
-    if (summary.ok) showSummary(await summary.json());
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;  // the network: the link's own logic says so
-  }
+  if (summary.ok) showSummary(await summary.json());
+  return summary.ok && fragment?.ok !== false;
 }
 
 function showSummary(summary) {
@@ -235,6 +219,6 @@ for (const part of document.querySelectorAll("#live > [id]")) remember(part);
 showTimes(document);
 setInterval(() => showTimes(document), 1000);
 startSound();
-startLink({ onJournal, onHeartbeat, onOpen: refresh, onRefused: refresh });
+startLink({ onJournal, onHeartbeat, onOpen: refresh, onRefused: refresh, isCurrent });
 for (const place of document.querySelectorAll("[data-energy]")) showEnergy(place).catch(() => showToast(fill("energy.away"), true));
 if (live?.dataset.every) setInterval(refresh, Number(live.dataset.every) * 1000);

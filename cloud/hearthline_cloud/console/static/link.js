@@ -30,7 +30,7 @@ function open(handlers) {
   opened.addEventListener("heartbeat", (event) => {
     beatAt = performance.now();
     failures = 0;
-    show("live");
+    show(handlers.isCurrent() ? "live" : "stale");
     handlers.onHeartbeat(JSON.parse(event.data));
   });
   opened.addEventListener("journal", (event) => {
@@ -60,7 +60,10 @@ function retryNow(handlers) {
 
 function watch(handlers) {
   const silence = performance.now() - beatAt;
-  if (silence < STALE_MS) return;
+  if (silence < STALE_MS) {
+    if (!handlers.isCurrent()) show("stale");  // the center lives, and what it knows is not shown
+    return;
+  }
   show("stale");
   // A link that is open but silent for long is as good as dead: make a new one.
   if (silence % 10000 < 250 && timer === null) retryNow(handlers);
