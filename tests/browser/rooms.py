@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from browser.visiting import a_busy_night
 from hearthline.clock import NS, rfc3339
 from web.seeding import Center
+from web.street import climb, pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ ROOMS = [
     Room("history", lambda _: "/history"),
     Room("history-filtered", lambda _: "/history?home=h-1&state=resolved&first=2026-01-01&utc_offset_min=480"),
     Room("service", lambda _: "/service"),
+    Room("orders", lambda _: "/orders"),
     Room("homes", lambda _: "/homes"),
     Room("resident", lambda _: "/residents/r-1"),
     Room("watch", lambda _: "/watch"),
@@ -54,4 +56,7 @@ def seed(center: Center) -> Seeded:
         planned = {"category": "repair", "due": due, "provider": "张师傅水电"}
         mei.post(f"alerts/{call['call']['id']}/schedule", planned)
     center.press("gw-east-2", "rf433:a1b2c3", role="service")
+    pair(center)
+    climb(center, alert, 301)
+    mei.post("orders/2/accept", {})
     return Seeded(center, alert)

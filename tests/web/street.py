@@ -18,6 +18,25 @@ from web.seeding import Center
 REACHES = (Reach("street"), Reach("sms", contacts=True))
 
 
+def pair(center: Center) -> None:
+    """Two volunteers for the first home."""
+    with center.database.transaction() as connection:
+        for place, (key, name) in enumerate((("v-1", "周敏"), ("v-2", "孙立"))):
+            values = {"id": key, "community_id": "c-1", "name": name, "phone": f"138-0000-010{place}"}
+            connection.execute(insert(schema.volunteer).values(**values))
+            connection.execute(insert(schema.pairing).values(home_id="h-1", place=place, volunteer_id=key))
+
+
+def climb(center: Center, alert: int, seconds: float) -> None:
+    """Rounds of the desk role, so long after the press."""
+    with center.database.reading() as connection:
+        raised = connection.execute(select(schema.alert.c.raised_ns).where(schema.alert.c.id == alert)).scalar_one()
+    now_ns = raised + round(seconds * NS)
+    while escalate_once(center.database, SHIPPED, REACHES, now_ns) + follow_orders(center.database, REACHES, now_ns):
+        pass
+    center.waker.wake("web")
+
+
 class Street(Center):
     """Its first home has two volunteers, and the center a telephone."""
 
@@ -27,20 +46,10 @@ class Street(Center):
         return CloudConfig(data_dir=str(self.folder), web=web)
 
     def pair(self) -> None:
-        with self.database.transaction() as connection:
-            for place, (key, name) in enumerate((("v-1", "周敏"), ("v-2", "孙立"))):
-                values = {"id": key, "community_id": "c-1", "name": name, "phone": f"138-0000-010{place}"}
-                connection.execute(insert(schema.volunteer).values(**values))
-                connection.execute(insert(schema.pairing).values(home_id="h-1", place=place, volunteer_id=key))
+        pair(self)
 
     def climb(self, alert: int, seconds: float) -> None:
-        """Rounds of the desk role, so long after the press."""
-        with self.database.reading() as connection:
-            raised = connection.execute(select(schema.alert.c.raised_ns).where(schema.alert.c.id == alert)).scalar_one()
-        now_ns = raised + round(seconds * NS)
-        while escalate_once(self.database, SHIPPED, REACHES, now_ns) + follow_orders(self.database, REACHES, now_ns):
-            pass
-        self.waker.wake("web")
+        climb(self, alert, seconds)
 
     def orders(self) -> list[Any]:
         with self.database.reading() as connection:
