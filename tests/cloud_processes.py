@@ -56,9 +56,10 @@ class Role:
 
     def start(self) -> None:
         config = self.folder / "cloud.toml"
+        untested = "" if "[self_test]" in self.extra else "[self_test]\nenabled = false"
         config.write_text(
             f'data_dir = "{self.folder}"\n{self.extra}\n'
-            f'[broker]\nhost = "{HOST}"\nport = {self.broker_port}\n{self.broker_extra}\n',
+            f'[broker]\nhost = "{HOST}"\nport = {self.broker_port}\n{self.broker_extra}\n{untested}\n',
             encoding="utf-8",
         )
         command = [sys.executable, "-m", "hearthline_cloud", "--config", str(config)]

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -15,11 +16,15 @@ import typer
 from hearthline.config import read_secret
 from hearthline_cloud import journal
 from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
+from hearthline_cloud.alerts.self_test import Standing
 from hearthline_cloud.commands_policy import notify_app, policy_app
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
 from hearthline_cloud.people import People, Role
+from hearthline_cloud.proof import await_proof, in_words
 from hearthline_cloud.registry import load_registry
+from hearthline_cloud.selftesting import ask
+from hearthline_cloud.wake import Waker
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 user_app = typer.Typer(no_args_is_help=True, help="Staff accounts.")
@@ -122,6 +127,32 @@ def registry_load(
     counts = load_registry(database, file)
     database.close()
     _say(counts, json, "Loaded: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
+
+
+@app.command("test")
+def self_test(
+    gateway: Annotated[str, typer.Argument(help="The gateway's id.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the proof.")] = 30.0,
+    json: JsonOption = False,
+) -> int:
+    """Let a gateway prove its way to this center with a marked alarm that pages nobody; 1 if it does not.
+
+    Example: hearthline cloud test gw-east-1 --config cloud.toml
+    """
+    settings = load_cloud_config(config)
+    database = Database(settings.database_url)
+    waker = Waker(settings.directory)
+    try:
+        database.migrate()
+        test = ask(database, gateway, "command line", time.time_ns())
+        waker.wake("ingest")
+        found = await_proof(database, test, wait)
+    finally:
+        waker.close()
+        database.close()
+    _say(asdict(found), json, in_words(gateway, found))
+    return 0 if found.standing == Standing.PROVED else 1
 
 
 @journal_app.command("check")

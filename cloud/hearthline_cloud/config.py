@@ -8,6 +8,8 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import msgspec
+
 from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
 
@@ -83,6 +85,16 @@ class ChannelConfig(Config, frozen=True):
     timeout_s: float = 10.0
 
 
+class SelfTestConfig(Config, frozen=True):
+    """Once a day each gateway proves its way to the center, at its own moment between two local times."""
+
+    enabled: bool = True
+    begin: dt.time = msgspec.field(name="from", default=dt.time(10))
+    end: dt.time = msgspec.field(name="to", default=dt.time(11))
+    zone: str = "Asia/Shanghai"
+    answer_within_s: float = 900.0
+
+
 class DeadmanConfig(Config, frozen=True):
     """An outside service that is pinged while the whole center works, and calls people when it is not."""
 
@@ -110,6 +122,7 @@ class CloudConfig(Config, frozen=True):
     store: StoreConfig = StoreConfig()
     web: WebConfig = WebConfig()
     channel: list[ChannelConfig] = []
+    self_test: SelfTestConfig = SelfTestConfig()
     deadman: DeadmanConfig | None = None
     service: ServiceConfig = ServiceConfig()
     figures: FiguresConfig = FiguresConfig()

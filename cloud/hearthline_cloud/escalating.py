@@ -108,6 +108,10 @@ class Escalator:
             thread.join(timeout=max(deadline - time.monotonic(), 0))
         self._waker.close()
 
+    def rules(self) -> tuple[Policies, tuple[Reach, ...]]:
+        """What it decides by."""
+        return self._held.policies, self._reaches
+
     def failed(self) -> BaseException | None:
         """The bug that ended one of the threads, if one did."""
         return self._failure

@@ -24,6 +24,7 @@ from hearthline_cloud.feedback import Asker
 from hearthline_cloud.figuring import Figurer
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.listening import Listening
+from hearthline_cloud.selftesting import SelfTester
 from hearthline_cloud.store import open_store
 from hearthline_cloud.supervising import Supervisor
 from hearthline_cloud.wake import Role, Waker
@@ -83,7 +84,9 @@ def _parts(config: CloudConfig, database: Database, roles: Sequence[Role]) -> li
     if database.is_server:
         parts.append(Listening(config, database))
     if "desk" in roles:
-        parts += [Escalator(config, database), Figurer(database, Asker(config, database).round)]
+        escalator = Escalator(config, database)
+        tester = SelfTester(config.self_test, database, Waker(config.directory), escalator.rules)
+        parts += [escalator, Figurer(database, Asker(config, database).round), tester]
         if config.deadman is None:
             forget(database)
         else:

@@ -71,6 +71,8 @@ gateway = Table(
     Column("status", JSON),  # the last `up/status` as it came
     Column("outbox", String(64)),
     Column("watched_ns", BigInteger),  # since when the desk watches it
+    Column("test_id", String(64)),  # the last self-test that it was asked for
+    Column("proved_id", String(64)),  # the last one that came through
 )
 
 device = Table(
@@ -204,6 +206,26 @@ command = Table(
     Column("answered_ns", BigInteger),
     Column("result", String(64)),
     Index("ix_command_due", "answered_ns", "next_attempt_ns"),
+)
+
+self_test = Table(
+    "self_test",
+    metadata,
+    Column("id", String(64), primary_key=True),  # of the command
+    Column("gateway_id", String(64), nullable=False),
+    Column("day", String(10)),  # of a daily one: of two desks one asks; NULL: a person asked
+    Column("asked_ns", BigInteger, nullable=False),
+    Column("asked_by", String(64), nullable=False),
+    Column("made_ns", BigInteger),  # by the gateway's clock
+    Column("time_quality", String(16)),
+    Column("received_ns", BigInteger),  # NULL: not proved
+    Column("alert_id", ForeignKey("alert.id")),
+    Column("decided_ns", BigInteger),  # when the desk had decided whom it would have told
+    Column("decision", JSON),
+    Column("missed_ns", BigInteger),  # when its absence was noticed
+    UniqueConstraint("gateway_id", "day"),
+    Index("ix_self_test_gateway", "gateway_id", "asked_ns"),
+    Index("ix_self_test_undecided", "decided_ns", "received_ns"),
 )
 
 store_queue = Table(

@@ -25,6 +25,7 @@ from hearthline_cloud.api import (
     routes_protection,
     routes_readings,
     routes_registry,
+    routes_self_test,
     routes_service,
     routes_session,
     routes_watch,
@@ -45,6 +46,7 @@ from hearthline_cloud.console import (
     pages_orders,
     pages_policy,
     pages_protection,
+    pages_self_test,
     pages_service,
     pages_volunteer,
     pages_wall,
@@ -65,6 +67,7 @@ from hearthline_cloud.wake import Waker
 _GRACE_S = 3
 _log = Log("hearthline.web")
 _API = (
+    routes_self_test,
     routes_session,
     routes_alerts,
     routes_registry,
@@ -78,6 +81,7 @@ _API = (
     stream,
 )
 _PAGES = (
+    pages_self_test,
     pages,
     pages_history,
     pages_service,

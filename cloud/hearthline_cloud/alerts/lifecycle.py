@@ -34,6 +34,8 @@ class AlertKind(StrEnum):
     CENTER_BLIND = "center-blind"  # the ingester or its broker is away: no gateway can be heard
     DEVICE_SILENT = "device-silent"  # a device that is supervised, while its gateway is heard
     DEVICE_FAULT = "device-fault"  # low battery, case open: work to be done, no emergency
+    SELF_TEST = "self-test"  # a gateway has proved its way: raised and closed in one transaction, and tells nobody
+    TEST_MISSED = "test-missed"  # a gateway that is heard did not prove it
 
 
 class State(StrEnum):

@@ -89,6 +89,8 @@ def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
     if wanted.states:
         conditions.append(alert.c.state.in_([state.value for state in wanted.states]))
+    if wanted.kind is None:
+        conditions.append(alert.c.kind != AlertKind.SELF_TEST)  # a proof a gateway and day is for whoever asks for it
     if wanted.homes is not None:
         conditions.append(alert.c.home_id.in_(wanted.homes))
     for column, value in (

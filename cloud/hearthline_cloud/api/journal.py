@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from hearthline.clock import rfc3339
+from hearthline_cloud.alerts.lifecycle import AlertKind
 from hearthline_cloud.journal import CARD_SHOWN
 from hearthline_cloud.schema import alert, device, event, home, journal
 
@@ -67,7 +68,8 @@ def last_id(connection: Connection) -> int:
 
 def frames_after(connection: Connection, after: int, up_to: int | None = None) -> list[Frame]:
     """The messages of the next journal rows after `after`, at most a page of them, none after `up_to`."""
-    query = _QUERY.where(journal.c.id > after, journal.c.kind != CARD_SHOWN)  # who looks at whom is not for everybody
+    unheard = (alert.c.kind.is_distinct_from(AlertKind.SELF_TEST), journal.c.kind != CARD_SHOWN)
+    query = _QUERY.where(journal.c.id > after, *unheard)
     if up_to is not None:
         query = query.where(journal.c.id <= up_to)
     return [(row.id, _message(row)) for row in connection.execute(query.limit(PAGE))]

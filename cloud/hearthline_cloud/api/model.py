@@ -241,6 +241,38 @@ class Gateway:
 
 
 @dataclass(frozen=True, slots=True)
+class SelfTest:
+    """One proof of a gateway's way to the center, or its absence. `standing`: waiting, proved, cannot or missed.
+
+    `down_s` and `up_s` compare the clocks of two machines, null while the gateway's is not synchronised; `round_s`,
+    from the question to the proof in the database, and `decided_s`, from there to escalation's decision, are by the
+    cloud's. `messages`: how many an unanswered press of that home would lead to by now, under `policy`.
+    """
+
+    id: str
+    standing: str
+    asked: Time
+    asked_by: str
+    proved: Time | None
+    alert: int | None
+    down_s: float | None
+    up_s: float | None
+    round_s: float | None
+    decided_s: float | None
+    policy: str | None
+    messages: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTests:
+    """The newest first. `proof`: the last one that came through, however long ago."""
+
+    gateway: str
+    proof: SelfTest | None
+    tests: list[SelfTest]
+
+
+@dataclass(frozen=True, slots=True)
 class Device:
     """`supervised_s`: which silence of it is a fault; 0: it is not supervised, and `unwatched` says why.
 

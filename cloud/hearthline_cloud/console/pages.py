@@ -25,7 +25,7 @@ from hearthline_cloud.api.access import (
     set_cookie,
 )
 from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, list_queue, list_staff, open_counts
-from hearthline_cloud.api.model import AlertDetail, Device, Gateway
+from hearthline_cloud.api.model import AlertDetail, Device, Gateway, SelfTest
 from hearthline_cloud.api.order_reads import OrderFilter, call_backs, list_orders
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import escalation_faults
@@ -39,6 +39,7 @@ from hearthline_cloud.api.registry_reads import (
 )
 from hearthline_cloud.api.routes_alerts import Key
 from hearthline_cloud.api.routes_registry import Id
+from hearthline_cloud.api.self_test_reads import last_self_tests
 from hearthline_cloud.console.case import shown_hops, spans
 from hearthline_cloud.console.texts import LANGUAGES
 from hearthline_cloud.console.view import LANGUAGE_COOKIE, html, language_of, page, part
@@ -57,6 +58,8 @@ class Place:
 
     gateway: Gateway
     devices: list[Device]
+    test: SelfTest | None = None
+    proof: SelfTest | None = None
 
 
 @router.get("/login")
@@ -237,9 +240,14 @@ def _homes(request: Request, parts: PartsOf, session: Staff, template: str) -> R
         gateways = list_gateways(connection, parts.now_ns(), 0)
         devices = list_devices(connection)
         faults = escalation_faults(connection)
+        tests = last_self_tests(connection)
         aside = sum(item.count for item in list_kept_aside(connection))
     places = [
-        Place(gateway, sorted((d for d in devices if d.gateway == gateway.id), key=lambda d: (d.registered, d.room)))
+        Place(
+            gateway,
+            sorted((d for d in devices if d.gateway == gateway.id), key=lambda d: (d.registered, d.room)),
+            *tests.get(gateway.id, (None, None)),
+        )
         for gateway in gateways
     ]
     return page(request, template, session, homes=homes, places=places, aside=aside, faults=faults)

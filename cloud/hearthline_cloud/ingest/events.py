@@ -25,6 +25,7 @@ from hearthline_cloud.database import upsert
 from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
 from hearthline_cloud.ingest.commands import make_due
 from hearthline_cloud.ingest.device_notes import is_loss, subject_of, take_note
+from hearthline_cloud.ingest.proving import answered_test, prove
 from hearthline_cloud.ingest.raising import note_cancellation, raise_or_join
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, record_time
@@ -149,7 +150,9 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
     ).scalar()
     if stored is None:
         return  # told again
-    if is_alarm:
+    if is_alarm and (test := answered_test(connection, event, gateway)) is not None:
+        prove(connection, test, stored, gateway, home, (occurred_ns, quality), now_ns)
+    elif is_alarm:
         raise_or_join(connection, stored, event, gateway, home, resident, now_ns)
     elif event.type == EventType.VITAL:
         _queue_vital(connection, event, gateway, home, resident, occurred_ns)

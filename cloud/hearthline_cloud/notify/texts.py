@@ -19,6 +19,7 @@ _WHAT: dict[str, tuple[str, str]] = {
     "center-blind": ("中心收不到家中信号", "The center cannot hear the homes"),
     "device-silent": ("设备无信号", "Device silent"),
     "device-fault": ("设备待维护", "Device needs seeing to"),
+    "test-missed": ("网关自检未通过", "A gateway did not prove its way to the center"),
     "smoke": ("烟雾报警", "Smoke alarm"),
     "heat": ("高温报警", "Heat alarm"),
     "gas": ("燃气报警", "Gas alarm"),

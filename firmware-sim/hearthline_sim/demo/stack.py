@@ -188,6 +188,7 @@ class Stack:
             f'data_dir = "{self.folder / "center"}"\n'
             f'[broker]\nhost = "127.0.0.1"\nport = {self.plan.ingest_port or self.center_broker.port_v5}\n'
             f"[store]\n{store}\n[web]\nport = {self.web_port}\n"
+            "[self_test]\nenabled = false\n"  # the ledger knows of presses alone
         )
 
     def _registry_toml(self) -> str:
