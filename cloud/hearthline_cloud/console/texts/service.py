@@ -12,7 +12,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "service.overdue": ("已过约定时间", "Overdue"),
     "service.asked-again": ("住户又按了服务按钮", "Asked again"),
     "service.planned-already": ("该住户已有安排：{number}", "This home has a planned call: {number}"),
-    "service.due": ("约定时间", "Due"),
     "service.by-staff": ("本中心人员", "our staff"),
     "service.for": ("由 {name} 提供", "by {name}"),
     "action.schedule": ("安排", "Plan"),
