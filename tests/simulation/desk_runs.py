@@ -51,9 +51,7 @@ def run_seed(seed: int, mistake: str = NONE, days: float = DAYS) -> Run:
     world, violation = _site()[0].fresh(seed), ""
     try:
         with MISTAKES[mistake]():
-            for day in range(1, int(days) + 1):
-                world.live(day * DAY_S)
-                check_now(world)
+            world.live(days * DAY_S, check_now)
             world.heal()
             check_end(world)
     except BrokenPromiseError as error:

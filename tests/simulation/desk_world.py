@@ -378,12 +378,13 @@ class World:
 
     # --- the run ---
 
-    def live(self, until_s: float) -> None:
+    def live(self, until_s: float, check: Callable[[World], None]) -> None:
         """Until then: what people and faults do by chance, and the desks whenever something is due or has changed."""
         while self.now_s < until_s:
             following_s = self.now_s + self.rng.expovariate(1 / self._pause_s())
             self.advance(min(following_s, until_s))
-            weights = (1, 40, 1) if self.is_busy else (6, 2, 2)
+            check(self)
+            weights = (1, 36, 4) if self.is_busy else (6, 2, 2)
             what = self.rng.choices((self.a_press, self.an_act, self.a_fault), weights)[0]
             what()
             self.read_journal()
