@@ -13,7 +13,6 @@ from hearthline_cloud import escalating
 from hearthline_cloud.alerts import escalation
 from hearthline_cloud.alerts.escalation import Move
 from hearthline_cloud.notify import sending
-from hearthline_cloud.notify.port import Result
 
 NONE = "none"
 _FAR_NS = 10**19 // 4
@@ -55,11 +54,6 @@ def expiry_ignored() -> AbstractContextManager[None]:
     return planted(escalating, "advance", mistaken)
 
 
-def clock_set_back_ignored() -> AbstractContextManager[None]:
-    """A timer waits for the time that it was set to, however far the clock went back."""
-    return planted(escalation, "_rebased", lambda timer, *_: timer)
-
-
 @contextmanager
 def claimed_on_the_snapshot() -> Iterator[None]:
     """What was found is done without another look, and the timer is claimed whoever was first."""
@@ -92,32 +86,6 @@ def claimed_on_the_snapshot() -> Iterator[None]:
     take = escalating._take
     with planted(escalating, "_in_need", remembering), planted(escalating, "_take", blindly):
         yield
-
-
-@contextmanager
-def result_before_sending() -> Iterator[None]:
-    """The result is written first, so that the message goes out once at most."""
-    right = sending.Worker.send_one
-
-    def mistaken(self: Any) -> bool:
-        name, now_ns = self._opened.config.name, self._now_ns()
-        with self._database.reading() as connection:
-            found = connection.execute(sending._due(name, now_ns)).first()
-        if found is None:
-            return False
-        with self._database.transaction() as connection:
-            claimed = sending.claim(connection, self._opened, found.id, now_ns)
-        if claimed is not None:
-            result = Result(claimed.message is not None, "ok" if claimed.message else claimed.refusal)
-            with self._database.transaction() as connection:
-                sending.finish(connection, name, claimed, result, self._now_ns())
-            if claimed.message is not None:
-                self._opened.channel.send(claimed.message)
-        return True
-
-    with planted(sending.Worker, "send_one", mistaken):
-        yield
-    assert sending.Worker.send_one is right
 
 
 class _NeverClosed:
@@ -165,9 +133,7 @@ MISTAKES: dict[str, Callable[[], AbstractContextManager[None]]] = {
         for mistake in (
             no_timer_after_reopening,
             expiry_ignored,
-            clock_set_back_ignored,
             claimed_on_the_snapshot,
-            result_before_sending,
             closed_alerts_told_of,
             no_lease,
             messages_in_a_transaction_of_their_own,
