@@ -127,6 +127,8 @@ def transitions(kind: AlertKind) -> dict[tuple[State, Action], State]:
 
 def outcomes(kind: AlertKind) -> tuple[Outcome, ...]:
     """What a person may close an alert of this kind with."""
+    if kind in (AlertKind.DEVICE_SILENT, AlertKind.DEVICE_FAULT):
+        return (Outcome.SERVICE_DONE, *(each for each in ALARM_OUTCOMES if each is not Outcome.SERVICE_DONE))
     return SERVICE_OUTCOMES if kind is AlertKind.SERVICE else ALARM_OUTCOMES
 
 
