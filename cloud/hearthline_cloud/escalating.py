@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, text, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS
@@ -56,8 +56,10 @@ log = Log(__name__)
 
 _alert = schema.alert
 _timer = schema.escalation
-_OPEN = [state for state in State if state is not State.RESOLVED]
+_IS_OPEN = text("alert.state <> 'resolved'")  # as the partial index of open alerts says it
 _COUNTS = ("hastened", "presses", "hurried")
+_OPEN_COUNT = select(func.count()).select_from(_alert).where(_IS_OPEN)
+_TIMER_COUNT = select(func.count()).select_from(_timer).where(_timer.c.fired_ns.is_(None))
 _TIMER_COLUMNS = [
     _timer.c.id.label("timer_id"),
     *(
@@ -66,6 +68,7 @@ _TIMER_COLUMNS = [
     ),
 ]
 _pending = and_(_timer.c.alert_id == _alert.c.id, _timer.c.fired_ns.is_(None))
+_WITHOUT = select(_alert.c.id).where(_IS_OPEN, ~select(_timer.c.id).where(_pending).correlate(_alert).exists())
 _LOOKED_AT = (
     select(_alert, schema.home.c.community_id, *_TIMER_COLUMNS)
     .select_from(_alert)
@@ -178,9 +181,9 @@ class Escalator:
             channels = [reach.name for reach in self._reaches]
             detail = {"channels": channels, "policy": self._held.version, "faults": [each.as_row() for each in faults]}
             beat(connection, ROLE, now_ns, detail)
-        for text in {str(fault) for fault in faults} - self._told:
-            log.warning("telling people does not work as it should", fault=text)
-        self._told = {str(fault) for fault in faults}
+        for fault in {str(each) for each in faults} - self._told:
+            log.warning("telling people does not work as it should", fault=fault)
+        self._told = {str(each) for each in faults}
         self._beaten_at = time.monotonic()
 
 
@@ -208,24 +211,26 @@ def escalate_once(
 
 
 def _in_need(connection: Connection, now_ns: int) -> list[int]:
-    """The alerts whose timer is missing, due, behind the alert's acts or presses, of another time, or left over."""
+    """The alerts whose timer is missing, due, behind the alert's acts or presses, of another time, or left over.
+
+    It runs each second over all open alerts: one walk along their timers; and since no alert has two, counting both
+    tells whether an alert is without.
+    """
     needs = or_(
-        _timer.c.id.is_(None),
         _timer.c.due_ns <= now_ns,
         _timer.c.version != _alert.c.version,
         _timer.c.presses < _alert.c.presses,
         _timer.c.hastened != _alert.c.hastened,
         _timer.c.set_ns > stale_after_ns(now_ns),
+        _alert.c.state == State.RESOLVED,
     )
-    still_open = (
-        select(_alert.c.id)
-        .select_from(_alert)
-        .outerjoin(_timer, _pending)
-        .where(_alert.c.state.in_(_OPEN), needs)
-        .order_by(_alert.c.id)
-    )
-    closed = select(_alert.c.id).join(_timer, _pending).where(_alert.c.state == State.RESOLVED)
-    return [*connection.execute(still_open).scalars(), *connection.execute(closed).scalars()]
+    columns = select(_alert.c.id, _alert.c.state).select_from(_timer)
+    behind = connection.execute(columns.join(_alert, _pending).where(_timer.c.fired_ns.is_(None), needs)).all()
+    found = [row.id for row in behind]
+    left_over = sum(row.state == State.RESOLVED for row in behind)
+    if connection.execute(_OPEN_COUNT).scalar_one() > connection.execute(_TIMER_COUNT).scalar_one() - left_over:
+        found += connection.execute(_WITHOUT).scalars()
+    return sorted(set(found))
 
 
 def _take(connection: Connection, alert_id: int, policies: Policies, reaches: tuple[Reach, ...], now_ns: int) -> bool:

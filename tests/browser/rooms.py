@@ -42,6 +42,8 @@ ROOMS = [
     Room("resident", lambda _: "/residents/r-1"),
     Room("watch", lambda _: "/watch"),
     Room("protection", lambda _: "/protection"),
+    Room("policy", lambda _: "/policy"),
+    Room("policy-editor", lambda _: "/policy", visitor="boss"),
     Room("wall", lambda _: "/wall", visitor="wall"),
     Room("missing", lambda _: "/nothing-here", is_live=False),
 ]

@@ -40,7 +40,7 @@ from hearthline_cloud.desk import Desk
 from hearthline_cloud.escalating import escalate_once
 from hearthline_cloud.notify.channels import Opened
 from hearthline_cloud.notify.port import Message, Result
-from hearthline_cloud.notify.sending import GIVE_UP_AFTER_S, LEASE_S, Worker, pause_s
+from hearthline_cloud.notify.sending import GIVE_UP_AFTER_S, LEASE_S, MAX_AFTER_S, Worker, pause_s
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "policy.toml"
 DUTY, CONTACT, EVERYONE = Target(TargetKind.CHANNEL, "duty"), Target(TargetKind.CONTACT), Target(TargetKind.EVERYONE)
@@ -367,6 +367,31 @@ events = st.one_of(
 )
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.lists(events, max_size=20), st.integers(0, 86_400))
+def test_quiet_hours_change_nothing_of_an_emergency_whatever_happens(
+    steps: list[tuple[str, float | State]], start_s: int
+) -> None:
+    begin = T0 + start_s * NS
+    always_quiet = replace(POLICY, quiet=quiet("07:01", "07:00"))
+    lives = [Life(policy, now_ns=begin, raised_ns=begin) for policy in (POLICY, always_quiet)]
+    for what, value in steps:
+        for life in lives:
+            if isinstance(value, State):
+                life.act(value)
+            elif what == "press":
+                life.press(int(value))
+                life.look()
+            elif what == "wait":
+                life.pass_time(value)
+            elif what == "hasten":
+                life.hastened += 1
+            else:
+                life.now_ns += round(value * NS)
+    assert lives[0].told_at == lives[1].told_at
+    assert lives[0].timer == lives[1].timer
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(events, max_size=40))
 def test_no_alert_is_forgotten_and_none_escalated_twice(steps: list[tuple[str, float | State]]) -> None:
@@ -606,6 +631,44 @@ def test_what_can_help_is_tried_again_and_what_cannot_is_not(room: Room) -> None
     room.send()
     assert room.queue == [("duty", -1, "failed", 4)]
     assert [pause_s(attempt) for attempt in (1, 2, 5, 6, 99)] == [2, 4, 32, 60, 60]
+
+
+@pytest.mark.parametrize(("asked_s", "waits_s"), [(0, 2), (1, 2), (40, 40), (86_400, MAX_AFTER_S)])
+def test_a_server_that_asks_for_patience_is_given_it_within_bounds(room: Room, asked_s: float, waits_s: float) -> None:
+    room.phones["duty"].answer = Result(False, "HTTP 429", retry=True, after_s=asked_s)
+    room.at(60)
+    room.send()
+    room.now_ns += round((waits_s - 1) * NS)
+    room.send()
+    assert len(room.phones["duty"].got) == 1
+    room.now_ns += NS
+    room.send()
+    assert len(room.phones["duty"].got) == 2
+
+
+def test_a_channel_that_hangs_delays_no_other(room: Room) -> None:
+    room.at(60)
+    room.at(301)
+    hangs, release = threading.Event(), threading.Event()
+
+    class Hanging(Phone):
+        def send(self, message: Message) -> Result:
+            hangs.set()
+            release.wait(30)
+            return super().send(message)
+
+    stuck = room.worker("duty")
+    stuck._opened = replace(stuck._opened, channel=Hanging())
+    thread = threading.Thread(target=stuck.send_one)
+    thread.start()
+    assert hangs.wait(30)
+    family = room.worker("family")
+    while family.send_one():
+        pass
+    states = {(channel, state) for channel, _, state, _ in room.queue}
+    release.set()
+    thread.join(30)
+    assert states == {("duty", "queued"), ("family", "sent")}
 
 
 def test_a_message_is_given_up_in_the_end_and_never_sent_for_a_closed_alert(room: Room) -> None:

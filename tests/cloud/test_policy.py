@@ -7,14 +7,17 @@ from datetime import date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 from sqlalchemy import insert, update
+from typer.testing import CliRunner
 
 from cloud_center import Cloud
 from hearthline.clock import NS
 from hearthline_cloud import schema
 from hearthline_cloud.alerts.escalation import SHIPPED, Firing, Reach, Target, TargetKind
 from hearthline_cloud.alerts.schedule import Hours, Override, Rotation, Schedule, Shift
+from hearthline_cloud.commands import app
 from hearthline_cloud.notify.retention import BATCH, KEPT_DAYS, delete_finished
 from hearthline_cloud.policy_file import MAX_CHARACTERS, read_policies
 from hearthline_cloud.policy_problems import Problem, Wrong
@@ -351,3 +354,38 @@ def test_old_messages_leave_the_queue_in_batches_and_the_journal_keeps_what_beca
     with cloud.database.transaction() as connection:
         connection.execute(update(schema.notification).values(state="sent", done_ns=NOW - round(old_s * NS)))
     assert delete_finished(cloud.database, NOW) == 2
+
+
+# --- the commands -------------------------------------------------------------------------------------------------
+
+
+def test_the_commands_check_save_and_show(cloud: Cloud, tmp_path: Path) -> None:
+    config, file = tmp_path / "cloud.toml", tmp_path / "policy.toml"
+    config.write_text(f'data_dir = "{tmp_path}"\ndatabase = "{cloud.database.url}"\n', encoding="utf-8")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        found = CliRunner().invoke(app, ["policy", *words, "--config", str(config)], standalone_mode=False)
+        assert found.exception is None, found.exception
+        return found.return_value or 0, found.stdout, found.stderr
+
+    wrong = GOOD.replace("repeat_s = 60", "repeat_s = 1")
+    file.write_text(wrong, encoding="utf-8")
+    for command in ("check", "save"):
+        code, out, err = run(command, str(file))
+        assert (code, out) == (2, "")
+        assert err.splitlines() == [
+            f"{file}:5: policy.a.repeat_s: 1: must be 30 to 2592000 seconds",
+            f"{file}:9: policy.a.step[0].to[0]: no [[channel]] of cloud.toml reaches 'channel:duty'",
+            f"{file}:12: policy.a.step[1].to[0]: no [[channel]] of cloud.toml reaches 'contact'",
+            f"{file}:12: policy.a.step[1].to[1]: no [[channel]] of cloud.toml reaches 'everyone'",
+        ]
+    code, out, _ = run("check", str(file), "--json")
+    assert (code, msgspec.json.decode(out)["problems"][0]["line"]) == (2, 5)
+    assert run("show")[1] == shipped_text().rstrip("\n") + "\n"
+    orders = f'otherwise = "a"\n{ANY}'.replace("everyone", "call-back")
+    file.write_text(orders, encoding="utf-8")
+    assert run("check", str(file)) == (0, f"{file}: can be saved.\n", "")
+    assert run("save", str(file))[:2] == (0, "Saved: version 1.\n")
+    assert run("save", str(file), "--json")[:2] == (0, '{"version":2}\n')
+    assert run("show")[1] == orders
+    assert held(cloud).version == 2

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from hearthline.errors import ConfigError
+from hearthline_cloud.commands import app
 from hearthline_cloud.config import ChannelConfig
 from hearthline_cloud.notify.apprise_channel import AppriseChannel
 from hearthline_cloud.notify.channels import open_channels
 from hearthline_cloud.notify.port import Message
 from hearthline_cloud.notify.texts import MAX_TEXT, Facts, render, title
-from hearthline_cloud.notify.webhook import Webhook, signature
+from hearthline_cloud.notify.webhook import Webhook, retry_after_s, signature
 from notify.receivers import MailServer, mail_server
 from servers import free_ports
 
@@ -34,6 +36,7 @@ class Hook:
 
     port: int = 0
     status: int = 200
+    retry_after: str | None = None
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
 
@@ -52,6 +55,8 @@ def hook() -> Iterator[Hook]:
             kept.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(kept.status)
             self.send_header("Content-Length", "0")
+            if kept.retry_after is not None:
+                self.send_header("Retry-After", kept.retry_after)
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
@@ -100,6 +105,28 @@ def test_what_an_answer_means(hook: Hook, status: int, sent: bool, retry: bool) 
     hook.status = status
     result = Webhook(hook.url, "s", 5).send(MESSAGE)
     assert (result.sent, result.retry) == (sent, retry)
+
+
+@pytest.mark.parametrize(
+    ("header", "after_s"),
+    [
+        (None, 0),
+        ("120", 120),
+        (" 7 ", 7),
+        ("Sat, 22 Nov 2025 03:41:00 GMT", 60),
+        ("Sat, 22 Nov 2025 03:30:00 GMT", 0),  # gone by
+        ("-5", 0),
+        ("soon", 0),
+        ("\u0661", 0),
+        ("Sat, 99 Nov 2025 03:41:00 GMT", 0),
+    ],
+)
+def test_a_server_may_ask_for_patience(hook: Hook, header: str | None, after_s: float) -> None:
+    hook.status = 429
+    hook.retry_after = header if header is None or header.isascii() else None
+    result = Webhook(hook.url, "s", 5, now_s=lambda: 1763782800.0).send(MESSAGE)
+    assert (result.retry, result.after_s) == (True, after_s)
+    assert retry_after_s(header or "", 1763782800.0) == after_s
 
 
 def test_nobody_there_and_nobody_answering_are_tried_again() -> None:
@@ -243,3 +270,44 @@ def test_two_channels_of_one_name_and_too_many_are_refused(secrets: dict[str, st
         open_channels([config, config])
     with pytest.raises(ConfigError, match="32 at most"):
         open_channels([config] * 33)
+
+
+# --- the command --------------------------------------------------------------------------------------------------
+
+
+def test_a_channel_is_tried_with_a_message_that_says_that_it_is_a_test(hook: Hook, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("geheim\n", encoding="utf-8")
+    config = tmp_path / "cloud.toml"
+    config.write_text(
+        f"""data_dir = "{tmp_path}"
+[[channel]]
+name = "duty"
+kind = "webhook"
+url = "{hook.url}"
+secret_file = "{tmp_path}/secret"
+[[channel]]
+name = "broken"
+kind = "webhook"
+url = "{hook.url}"
+secret_file = "{tmp_path}/none"
+""",
+        encoding="utf-8",
+    )
+
+    def run(*words: str) -> Any:
+        found = CliRunner().invoke(app, ["notify", "test", *words, "--config", str(config)], standalone_mode=False)
+        return found.return_value if found.exception is None else found.exception, found.output
+
+    assert run("duty") == (0, "duty: sent: HTTP 200\n")
+    told = json.loads(hook.bodies[0])
+    assert (told["title"], told["test"], told["text"]) == ("测试", True, "这是一条测试消息，没有任何呼叫，无需处理。")
+    hook.status = 403
+    assert run("duty", "--json") == (1, '{"channel":"duty","sent":false,"result":"HTTP 403"}\n')
+    for words, error in (
+        (("gone",), "there are: duty, broken"),
+        (("broken",), "secret_file"),
+        (("duty", "--to", "1"), "--to"),
+    ):
+        refused, _ = run(*words)
+        assert isinstance(refused, ConfigError)
+        assert error in str(refused)
