@@ -39,6 +39,7 @@ ROOMS = [
     Room("service", lambda _: "/service"),
     Room("orders", lambda _: "/orders"),
     Room("homes", lambda _: "/homes"),
+    Room("self-tests", lambda _: "/homes/gateways/gw-east-1/self-tests"),
     Room("resident", lambda _: "/residents/r-1"),
     Room("watch", lambda _: "/watch"),
     Room("protection", lambda _: "/protection"),
