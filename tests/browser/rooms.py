@@ -6,18 +6,25 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy import insert
+
 from browser.visiting import a_busy_night
 from hearthline.clock import NS, rfc3339
+from hearthline_cloud.alerts.lifecycle import Outcome
+from hearthline_cloud.links import Purpose, open_links
+from hearthline_cloud.schema import feedback
+from web.past import Call, add
 from web.seeding import Center
 from web.street import climb, pair
 
 
 @dataclass(frozen=True, slots=True)
 class Seeded:
-    """A served center after a busy night; `alert` is the open emergency to look at."""
+    """A served center after a busy night; `alert` is the open emergency, `question` the page, to look at."""
 
     center: Center
     alert: int
+    question: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,8 @@ ROOMS = [
     Room("history-filtered", lambda _: "/history?home=h-1&state=resolved&first=2026-01-01&utc_offset_min=480"),
     Room("service", lambda _: "/service"),
     Room("orders", lambda _: "/orders"),
+    Room("figures", lambda _: "/figures?from=2026-03&to=2026-03&by=device", visitor="boss"),
+    Room("question", lambda seeded: seeded.question, visitor=None, is_live=False),
     Room("homes", lambda _: "/homes"),
     Room("self-tests", lambda _: "/homes/gateways/gw-east-1/self-tests"),
     Room("resident", lambda _: "/residents/r-1"),
@@ -62,4 +71,27 @@ def seed(center: Center) -> Seeded:
     pair(center)
     climb(center, alert, 301)
     mei.post("orders/2/accept", {})
-    return Seeded(center, alert)
+    return Seeded(center, alert, a_month_of_calls(center))
+
+
+def a_month_of_calls(center: Center) -> str:
+    """What the figures count; the page of a question about the last one."""
+    with center.database.transaction() as connection:
+        for number in range(60):
+            false = number % 5 == 0
+            call = Call(
+                f"2026-03-{number % 28 + 1:02d} {number % 24:02d}:{number:02d}",
+                answered_s=12 + number,
+                by=("mei", "jun")[number % 2],
+                sent_s=None if false else 90,
+                arrived_s=None if false else 600 + 40 * number,
+                closed_s=4000,
+                outcome=Outcome.FALSE_ALARM if false else Outcome.HELP_GIVEN,
+                device=("enocean:01a2b3c4", "bp:cuff-1")[number % 3 == 0],
+            )
+            alert = add(connection, call)
+        add(connection, Call("2026-03-30 03:00", home=None, gateway="gw-stray", device="rf433:ffee01"))
+        expires_ns = (time.time_ns() // NS + 3600) * NS
+        values = {"alert_id": alert, "whom": "contact", "expires_ns": expires_ns}
+        key = connection.execute(insert(feedback).values(values).returning(feedback.c.id)).scalar_one()
+    return f"/f/{open_links(center.config).token(Purpose.FEEDBACK, key, expires_ns)}"

@@ -59,7 +59,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "figures.feedback": ("回访", "Were you helped?"),
     "figures.replied": ("答复", "Answers"),
     "figures.was-helped": ("得到帮助", "Said yes"),
-    "figures.never": ("未达到", "not reached"),
+    "figures.never": ("更久（未知）", "not reached"),
     "figures.empty": ("这段时间没有呼叫。", "There were no calls in this time."),
     "figures.cut": (
         "只显示前 {count} 行，全部内容请导出 CSV。",
