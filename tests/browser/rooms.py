@@ -54,6 +54,7 @@ ROOMS = [
     Room("protection", lambda _: "/protection"),
     Room("policy", lambda _: "/policy"),
     Room("policy-editor", lambda _: "/policy", visitor="boss"),
+    Room("figures", lambda _: "/figures"),
     Room("wall", lambda _: "/wall", visitor="wall"),
     Room("missing", lambda _: "/nothing-here", is_live=False),
 ]

@@ -222,3 +222,4 @@ startSound();
 startLink({ onJournal, onHeartbeat, onOpen: refresh, onRefused: refresh, isCurrent });
 for (const place of document.querySelectorAll("[data-energy]")) showEnergy(place).catch(() => showToast(fill("energy.away"), true));
 if (live?.dataset.every) setInterval(refresh, Number(live.dataset.every) * 1000);
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
