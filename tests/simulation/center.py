@@ -87,7 +87,7 @@ class FaultyDatabase(Database):
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        self._check()
+        self._fail_if_away()
         with super().transaction() as connection:
             yield connection
             if self._fault.dies == "before":
@@ -102,11 +102,11 @@ class FaultyDatabase(Database):
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        self._check()
+        self._fail_if_away()
         with super().reading() as connection:
             yield connection
 
-    def _check(self) -> None:
+    def _fail_if_away(self) -> None:
         if self._fault.away:
             raise OperationalError("BEGIN", None, sqlite3.OperationalError("database is locked"))
 
