@@ -32,7 +32,7 @@ from hearthline.clock import NS, Stamp
 from hearthline.errors import ConfigError, StorageError
 from hearthline.log import Log
 from hearthline.model import EventType, Lane, Reading
-from hearthline.wire import LaneStatus
+from hearthline.wire import LaneStatus, device_name
 from hearthline_edge import boots
 from hearthline_edge.ballast import Ballast
 from hearthline_edge.outbox_file import is_damage, is_damage_at_opening, lock_out_others, open_to_write
@@ -180,7 +180,7 @@ class Outbox(Repeats):
         self, type_: EventType, device: str, data: dict[str, Any], now: Stamp, urgent: bool, sounds: bool = False
     ) -> EventRow:
         """`sounds`: without "received" it drives the local output, until received or reset."""
-        event_id = str(uuid_utils.uuid7())
+        event_id, device = str(uuid_utils.uuid7()), device_name(device)
         cursor = self._connection.execute(
             "INSERT INTO event (id, type, device, urgent, sounds, wall_ns, mono_ns, boot, synced, data)"
             " VALUES (?,?,?,?,?,?,?,?,?,?)",
@@ -207,7 +207,8 @@ class Outbox(Repeats):
         """
         if not self.ballast.laid:
             raise StorageError(f"{self.path}: the disk is nearly full, what room there is, is kept for alarms")
-        body = msgspec.json.encode([(r.device, r.quantity, r.value, r.unit, offset) for r, offset in readings])
+        rows = [(device_name(r.device), r.quantity, r.value, r.unit, offset) for r, offset in readings]
+        body = msgspec.json.encode(rows)
         self._connection.execute(
             "INSERT INTO telemetry (wall_ns, mono_ns, boot, synced, readings) VALUES (?,?,?,?,?)",
             (base.wall_ns, base.mono_ns, base.boot, base.synced, body),
@@ -275,7 +276,7 @@ class Outbox(Repeats):
         rows = self._read(
             StoredAlarm,
             "SELECT * FROM recent_alarm WHERE device = ? AND button = ? ORDER BY rowid DESC LIMIT 1",
-            device,
+            device_name(device),
             button,
         )
         return RecentAlarm(*rows[0]) if rows else None

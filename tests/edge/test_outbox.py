@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from hearthline.clock import NS, Stamp
 from hearthline.errors import ConfigError, StorageError
 from hearthline.model import EventType, Lane, Reading
+from hearthline.wire import MAX_DEVICE, device_name
 from hearthline_edge.outbox import KEPT_ASIDE_ROWS, EventRow, Outbox
 from hearthline_edge.outbox_file import APPLICATION_ID, check_schema
 from hearthline_edge.salvage import KEPT_FILES
@@ -486,3 +487,13 @@ def test_a_half_laid_ballast_is_laid_anew(tmp_path: Path) -> None:
         pytest.skip("not enough room on this disk for the ballast")
     assert (tmp_path / "ballast").stat().st_size == 16 * 1024 * 1024
     outbox.close()
+
+
+def test_a_device_that_calls_itself_too_long_keeps_its_alarm_and_its_readings(outbox: Outbox) -> None:
+    long = "z2m:" + "房" * 400
+    with outbox.transaction():
+        event = outbox.append_event(EventType.ALARM, long, {"role": "emergency"}, START, urgent=True)
+        outbox.append_pack([(Reading(long, "power", 1.5, "W"), 0)], START)
+    (kept,) = outbox.events(10)
+    assert kept.device == event.device == device_name(long)
+    assert len(event.device) == MAX_DEVICE

@@ -116,7 +116,7 @@ def test_asking_in_a_loop_makes_one_write_in_a_while(served: Center, monkeypatch
     client = served.client()
     began = time.monotonic()
     for _ in range(100):
-        assert client.request("GET", "/readyz").status == 200
+        assert client.request("GET", "/readyz").status in (200, 503)  # the heartbeats grow old meanwhile
     assert len(looks) <= 1 + (time.monotonic() - began) / ready_module.KEPT_S
     served.heartbeat(broker=False)
     time.sleep(1.2)

@@ -273,3 +273,11 @@ def test_an_acknowledgement_that_cannot_be_trusted_is_refused(text: str) -> None
 )
 def test_the_gateway_of_a_topic(topic: str, gateway: str | None) -> None:
     assert wire.gateway_of(topic) == gateway
+
+
+@given(st.text(max_size=400), st.text(max_size=400))
+def test_any_device_has_a_name_that_the_wire_takes_and_no_two_share_one(one: str, other: str) -> None:
+    named = wire.device_name(one)
+    assert wire.text_fault(named, wire.MAX_DEVICE) is None
+    assert (named == wire.device_name(other)) == (one == other)
+    assert named == one or len(one) > wire.MAX_DEVICE or "\0" in one
