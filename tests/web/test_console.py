@@ -11,6 +11,7 @@ import pytest
 from hearthline.clock import NS
 from hearthline.model import Cause
 from hearthline_cloud import journal
+from hearthline_cloud.alerts.escalation import TargetKind
 from hearthline_cloud.alerts.figures import ASKED, HELPED, REPLIED
 from hearthline_cloud.alerts.lifecycle import (
     CANCELLED_AT_HOME,
@@ -78,6 +79,7 @@ def test_templates_use_keys_that_exist_and_no_words_of_their_own(template: Path)
 def test_composed_keys_exist() -> None:
     composed = [f"kind.{kind}" for kind in AlertKind] + [f"new.{kind}" for kind in AlertKind]
     composed += [f"state.{state}" for state in State] + [f"outcome.{outcome}" for outcome in Outcome]
+    composed += [f"told.{kind}" for kind in TargetKind]
     composed += [f"action.{action}" for action in Action]
     composed += [f"cause.{cause}" for cause in Cause if cause is not Cause.PRESS]
     hops = "pressed received raised joined note restored home-told"
