@@ -177,6 +177,8 @@ alert = Table(
           sqlite_where=text("since_ns IS NOT NULL AND ended_ns IS NULL"),
           postgresql_where=text("since_ns IS NOT NULL AND ended_ns IS NULL")),
     Index("ix_alert_since", "kind", "gateway_id", "since_ns"),
+    Index("ix_alert_ended", "kind", "ended_ns",  # the silences that last, and the last ones, among those of years
+          sqlite_where=text("since_ns IS NOT NULL"), postgresql_where=text("since_ns IS NOT NULL")),
 )  # fmt: skip
 
 journal = Table(

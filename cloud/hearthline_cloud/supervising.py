@@ -26,13 +26,14 @@ from hearthline_cloud.schema import gateway as gateway_table
 from hearthline_cloud.schema import heartbeat as heartbeat_table
 from hearthline_cloud.schema import home as home_table
 from hearthline_cloud.schema import unwatched
-from hearthline_cloud.silences import LASTS, began_anew, end, lasting, raise_once
+from hearthline_cloud.silences import LASTS, began_anew, end, in_bundles, lasting, raise_once
 from hearthline_cloud.supervising_devices import MANY, MANY_EVERY_S, supervise_devices
 from hearthline_cloud.wake import Waker
 
 ROLE = "desk"
 Write = Callable[[Connection], list[Changed]]
 
+_IS_KNOWN = or_(gateway_table.c.home_id.is_not(None), gateway_table.c.last_seen_ns.is_not(None))
 _WATCHED: Select[Any] = (  # each watched gateway with its silence, if one lasts, by a look into an index
     select(
         gateway_table.c.id,
@@ -53,7 +54,7 @@ _WATCHED: Select[Any] = (  # each watched gateway with its silence, if one lasts
             alert_table.c.join_key == literal(f"{AlertKind.GATEWAY_SILENT}:").concat(gateway_table.c.id),
         ),
     )
-    .where(or_(gateway_table.c.home_id.is_not(None), gateway_table.c.last_seen_ns.is_not(None)))
+    .where(_IS_KNOWN)
 )
 
 
@@ -67,18 +68,20 @@ def supervise_once(
     with database.reading() as connection:
         rows = connection.execute(_WATCHED).all()
         declared = windows(connection, now_ns)
-    found = [row.id for row in rows if _due(row, watching_since_ns, now_ns, declared) is not None]
-    unknown = [row.id for row in rows if row.watched_ns is None]
-    changes: list[Changed] = []
+    found = [row for row in rows if _due(row, watching_since_ns, now_ns, declared) is not None]
+
+    def change(connection: Connection, seen: Row[Any]) -> list[Changed]:
+        row = connection.execute(_WATCHED.where(gateway_table.c.id == seen.id)).first()
+        if row is None or (row.state, row.last_seen_ns) != (seen.state, seen.last_seen_ns):
+            return []  # it spoke since we looked: the next round judges it
+        due = _due(row, watching_since_ns, now_ns, declared)
+        return [] if due is None else due(connection)
+
     with database.transaction() as connection:
         beat(connection, ROLE, now_ns, {})
-        for gateway in unknown:
-            _begin_to_watch(connection, gateway, now_ns)
-        for gateway in found:
-            row = connection.execute(_WATCHED.where(gateway_table.c.id == gateway)).first()
-            due = None if row is None else _due(row, watching_since_ns, now_ns, declared)
-            if due is not None:
-                changes += due(connection)
+        if any(row.watched_ns is None for row in rows):
+            _begin_to_watch(connection, now_ns)
+    changes = in_bundles(database, found, change)
     if changes and waker is not None:
         waker.wake("web")
     return changes
@@ -106,9 +109,9 @@ def _raise_silence(connection: Connection, row: Row[Any], now_ns: int) -> list[C
     return raise_once(connection, AlertKind.GATEWAY_SILENT, silence_key(row.id), since_ns, now_ns, values, detail)
 
 
-def _begin_to_watch(connection: Connection, gateway: str, now_ns: int) -> None:
-    where = (gateway_table.c.id == gateway) & gateway_table.c.watched_ns.is_(None)
-    connection.execute(update(gateway_table).where(where).values(watched_ns=now_ns))
+def _begin_to_watch(connection: Connection, now_ns: int) -> None:
+    is_new = _IS_KNOWN & gateway_table.c.watched_ns.is_(None)
+    connection.execute(update(gateway_table).where(is_new).values(watched_ns=now_ns))
 
 
 class Supervisor:

@@ -6,7 +6,7 @@ how long somebody really listened to them is worked out for these few.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -22,6 +22,7 @@ from sqlalchemy import (
     literal,
     or_,
     select,
+    union_all,
     update,
 )
 
@@ -43,10 +44,9 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import Changed
 from hearthline_cloud.schema import alert, device, gateway, home, unwatched
-from hearthline_cloud.silences import LASTS, began_anew, end, raise_once
+from hearthline_cloud.silences import LASTS, began_anew, end, in_bundles, raise_once
 from hearthline_cloud.wake import Waker
 
-_AT_ONCE = 20  # a transaction: a press waits for no longer one
 _A_ROUND = 200  # the rest in the next one
 MANY = 1000  # so many who are late: something is the matter with more than them
 MANY_EVERY_S = 30  # looked at so often then, which is still within the 90 s
@@ -114,22 +114,11 @@ def supervise_devices(
     if is_odd:
         with database.transaction() as connection:
             _put_right(connection, now_ns)
-    changes = _each(database, over, lambda connection, row: _end(connection, row, now_ns))
-    changes += _each(database, silent, lambda connection, row: _raise(connection, row, now_ns))
+    changes = in_bundles(database, over, lambda connection, row: _end(connection, row, now_ns))
+    changes += in_bundles(database, silent, lambda connection, row: _raise(connection, row, now_ns))
     if changes and waker is not None:
         waker.wake("web")
     return changes, len(suspects)
-
-
-def _each(
-    database: Database, rows: Sequence[Row[Any]], change: Callable[[Connection, Row[Any]], list[Changed]]
-) -> list[Changed]:
-    changes: list[Changed] = []
-    for first in range(0, len(rows), _AT_ONCE):
-        with database.transaction() as connection:
-            for row in rows[first : first + _AT_ONCE]:
-                changes += change(connection, row)
-    return changes
 
 
 def _is_over(row: Row[Any], now_ns: int) -> bool:
@@ -204,13 +193,12 @@ class _Deafness:
             )
         ]
         self._gateways: dict[str, list[Interval]] = {}
-        kinds = (AlertKind.GATEWAY_SILENT.value, AlertKind.CENTER_BLIND.value)
-        silences = select(alert.c.gateway_id, alert.c.since_ns, alert.c.ended_ns).where(
-            alert.c.kind.in_(kinds),
+        told = select(alert.c.gateway_id, alert.c.since_ns, alert.c.ended_ns).where(
+            alert.c.kind.in_((AlertKind.GATEWAY_SILENT.value, AlertKind.CENTER_BLIND.value)),
             alert.c.since_ns.is_not(None),
-            or_(alert.c.ended_ns.is_(None), alert.c.ended_ns > since_ns - DEVICE_GRACE_S * NS),
         )
-        for row in connection.execute(silences):
+        ended = told.where(alert.c.ended_ns > since_ns - DEVICE_GRACE_S * NS)
+        for row in connection.execute(union_all(told.where(LASTS), ended)):  # each of them along the index
             span = (row.since_ns, now_ns if row.ended_ns is None else row.ended_ns)
             (self._gateways.setdefault(row.gateway_id, []) if row.gateway_id else self._center).append(span)
 

@@ -5,8 +5,8 @@
     cancel -------> event of its own, durable, behind alarms: the center shows it, and closes nothing
 
 A button takes back its own device's last press. Where its device has none, it takes back the only other device that was
-pressed within the window; of two it takes back neither. The reset input takes back the gateway's last press. A hazard
-that a detector tells of is never taken back. Too late, it takes back nothing and is counted.
+pressed within the window; of two it takes back neither. So does the reset input, which has no device. A hazard that a
+detector tells of is never taken back. Too late, it takes back nothing and is counted.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Pressed:
 def meant(pressed: Iterable[Pressed], device: str | None, window_s: float) -> Pressed | None:
     """Which press a cancel takes back. `device`: whose button cancels; None: the reset input."""
     recent = [each for each in pressed if each.ago_s is not None and 0 <= each.ago_s <= window_s]
-    own = [each for each in recent if device in (None, each.device)]
+    own = [each for each in recent if each.device == device]
     if not own and len({each.device for each in recent}) == 1:
         own = recent
     return min(own, key=lambda each: each.ago_s or 0.0, default=None)

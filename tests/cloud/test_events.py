@@ -475,6 +475,21 @@ def test_a_cancellation_that_was_overtaken_takes_no_later_press_back(cloud: Clou
     assert [row.kind for row in cloud.rows(schema.journal)] == ["raised", "joined", "cancelled-at-home"]
 
 
+def test_a_cancellation_takes_no_neighbours_press_of_the_same_alert_back(cloud: Cloud) -> None:
+    neighbour, own = cloud.gateway.press(device="enocean:2"), cloud.gateway.press()
+    cloud.take(neighbour, own, cloud.gateway.event(EventType.CANCEL, event=own.id))
+    (alert,) = cloud.rows(schema.alert)
+    assert (alert.presses, alert.cancelled_ns) == (2, None)
+    assert cloud.rows(schema.journal)[-1].kind == "cancelled-at-home"
+
+
+def test_a_cancellation_takes_nothing_back_but_an_alarm(cloud: Cloud) -> None:
+    note = replace(cloud.gateway.event(EventType.DEVICE), data={"kind": "low-battery"})
+    cloud.take(note, cloud.gateway.event(EventType.CANCEL, event=note.id), cloud.gateway.event(EventType.CANCEL))
+    (fault,) = cloud.rows(schema.alert)
+    assert (fault.kind, fault.cancelled_ns) == ("device-fault", None)
+
+
 @pytest.mark.parametrize("data", [{}, {"event": "of nobody"}, {"event": 7}, {"event": None}])
 def test_an_odd_cancellation_is_kept_and_touches_no_other_alert(cloud: Cloud, data: dict[str, Any]) -> None:
     cloud.take(cloud.gateway.press())

@@ -50,7 +50,8 @@ def press(device: str = A, button: str = "AI", **more: str) -> Press:
         ([(B, 1.0)], A, B),  # a button at the wall, and one pendant
         ([(B, 1.0), ("enocean:C", 2.0)], A, None),  # and two: it could be either's
         ([(B, 1.0), (A, 9.0)], A, B),
-        ([(A, 3.0), (B, 1.0)], None, B),  # the reset input: the last one
+        ([(A, 3.0)], None, A),  # the reset input: of one pendant
+        ([(A, 3.0), (B, 1.0)], None, None),  # and of two neither
         ([(A, 6.0)], None, None),
     ],
 )

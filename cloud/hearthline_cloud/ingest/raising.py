@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, insert, select, update
 
 from hearthline import wire
+from hearthline.model import EventType
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import CANCELLED_AT_HOME, State, alert_cause, alert_kind, join_key
 from hearthline_cloud.desk import tell_accepted
@@ -82,7 +83,7 @@ def note_cancellation(connection: Connection, stored: int, event: wire.Event, ga
     """The elder took a press back at home: the journal has it, the open alert shows it, and nothing is closed.
 
     `data.event` names the press; without it the device's last one is meant. Alarms overtake what else the lane carries:
-    a press that was made again since is not taken back.
+    a press that was made again since is not taken back. Nor is a neighbour's press of the same alert: it shows nothing.
     """
     table = schema.event
     named = event.data.get("event")
@@ -90,14 +91,16 @@ def note_cancellation(connection: Connection, stored: int, event: wire.Event, ga
     if isinstance(named, str):
         which = table.c.event_id == storable(named, wire.MAX_ID)
     press = connection.execute(
-        select(table.c.id, table.c.alert_id)
-        .where(which, table.c.gateway_id == gateway, table.c.alert_id.is_not(None))
+        select(table.c.id, table.c.alert_id, table.c.device_id)
+        .where(which, table.c.gateway_id == gateway, table.c.alert_id.is_not(None), table.c.type == EventType.ALARM)
         .order_by(table.c.id.desc())
+        .limit(1)
     ).first()
     alert = None if press is None else press.alert_id
     if press is not None:
-        later = select(table.c.id).where((table.c.alert_id == alert) & (table.c.id > press.id)).exists()
-        is_open = (schema.alert.c.id == alert) & (schema.alert.c.state != State.RESOLVED) & ~later
+        own = and_(table.c.gateway_id == gateway, table.c.device_id == press.device_id, table.c.id <= press.id)
+        others = select(table.c.id).where(table.c.alert_id == alert, ~own).exists()
+        is_open = (schema.alert.c.id == alert) & (schema.alert.c.state != State.RESOLVED) & ~others
         connection.execute(update(schema.alert).where(is_open).values(cancelled_ns=now_ns))
     detail = {"device": event.subject, "gateway": gateway}
     journal.append(connection, CANCELLED_AT_HOME, now_ns, detail, alert=alert, event=stored)
