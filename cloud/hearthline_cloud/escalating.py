@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS
@@ -56,9 +56,10 @@ log = Log(__name__)
 
 _alert = schema.alert
 _timer = schema.escalation
-_IS_OPEN = text("alert.state <> 'resolved'")  # as the partial index of open alerts says it
+_SIDES = (_alert.c.state < State.RESOLVED, _alert.c.state > State.RESOLVED)  # `<>` walks an index of all there were
 _COUNTS = ("hastened", "presses", "hurried")
-_OPEN_COUNT = select(func.count()).select_from(_alert).where(_IS_OPEN)
+_BELOW, _ABOVE = (select(func.count()).where(side).scalar_subquery() for side in _SIDES)
+_OPEN_COUNT = select(_BELOW + _ABOVE)
 _TIMER_COUNT = select(func.count()).select_from(_timer).where(_timer.c.fired_ns.is_(None))
 _TIMER_COLUMNS = [
     _timer.c.id.label("timer_id"),
@@ -68,7 +69,7 @@ _TIMER_COLUMNS = [
     ),
 ]
 _pending = and_(_timer.c.alert_id == _alert.c.id, _timer.c.fired_ns.is_(None))
-_WITHOUT = select(_alert.c.id).where(_IS_OPEN, ~select(_timer.c.id).where(_pending).correlate(_alert).exists())
+_WITHOUT = select(_alert.c.id).where(or_(*_SIDES), ~select(_timer.c.id).where(_pending).correlate(_alert).exists())
 _LOOKED_AT = (
     select(_alert, schema.home.c.community_id, *_TIMER_COLUMNS)
     .select_from(_alert)
@@ -366,7 +367,7 @@ def _order(
 ) -> tuple[int, int]:
     """Make the step's work orders; how many there are, and how many messages tell of them."""
     step, wait_ns = (row.timer_id, firing.climb), round(policy.volunteer_s * NS)
-    orders = [target for target in firing.targets if target.kind in ordering.KINDS]
+    orders = dict.fromkeys(target for target in firing.targets if target.kind in ordering.KINDS)
     made = [ordering.issue(connection, row, target, step, wait_ns, reaches, now_ns) for target in orders]
     return sum(count for count, _ in made), sum(messages for _, messages in made)
 

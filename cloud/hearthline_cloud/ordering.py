@@ -83,8 +83,8 @@ def follow_orders(database: Database, reaches: Sequence[Reach], now_ns: int) -> 
     """One round: how many orders it changed."""
     with database.reading() as connection:
         due = list(connection.execute(select(_order.c.id).where(_is_due(now_ns))).scalars())
-        closed = (_alert.c.state == State.RESOLVED) & _order.c.state.in_(OPEN)
-        left = list(connection.execute(select(_order.c.id).join(_alert).where(closed)).scalars())
+        closed = select(_alert.c.id).where(_alert.c.id == _order.c.alert_id, _alert.c.state == State.RESOLVED).exists()
+        left = list(connection.execute(select(_order.c.id).where(_order.c.state.in_(OPEN), closed)).scalars())
     changed = 0
     for order in due:
         with database.transaction() as connection:
@@ -107,7 +107,8 @@ def hasten(connection: Connection, alert: int) -> None:
 
 def _is_due(now_ns: int) -> Any:
     """Later than it was ever put off: then the clock has been set back since."""
-    return or_(_order.c.due_ns <= now_ns, _order.c.due_ns > now_ns + _order.c.wait_ns + _LOCK_WAIT_NS)
+    is_due = or_(_order.c.due_ns <= now_ns, _order.c.due_ns > now_ns + _order.c.wait_ns + _LOCK_WAIT_NS)
+    return and_(_order.c.due_ns > 0, is_due)  # the first of the two is what an index is searched by
 
 
 def _make(
@@ -179,9 +180,11 @@ def _follow(connection: Connection, order: int, reaches: Sequence[Reach], now_ns
         values |= _changed(row, OrderAction.EXPIRE, step.state, now_ns)
         write(connection, row.id, row.alert_id, SYSTEM, now_ns, kind=row.kind, state=step.state.value)
     _put(connection, row, values)
-    others = and_(_order.c.alert_id == row.alert_id, _order.c.id != row.id, _order.c.state.in_(GOING))
-    others_going = connection.execute(select(_order.c.id).where(others)).first() is not None
-    if another_needed(State(alert.state), row.went_ns is not None, others_going):
+    is_other = and_(_order.c.alert_id == row.alert_id, _order.c.id != row.id)
+    is_asked = and_(_order.c.kind == OrderKind.VOLUNTEER, _order.c.state.in_(OPEN))  # by a step, meanwhile
+    is_at_it = and_(is_other, or_(_order.c.state.in_(GOING), is_asked))
+    others_at_it = connection.execute(select(_order.c.id).where(is_at_it)).first() is not None
+    if another_needed(State(alert.state), row.went_ns is not None, others_at_it):
         _ask_next(connection, alert, (row.escalation_id, row.climb), row.wait_ns, reaches, now_ns)
     return True
 

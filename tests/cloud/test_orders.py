@@ -335,6 +335,34 @@ def test_nobody_else_is_asked_while_somebody_is_on_the_way(street: Street) -> No
     assert street.orders[1:] == [("street", None, "on-the-way"), ("volunteer", "v-2", "declined")]
 
 
+def test_who_was_asked_by_a_step_before_the_refusal_was_followed_is_the_only_one_asked(street: Street) -> None:
+    """The step of another climb comes in between: there is one open order of a kind, and a third is not asked."""
+    with street.cloud.database.transaction() as connection:
+        connection.execute(
+            insert(schema.volunteer).values(id="v-3", community_id="com-1", name="Name v-3", phone="+86v-3")
+        )
+        connection.execute(insert(schema.pairing).values(home_id="home-1", place=2, volunteer_id="v-3"))
+    steps = (Step(0, (VOLUNTEER,)), Step(60, (VOLUNTEER,)), Step(900, (EVERYONE,)))
+    policies = Policies({"p": Policy("p", steps, 300, 900, volunteer_s=100)}, (), "p")
+    for second in (0, 1, 61):
+        if second == 61:
+            street.desk.act(1, DECLINE, "volunteer:v-2", street.raised_ns + 60 * NS)
+        while escalate_once(street.cloud.database, policies, REACHES, street.raised_ns + second * NS):
+            pass
+    assert street.orders == [("volunteer", "v-2", "declined"), ("volunteer", "v-1", "issued")]
+    assert follow_orders(street.cloud.database, REACHES, street.raised_ns + 62 * NS)
+    assert not follow_orders(street.cloud.database, REACHES, street.raised_ns + 62 * NS)
+    assert street.orders == [("volunteer", "v-2", "declined"), ("volunteer", "v-1", "issued")]
+
+
+def test_a_target_that_a_step_names_twice_is_told_once(street: Street) -> None:
+    policies = Policies({"p": Policy("p", (Step(0, (STREET, CALL, STREET, CALL)),), 300, 900)}, (), "p")
+    while escalate_once(street.cloud.database, policies, REACHES, street.now_ns):
+        pass
+    assert sorted(kind for kind, _, _ in street.orders) == ["call-back", "street"]
+    assert street.sent == [("street", 1)]
+
+
 def test_opening_gives_the_same_time_again_once(street: Street) -> None:
     street.at(120)
     street.at(200)

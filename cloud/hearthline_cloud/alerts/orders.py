@@ -153,9 +153,11 @@ def alert_actions(kind: OrderKind, action: OrderAction, alert: State) -> list[Ac
     return []
 
 
-def another_needed(alert: State, went: bool, others_going: bool) -> bool:
-    """Whether the next volunteer is asked after one who will not come; `went`: he had said that he was on the way."""
-    if alert is State.RESOLVED or others_going:
+def another_needed(alert: State, went: bool, others_at_it: bool) -> bool:
+    """Whether the next volunteer is asked after one who will not come; `went`: he had said that he was on the way.
+
+    `others_at_it`: somebody else is on the way or there, or another volunteer has been asked already."""
+    if alert is State.RESOLVED or others_at_it:
         return False
     return went or alert in (State.RAISED, State.ACKNOWLEDGED)
 
