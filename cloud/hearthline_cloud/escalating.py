@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, insert, or_, select, update
@@ -42,6 +43,7 @@ from hearthline_cloud.notify.retention import delete_finished
 from hearthline_cloud.notify.sending import Worker, contact_phones
 from hearthline_cloud.ordering import follow_orders
 from hearthline_cloud.policy_store import holding, newest_version
+from hearthline_cloud.stuck import Fail, Stuck, take_each
 from hearthline_cloud.telling import Fault, failing_channels, link_faults, policy_faults
 from hearthline_cloud.wake import Waker
 
@@ -91,6 +93,7 @@ class Escalator:
         with database.reading() as connection:
             self._held = holding(connection)
         self._policy_faults: list[Fault] = []
+        self._stuck = Stuck()
         self._told: set[str] = set()  # faults that the log has
         self._looked_at = float("-inf")
         self._waker = Waker(config.directory)
@@ -138,14 +141,7 @@ class Escalator:
         while not self._stopping.is_set():
             try:
                 self._keep_up()
-                changed = escalate_once(
-                    self._database,
-                    self._held.policies,
-                    self._reaches,
-                    time.time_ns(),
-                    lambda: self._stopping.wait(_BREATH_S),
-                )
-                changed += follow_orders(self._database, self._reaches, time.time_ns())
+                changed = self._round()
                 self._beat()
             except SQLAlchemyError as error:
                 if not is_away(error):
@@ -156,6 +152,19 @@ class Escalator:
                 self._waker.wake("web")
             else:
                 self._stopping.wait(PERIOD_S)
+
+    def _round(self) -> int:
+        changed = escalate_once(
+            self._database,
+            self._held.policies,
+            self._reaches,
+            time.time_ns(),
+            lambda: self._stopping.wait(_BREATH_S),
+            self._stuck.failed,
+        )
+        changed += follow_orders(self._database, self._reaches, time.time_ns(), self._stuck.failed)
+        self._stuck.end_round()
+        return changed
 
     def _keep_up(self) -> None:
         """Go by the version of the policies that was saved last; now and then look ahead, and clear up."""
@@ -176,9 +185,10 @@ class Escalator:
         if time.monotonic() - self._beaten_at < _BEAT_S:
             return
         now_ns = time.time_ns()
-        with self._database.transaction() as connection:
-            faults = [*self._policy_faults, *self._link_faults]
+        faults = [*self._stuck.faults(), *self._policy_faults, *self._link_faults]
+        with self._database.reading() as connection:
             faults += failing_channels(connection, self._reaches, now_ns)
+        with self._database.transaction() as connection:
             channels = [reach.name for reach in self._reaches]
             detail = {"channels": channels, "policy": self._held.version, "faults": [each.as_row() for each in faults]}
             beat(connection, ROLE, now_ns, detail)
@@ -194,19 +204,19 @@ def escalate_once(
     reaches: Sequence[Reach],
     now_ns: int,
     breathe: Callable[[], object] = lambda: None,
+    fail: Fail | None = None,
 ) -> int:
     """One round: how many alerts it changed. Again at once until it is 0: a late desk has more than one step to do.
 
     Looks on a snapshot, so that no alarm waits for it; what it found is looked at again in the transaction that writes.
-    `breathe` is called after each of them, to leave the database to others.
+    `breathe` is called after each of them, to leave the database to others. `fail` gets an alert that cannot be taken.
     """
     with database.reading() as connection:
         found = _in_need(connection, now_ns)
     changed = 0
     for first in range(0, len(found), _AT_ONCE):
-        with database.transaction() as connection:
-            for alert in found[first : first + _AT_ONCE]:
-                changed += _take(connection, alert, policies, tuple(reaches), now_ns)
+        some = found[first : first + _AT_ONCE]
+        changed += take_each(database, some, partial(_take, policies, tuple(reaches), now_ns), fail)
         breathe()
     return changed
 
@@ -234,7 +244,7 @@ def _in_need(connection: Connection, now_ns: int) -> list[int]:
     return sorted(set(found))
 
 
-def _take(connection: Connection, alert_id: int, policies: Policies, reaches: tuple[Reach, ...], now_ns: int) -> bool:
+def _take(policies: Policies, reaches: tuple[Reach, ...], now_ns: int, connection: Connection, alert_id: int) -> bool:
     """Do what is due for one alert, if it still is."""
     row = connection.execute(_LOOKED_AT.where(_alert.c.id == alert_id)).one()
     timer = _timer_of(row)

@@ -8,6 +8,7 @@ nobody twice: an order that has to be looked at has a `due_ns`, and whoever look
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, insert, or_, select, update
@@ -30,6 +31,7 @@ from hearthline_cloud.alerts.orders import (
 from hearthline_cloud.database import Database
 from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.notify.sending import call_back_phones
+from hearthline_cloud.stuck import Fail, take_each
 
 JOURNAL_KIND = "work-order"
 LINK_HOURS = 24  # closing the alert ends a link before that
@@ -79,19 +81,19 @@ def issue(
     return (1, 0) if found is not None else _ask_next(connection, alert, step, wait_ns, reaches, now_ns)
 
 
-def follow_orders(database: Database, reaches: Sequence[Reach], now_ns: int) -> int:
-    """One round: how many orders it changed."""
+def follow_orders(database: Database, reaches: Sequence[Reach], now_ns: int, fail: Fail | None = None) -> int:
+    """One round: how many orders it changed. `fail` gets the alert of an order that cannot be followed."""
+    columns = select(_order.c.id, _order.c.alert_id)
     with database.reading() as connection:
-        due = list(connection.execute(select(_order.c.id).where(_is_due(now_ns))).scalars())
+        due = connection.execute(columns.where(_is_due(now_ns))).all()
         closed = select(_alert.c.id).where(_alert.c.id == _order.c.alert_id, _alert.c.state == State.RESOLVED).exists()
-        left = list(connection.execute(select(_order.c.id).where(_order.c.state.in_(OPEN), closed)).scalars())
+        left = connection.execute(columns.where(_order.c.state.in_(OPEN), closed)).all()
+    alerts = {row.id: row.alert_id for row in (*due, *left)}
+    told = None if fail is None else lambda order, error: fail(alerts[order], error)
     changed = 0
-    for order in due:
-        with database.transaction() as connection:
-            changed += _follow(connection, order, reaches, now_ns)
-    for order in left:
-        with database.transaction() as connection:
-            changed += _withdraw(connection, order, now_ns)
+    for rows, follow in ((due, partial(_follow, reaches, now_ns)), (left, partial(_withdraw, now_ns))):
+        for row in rows:
+            changed += take_each(database, [row.id], follow, told)
     return changed
 
 
@@ -166,7 +168,7 @@ def _ask_next(
     return 1, _queue(connection, alert.id, order, step[0], channels, now_ns)
 
 
-def _follow(connection: Connection, order: int, reaches: Sequence[Reach], now_ns: int) -> bool:
+def _follow(reaches: Sequence[Reach], now_ns: int, connection: Connection, order: int) -> bool:
     """An order that is due: expired when it still waits, and in any case the next volunteer, where one is needed."""
     row = connection.execute(select(_order).where(_order.c.id == order, _is_due(now_ns))).first()
     if row is None:
@@ -189,7 +191,7 @@ def _follow(connection: Connection, order: int, reaches: Sequence[Reach], now_ns
     return True
 
 
-def _withdraw(connection: Connection, order: int, now_ns: int) -> bool:
+def _withdraw(now_ns: int, connection: Connection, order: int) -> bool:
     row = connection.execute(select(_order).where(_order.c.id == order, _order.c.state.in_(OPEN))).first()
     if row is None:
         return False

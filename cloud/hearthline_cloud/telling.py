@@ -32,6 +32,7 @@ class FaultKind(StrEnum):
     POLICY = "policy"
     CHANNEL = "channel"
     NO_LINK = "no-link"
+    ALERT = "alert"
 
 
 _WORDS = {
@@ -41,6 +42,7 @@ _WORDS = {
     FaultKind.GAP: "schedule {schedule}: nobody is on duty from {begin} to {end}; everyone is told then",
     FaultKind.POLICY: "policy version {newest} cannot be used, version {version} holds instead: line {problem}",
     FaultKind.CHANNEL: "channel {channel}: the last messages all failed ({result})",
+    FaultKind.ALERT: "alert {alert}: what is due cannot be done ({error}); the log of the desk says more",
     FaultKind.NO_LINK: "web.public_url is not set: a volunteer's message carries no link",
 }
 

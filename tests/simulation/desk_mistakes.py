@@ -13,6 +13,7 @@ from hearthline_cloud import escalating
 from hearthline_cloud.alerts import escalation
 from hearthline_cloud.alerts.escalation import Move
 from hearthline_cloud.notify import sending
+from hearthline_cloud.notify.port import Result
 
 NONE = "none"
 _FAR_NS = 10**19 // 4
@@ -54,6 +55,11 @@ def expiry_ignored() -> AbstractContextManager[None]:
     return planted(escalating, "advance", mistaken)
 
 
+def clock_set_back_ignored() -> AbstractContextManager[None]:
+    """A timer waits for the time that it was set to, however far the clock went back."""
+    return planted(escalation, "_rebased", lambda timer, *_: timer)
+
+
 @contextmanager
 def claimed_on_the_snapshot() -> Iterator[None]:
     """What was found is done without another look, and the timer is claimed whoever was first."""
@@ -66,15 +72,15 @@ def claimed_on_the_snapshot() -> Iterator[None]:
             found[alert] = connection.execute(view.where(escalating._alert.c.id == alert)).one()
         return alerts
 
-    def blindly(connection: Any, alert_id: int, policies: Any, reaches: Any, now_ns: int) -> bool:
+    def blindly(policies: Any, reaches: Any, now_ns: int, connection: Any, alert_id: int) -> bool:
         row = found[alert_id]
         timer = escalating._timer_of(row)
         if timer is None:
-            return take(connection, alert_id, policies, reaches, now_ns)
+            return take(policies, reaches, now_ns, connection, alert_id)
         policy = policies.policy_for(row.kind, row.cause, row.community_id or "")
         move = escalation.advance(policy, escalating._view(row), timer, -1, now_ns)
         if move.timer is None or (move.timer.climb, move.timer.step) == (timer.climb, timer.step):
-            return take(connection, alert_id, policies, reaches, now_ns)
+            return take(policies, reaches, now_ns, connection, alert_id)
         escalating._follow(connection, row, replace(move, timer=None), reaches, now_ns, policies, policy)
         connection.execute(
             update(escalating._timer)
@@ -86,6 +92,32 @@ def claimed_on_the_snapshot() -> Iterator[None]:
     take = escalating._take
     with planted(escalating, "_in_need", remembering), planted(escalating, "_take", blindly):
         yield
+
+
+@contextmanager
+def result_before_sending() -> Iterator[None]:
+    """The result is written first, so that the message goes out once at most."""
+    right = sending.Worker.send_one
+
+    def mistaken(self: Any) -> bool:
+        name, now_ns = self._opened.config.name, self._now_ns()
+        with self._database.reading() as connection:
+            found = connection.execute(sending._due(name, now_ns)).first()
+        if found is None:
+            return False
+        with self._database.transaction() as connection:
+            claimed = sending.claim(connection, self._opened, found.id, now_ns)
+        if claimed is not None:
+            result = Result(claimed.message is not None, "ok" if claimed.message else claimed.refusal)
+            with self._database.transaction() as connection:
+                sending.finish(connection, name, claimed, result, self._now_ns())
+            if claimed.message is not None:
+                self._opened.channel.send(claimed.message)
+        return True
+
+    with planted(sending.Worker, "send_one", mistaken):
+        yield
+    assert sending.Worker.send_one is right
 
 
 class _NeverClosed:
@@ -133,7 +165,9 @@ MISTAKES: dict[str, Callable[[], AbstractContextManager[None]]] = {
         for mistake in (
             no_timer_after_reopening,
             expiry_ignored,
+            clock_set_back_ignored,
             claimed_on_the_snapshot,
+            result_before_sending,
             closed_alerts_told_of,
             no_lease,
             messages_in_a_transaction_of_their_own,

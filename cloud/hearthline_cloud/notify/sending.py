@@ -35,6 +35,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 MAX_AFTER_S = 300.0  # a server that asks for more is asked again all the same
 _LOCK_WAIT_S = 15.0  # a writer may have waited so long for the database since `now` was read
 _PERIOD_S = 0.5
+UNMADE = "it cannot be made"
 log = Log(__name__)
 
 
@@ -97,18 +98,35 @@ class Worker:
             found = connection.execute(_due(name, now_ns)).first()
         if found is None:
             return False
-        with self._database.transaction() as connection:
-            claimed = claim(connection, self._opened, found.id, now_ns, self._links)
+        claimed = self._claim(found.id, now_ns)
         if claimed is None:
-            return True  # another desk was first
-        if claimed.message is None:
-            result = Result(False, claimed.refusal)
-        else:
-            result = self._opened.channel.send(claimed.message)
+            return True  # another desk was first, or it cannot be made
+        result = Result(False, claimed.refusal) if claimed.message is None else self._sent(claimed.message)
         with self._database.transaction() as connection:
             finish(connection, name, claimed, result, self._now_ns())
         self._waker.wake("web")
         return True
+
+    def _claim(self, notification: int, now_ns: int) -> Claimed | None:
+        """A message that a bug keeps from being made is given up, so that the others of the channel go out."""
+        try:
+            with self._database.transaction() as connection:
+                return claim(connection, self._opened, notification, now_ns, self._links)
+        except Exception as error:
+            if isinstance(error, SQLAlchemyError) and is_away(error):
+                raise
+            log.exception("a message cannot be made", notification=notification)
+            with self._database.transaction() as connection:
+                give_up(connection, notification, f"{UNMADE}: {type(error).__name__}", now_ns)
+        return None
+
+    def _sent(self, message: Message) -> Result:
+        """A channel's own bug fails this attempt and no more."""
+        try:
+            return self._opened.channel.send(message)
+        except Exception as error:
+            log.exception("a channel failed", channel=self._opened.config.name)
+            return Result(False, type(error).__name__, retry=True)
 
 
 def _is_due(now_ns: int) -> ColumnElement[bool]:
@@ -267,6 +285,17 @@ def contact_phones(connection: Connection, resident: str | None, home: str | Non
         return []
     found = [contact.get("phone", "") for row in connection.execute(query) for contact in row.contacts or []]
     return list(dict.fromkeys(phone for phone in found if phone))
+
+
+def give_up(connection: Connection, notification: int, reason: str, now_ns: int) -> None:
+    """A message that nobody will send: failed, and in the alert's journal."""
+    table = schema.notification
+    values = {"state": "failed", "done_ns": now_ns, "result": reason}
+    is_queued = (table.c.id == notification) & (table.c.state == "queued")
+    row = connection.execute(update(table).where(is_queued).values(**values).returning(table)).first()
+    if row is not None:
+        detail = {"channel": row.channel, "attempt": row.attempts, "result": reason}
+        journal.append(connection, "not-notified", now_ns, detail, alert=row.alert_id, actor=SYSTEM)
 
 
 def finish(connection: Connection, channel: str, claimed: Claimed, result: Result, now_ns: int) -> None:

@@ -80,6 +80,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "渠道 {channel}：最近的消息都没有发出（{result}）。",
         "Channel {channel}: the last messages all failed ({result}).",
     ),
+    "telling.alert": (
+        "报警 {alert}：到期的步骤无法执行（{error}），请人工处理；详情见值班进程的日志。",
+        "Alert {alert}: what is due cannot be done ({error}). See to it by hand; the log of the desk says more.",
+    ),
     "telling.no-link": (
         "没有设置 web.public_url：发给志愿者的消息里没有链接。",
         "web.public_url is not set: a volunteer's message carries no link.",
