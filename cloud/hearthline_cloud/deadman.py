@@ -32,6 +32,7 @@ from hearthline_cloud.config import DeadmanConfig, WebConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import beat
 from hearthline_cloud.schema import heartbeat
+from hearthline_cloud.supervising import SUPERVISION
 
 ROLE = "deadman"  # of the heartbeat that says how it stands
 ESCALATION_FRESH_S = 15  # it says every 5 s that it lives
@@ -143,7 +144,8 @@ def missing(beats: Beats, now_ns: int) -> str:
         at_ns, _ = beats.get(role, (None, {}))
         if at_ns is None or abs(now_ns - at_ns) > limit_s * NS:
             return f"the role {role} is not heard"
-    return ""
+    _, supervision = beats.get(SUPERVISION, (0, {}))
+    return f"supervision {supervision['fault']}" if supervision.get("fault") else ""
 
 
 def readiness(at_ns: int, detail: Mapping[str, Any], now_ns: int) -> str:

@@ -21,10 +21,12 @@ from hearthline_cloud.deadman import ROLE as DEADMAN
 from hearthline_cloud.deadman import readiness
 from hearthline_cloud.desk import beat
 from hearthline_cloud.schema import heartbeat
+from hearthline_cloud.supervising import SUPERVISION
 from hearthline_cloud.telling import FaultKind
 
 DESK_FRESH_S = 30
 ESCALATION = "escalation"  # the role of its heartbeat
+_BESIDE = (SUPERVISION, "figures", "self-test")  # the roles of theirs (`hearthline_cloud.beside`)
 _PROBE_TIMEOUT_S = 2.0
 KEPT_S = 1.5
 
@@ -94,10 +96,20 @@ def _probe(database: Database, now_ns: int) -> Look:
     if escalation is not None:
         faults = _faults(escalation)
         parts[ESCALATION] = "ok" if now_ns - escalation.at_ns < DESK_FRESH_S * NS else "not heard for 30 s"
+    died = _died(database)
+    if SUPERVISION in died:
+        parts[SUPERVISION] = died.pop(SUPERVISION)
     unusable = [fault["text"] for fault in faults if fault["kind"] == FaultKind.POLICY]
     if unusable:
         parts["policy"] = unusable[0]
-    return Look(parts, [fault["text"] for fault in faults])
+    return Look(parts, [fault["text"] for fault in faults] + [f"{name} {fault}" for name, fault in died.items()])
+
+
+def _died(database: Database) -> Parts:
+    """The parts of the desk that a bug keeps from working."""
+    with database.reading() as connection:
+        rows = connection.execute(select(heartbeat).where(heartbeat.c.role.in_(_BESIDE))).all()
+    return {row.role: row.detail["fault"] for row in rows if row.detail.get("fault")}
 
 
 def escalation_faults(connection: Connection) -> list[dict[str, str]]:
