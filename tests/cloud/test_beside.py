@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -117,7 +118,7 @@ def test_a_part_that_is_down_holds_no_stop_up(cloud: Cloud) -> None:
 
 def test_dead_supervision_is_no_ready_center_and_stops_the_ping(cloud: Cloud) -> None:
     now = time.time_ns()
-    beats = {
+    beats: dict[str, tuple[int, dict[str, Any]]] = {
         "ingest": (now, {"broker": True}),
         "escalation": (now, {}),
         "desk": (now, {}),
