@@ -13,11 +13,12 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from hearthline.clock import NS
 from hearthline_cloud import schema
@@ -109,6 +110,32 @@ def main() -> None:
         database.close()
 
 
+@contextmanager
+def transactions(database: Database) -> Iterator[list[float]]:
+    """How long each one that committed held the writer's lock, the commit included."""
+    took_s: list[float] = []
+    begun = [0.0]
+
+    def begin(_connection: object) -> None:
+        begun[0] = time.perf_counter()
+
+    writing = [False]
+
+    def commit(_connection: object) -> None:
+        writing[0] = True
+
+    def checkin(_connection: object, _record: object) -> None:
+        if writing[0]:
+            took_s.append(time.perf_counter() - begun[0])
+        writing[0] = False
+
+    for name, hear in (("begin", begin), ("commit", commit), ("checkin", checkin)):
+        event.listen(database.engine, name, hear)
+    yield took_s
+    for name, hear in (("begin", begin), ("commit", commit), ("checkin", checkin)):
+        event.remove(database.engine, name, hear)
+
+
 def measure(database: Database) -> None:
     now_ns = T0 + YEAR_S * NS
     year = Period(AlertKind.EMERGENCY, T0, now_ns)
@@ -117,15 +144,15 @@ def measure(database: Database) -> None:
         with database.reading() as connection:
             return read_cases(connection, period)
 
-    began, pages, longest_s = time.perf_counter(), 0, 0.0
     timed("read before anything is folded", lambda: read(year), rounds=1)
     began = time.perf_counter()
-    while True:
-        page = time.perf_counter()
-        if not fold_once(database):
-            break
-        pages, longest_s = pages + 1, max(longest_s, time.perf_counter() - page)
-    print(f"folded in {time.perf_counter() - began:.1f} s, {pages} transactions, the longest {longest_s * 1000:.0f} ms")
+    with transactions(database) as took_s:
+        while fold_once(database):
+            pass
+    took_s.sort()
+    median, longest = took_s[len(took_s) // 2], took_s[-1]
+    print(f"folded in {time.perf_counter() - began:.1f} s, {len(took_s)} transactions", end="")
+    print(f", median {median * 1000:.1f} ms, the longest {longest * 1000:.1f} ms")
     cases = read(year)
     print(f"{len(cases)} cases")
     timed("read a year", lambda: read(year))

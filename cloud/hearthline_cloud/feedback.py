@@ -13,7 +13,7 @@ from datetime import datetime, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from hearthline.clock import NS
 from hearthline.errors import ConfigError, RefusedError
@@ -30,6 +30,7 @@ VALID_DAYS = 7
 MAX_WORDS = 500
 ASKED_ABOUT = (Outcome.REAL_EMERGENCY, Outcome.HELP_GIVEN, Outcome.SERVICE_DONE, Outcome.VISITED_NO_ANSWER)
 FIRST_HOUR, LAST_HOUR = 9, 20  # nobody is woken by a question
+_AT_ONCE = 10  # a round: each is a transaction of its own
 _FORGET_NS = 24 * 3600 * NS  # a case that was closed longer ago is not asked about any more
 _LONGEST_NS = 30 * 24 * 3600 * NS  # nor one that was open for so long
 
@@ -57,15 +58,16 @@ class Asker:
             return 0
         with self._database.reading() as connection:
             found = [row for row in self._due(connection, now_ns) if self._phone(connection, row)]
-        return sum(self._ask(row.id, now_ns) for row in found)
+        return sum(self._ask(row.id, now_ns) for row in found[:_AT_ONCE])
 
-    def _due(self, connection: Connection, now_ns: int) -> list[Row[Any]]:
+    def _due(self, connection: Connection, now_ns: int, *which: ColumnElement[bool]) -> list[Row[Any]]:
         until_ns = now_ns - self._figures.ask_after_min * 60 * NS
         query = (
             select(alert)
             .join(home, home.c.id == alert.c.home_id)
             .outerjoin(feedback, feedback.c.alert_id == alert.c.id)
             .where(
+                *which,
                 alert.c.state == State.RESOLVED,
                 alert.c.raised_ns > now_ns - _LONGEST_NS,
                 alert.c.resolved_ns.between(until_ns - _FORGET_NS, until_ns),
@@ -84,7 +86,7 @@ class Asker:
     def _ask(self, alert_id: int, now_ns: int) -> bool:
         """Claim the case and queue the message, unless it was reopened or another desk was first."""
         with self._database.transaction() as connection:
-            if alert_id not in [row.id for row in self._due(connection, now_ns)]:
+            if not self._due(connection, now_ns, alert.c.id == alert_id):
                 return False
             expires_ns = (now_ns // NS + VALID_DAYS * 24 * 3600) * NS
             values = {"alert_id": alert_id, "whom": self._figures.ask_whom, "expires_ns": expires_ns}

@@ -22,6 +22,7 @@ from hearthline_cloud.schema import alert, figure, figure_cursor, home, journal
 
 PERIOD_S = 15.0
 _PAGE = 200  # entries a transaction
+_BEHIND = 10_000  # entries of other kinds after which the cursor moves without any of ours
 _BREATH_S = 0.05  # between two pages, for whoever waits to write
 _MEASURES = [field.name for field in fields(Measures)]
 _CASE = [name for name in Case._fields if name not in ("home", "gateway", "device")]
@@ -94,23 +95,23 @@ class Figurer:
 
 
 def fold_once(database: Database) -> int:
-    """Fold one page of the journal into the rows; how many entries. Two desks do each page once."""
-    with database.reading() as connection:  # most rounds find nothing: no lock for those
-        if not _entries(connection, _cursor(connection), 1):
-            return 0
-    with database.transaction() as connection:
-        begin = _cursor(connection)
+    """Fold one page of the journal into the rows; how many entries. Two desks do each page once.
+
+    Folded on a snapshot: rows and cursor change together, so while the cursor stands the rows do too, and the writer's
+    lock is held for three statements.
+    """
+    with database.reading() as connection:
+        begin, last = _cursor(connection), _last(connection)
         entries = _entries(connection, begin, _PAGE)
-        if not entries:
-            return 0
-        claimed = connection.execute(
-            update(figure_cursor)
-            .where(figure_cursor.c.journal_id == begin)
-            .values(journal_id=entries[-1][1].id if len(entries) == _PAGE else _last(connection))
-        )
-        if claimed.rowcount:
-            _write(connection, *_folded(connection, entries))
-        return len(entries)
+        cases, places = _folded(connection, entries)
+    if not entries and last - begin < _BEHIND:  # most rounds: no lock for those
+        return 0
+    end = entries[-1][1].id if len(entries) == _PAGE else last
+    with database.transaction() as connection:
+        where = figure_cursor.c.journal_id == begin
+        if connection.execute(update(figure_cursor).where(where).values(journal_id=end)).rowcount:
+            _write(connection, cases, places)
+    return len(entries)
 
 
 def read_cases(connection: Connection, period: Period) -> list[Case]:
@@ -131,7 +132,10 @@ def read_cases(connection: Connection, period: Period) -> list[Case]:
     if period.community is not None:
         belongs = select(home.c.id).where(home.c.community_id == period.community)
         query, homes = query.where(figure.c.home_id.in_(belongs)), set(connection.execute(belongs).scalars())
-    cases = [Case._make(row) for row in connection.execute(query)]
+    rows = connection.execute(query)
+    assert rows.cursor is not None
+    cases = list(map(Case._make, rows.cursor.fetchall()))  # past SQLAlchemy's own rows, which cost as much again
+    rows.close()
     for alert_id, measures in changed.items():
         place = places[alert_id]
         if period.has(measures.raised_ns, place.kind) and (homes is None or place.home in homes):
@@ -148,7 +152,7 @@ def _cursor(connection: Connection) -> int:
 
 
 def _last(connection: Connection) -> int:
-    return int(connection.execute(select(func.max(journal.c.id))).scalar_one())
+    return int(connection.execute(select(func.max(journal.c.id))).scalar_one() or 0)
 
 
 def _entries(connection: Connection, after: int, limit: int | None = None) -> list[tuple[int, Entry, Place]]:

@@ -137,6 +137,9 @@ TELEMETRY_UNITS: dict[str, str] = {
     "cuff_pressure": "mm[Hg]",  # while a cuff measures; UCUM, for SenML has no such unit
 }
 
+# That a device was heard which had no value to say: in the telemetry lane, but no quantity that is stored.
+SIGN_OF_LIFE = "sign_of_life"
+
 # Vital signs in UCUM units.
 VITAL_UNITS: dict[str, str] = {
     "systolic": "mm[Hg]",

@@ -41,6 +41,7 @@ from hearthline_edge.devices import (
 )
 from hearthline_edge.grouping import PressState, Verdict, chatter_report, judge, release
 from hearthline_edge.outbox import EventRow, Outbox
+from hearthline_edge.signs import SignsOfLife
 
 RETRY_S = 1.0
 STALL_S = 3.0  # a commit that takes longer is told as one that failed, and still awaited
@@ -91,11 +92,12 @@ class Arrival:
     source: Source | None = None
 
     def events(self) -> Arrival:
-        """Without what is for the other lane or leaves nothing to keep."""
+        """Without what is for the other lane."""
         return replace(self, items=tuple(item for item in self.items if not isinstance(item, Readings | Seen)))
 
     def readings(self) -> Arrival:
-        return replace(self, items=tuple(item for item in self.items if isinstance(item, Readings)))
+        """What is for the telemetry lane; of a device that said nothing new, that it was heard."""
+        return replace(self, items=tuple(item for item in self.items if isinstance(item, Readings | Seen)))
 
 
 RoleOf = Callable[[str, str], str]  # (device, button) -> emergency | service | ignore
@@ -418,10 +420,15 @@ class ReadingIntake:
     on_taken: Callable[[list[MqttTicket]], None]
     lost: int = 0
     fault: str = ""
+    signs: SignsOfLife = field(default_factory=SignsOfLife)
     _waiting: list[Arrival] = field(default_factory=list)
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, arrival: Arrival) -> None:
+        if arrival.items:
+            arrival = replace(arrival, items=self.signs.of(arrival.items, arrival.now))
+        if not arrival.items and arrival.ticket is None:
+            return
         if len(self._waiting) >= MAX_WAITING and arrival.ticket is None:
             self.lost += len(_readings_of([arrival]))  # a disk that hangs must not fill the memory
             return

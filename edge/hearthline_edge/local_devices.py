@@ -17,7 +17,7 @@ from typing import Any
 
 from hearthline.clock import Clock
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import GroupingRule, MqttDriver, MqttMessage, MqttSession, run_driver
+from hearthline_edge.devices import GroupingRule, MqttDriver, MqttMessage, MqttSession, Seen, run_driver
 from hearthline_edge.intake import Arrival, MqttTicket, Source
 from hearthline_edge.local_mqtt import LocalSession
 from hearthline_edge.outbox import Outbox
@@ -97,6 +97,8 @@ class LocalDevices:
             for each in claimed:
                 decode = partial(each.decoder.receive, message, now)
                 items = run_driver(each.driver.name, decode, raw_text(message.payload))
+                if message.retained:  # the broker's memory of it says not that the device lives
+                    items = tuple(item for item in items if not isinstance(item, Seen))
                 offer(Arrival(items, now, ticket and replace(ticket, source=each.source.name), each.source))
             if not claimed:
                 offer(Arrival((), now, ticket))

@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import delete, event, insert, select, update
+from sqlalchemy import Connection, delete, event, insert, select, update
 
 from cloud_center import Cloud
 from hearthline.clock import NS
 from hearthline_cloud import figuring, journal, schema
 from hearthline_cloud.alerts.figures import Case
 from hearthline_cloud.alerts.lifecycle import AlertKind, Outcome
+from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.figuring import Figurer, Period, fold_once, read_cases
 
@@ -145,6 +146,44 @@ def test_killed_before_the_commit_nothing_is_folded_and_the_next_desk_does_it(cl
     assert cloud.rows(schema.figure) == []
     assert cases(cloud) == before
     assert fold_all(cloud) == 6
+    assert cases(cloud) == before
+
+
+def test_a_reader_does_not_walk_through_what_is_no_case_for_ever(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figuring, "_BEHIND", 5)
+    whole_way(cloud)
+    fold_all(cloud)
+    for length, moves in ((4, 0), (1, 5)):
+        begin = cloud.rows(schema.figure_cursor)[0].journal_id
+        with cloud.database.transaction() as connection:
+            for _ in range(length):
+                journal.append(connection, "device", 1, {})
+        assert fold_once(cloud.database) == 0
+        assert cloud.rows(schema.figure_cursor)[0].journal_id == begin + moves
+
+
+def test_an_empty_journal_is_no_fault(cloud: Cloud) -> None:
+    assert fold_once(cloud.database) == 0
+    assert cases(cloud) == []
+
+
+def test_a_page_that_another_desk_has_folded_meanwhile_is_left_to_it(cloud: Cloud) -> None:
+    whole_way(cloud)
+    before = cases(cloud)
+
+    class Slow(Database):
+        """Another desk is faster, between the look and the writing."""
+
+        @contextmanager
+        def reading(self) -> Iterator[Connection]:
+            with super().reading() as connection:
+                yield connection
+            fold_all(cloud)
+
+    slow = Slow(cloud.database.url)
+    fold_once(slow)
+    slow.close()
+    assert len(cloud.rows(schema.figure)) == 1
     assert cases(cloud) == before
 
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from cloud_center import Cloud
 from hearthline import wire
 from hearthline.clock import NS
 from hearthline.errors import LinkError
-from hearthline.model import EventType, Lane
+from hearthline.model import SIGN_OF_LIFE, EventType, Lane
 from hearthline_cloud import schema
 from hearthline_cloud.ingest import aside
 from hearthline_cloud.ingest.commands import GIVE_UP_AFTER_S, due_commands, has_due_commands
@@ -177,6 +177,23 @@ def test_packs_become_points_and_odd_ones_are_kept_aside(cloud: Cloud, store: Em
     assert sorted(value for value, _ in everything(store, "power")) == [1.0, 2.0]
     assert cloud.count(schema.kept_aside) == 4
     assert {d.id for d in cloud.rows(schema.device)} >= {"meter:1"}
+
+
+def test_a_sign_of_life_is_heard_of_a_device_that_is_known_and_stores_nothing(
+    cloud: Cloud, store: EmbeddedStore
+) -> None:
+    lost = {"lost": "offline", "lost_ns": 1, "last_seen_ns": None}
+    with cloud.database.transaction() as connection:
+        connection.execute(update(schema.device).values(**lost))
+    sign = {"quantity": SIGN_OF_LIFE, "unit": "/"}
+    known, passing = (cloud.gateway.pack(1.0, device=device, **sign) for device in ("enocean:1", "ble:passer-by"))
+    measured = cloud.gateway.pack(21.0, quantity="temperature", unit="Cel", device="ble:new")
+    handle(cloud, store, known, passing, measured)
+    devices = {row.id: (row.lost, row.last_seen_ns is not None) for row in cloud.rows(schema.device)}
+    assert devices == {"cuff:1": ("offline", False), "enocean:1": ("", True), "ble:new": ("", True)}
+    assert everything(store, SIGN_OF_LIFE) == []
+    assert len(everything(store, "temperature")) == 1
+    assert cloud.rows(schema.kept_aside) == []
 
 
 def test_only_the_readings_that_are_refused_are_kept_aside(cloud: Cloud, store: EmbeddedStore) -> None:

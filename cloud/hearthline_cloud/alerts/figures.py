@@ -218,17 +218,19 @@ def _sums(cases: Iterable[Case]) -> _Sums:
     """One walk over the cases: 100,000 of them are a page that somebody waits for."""
     sums = _Sums()
     answers, visits, counts = sums.answers, sums.visits, sums.counts
+    number = closed_ones = 0
     for raised, answered, _, sent, arrived, closed, outcome, handed_over, reopened, asked, helped, *_ in cases:
         if outcome == Outcome.TEST:
             continue
-        counts["cases"] += 1
+        number += 1
         if answered is None:
             answers.waiting.append(raised)
         else:
             answers.ended(raised, answered)
         if closed is not None:
-            counts["closed"] += 1
-            counts["false-alarm"] += outcome == Outcome.FALSE_ALARM
+            closed_ones += 1
+            if outcome == Outcome.FALSE_ALARM:
+                counts["false-alarm"] += 1
         if arrived is not None:
             visits.ended(raised, arrived)
         elif sent is not None:
@@ -238,11 +240,14 @@ def _sums(cases: Iterable[Case]) -> _Sums:
                 counts["called-off"] += 1
             else:  # somebody was there, and nobody wrote down when
                 visits.lost()
-        counts["handed-over"] += handed_over > 0
-        counts["reopened"] += reopened > 0
+        if handed_over:
+            counts["handed-over"] += 1
+        if reopened:
+            counts["reopened"] += 1
         if asked:
             counts["asked"] += 1
             counts[helped or ""] += 1
+    counts.update({"cases": number, "closed": closed_ones})
     return sums
 
 

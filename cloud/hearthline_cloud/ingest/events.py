@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, case, insert, select, update
+from sqlalchemy import Case, Connection, Row, case, insert, select, update
 
 from hearthline import wire
 from hearthline.clock import NS, rfc3339
@@ -190,13 +190,25 @@ def touch_device(
     table = schema.device
     heard: dict[str, Any] = {"last_seen_ns": heard_ns} if heard_ns is not None else {"id": device}
     if heard_ns is not None:
-        heard["lost"] = case((table.c.lost_ns > min(said_ns, MAX_NS), table.c.lost), else_="")
+        heard["lost"] = _still_lost(said_ns)
     return connection.execute(
         upsert(connection, table)
         .values(gateway_id=gateway, id=device, last_seen_ns=heard_ns)
         .on_conflict_do_update(index_elements=["gateway_id", "id"], set_=heard)
         .returning(table)
     ).one()
+
+
+def touch_known_device(connection: Connection, gateway: str, device: str, heard_ns: int, said_ns: int) -> None:
+    """The same of a device that is known already: a mere sign of life registers nobody who goes by."""
+    table = schema.device
+    same = (table.c.gateway_id == gateway) & (table.c.id == device)
+    connection.execute(update(table).where(same).values(last_seen_ns=heard_ns, lost=_still_lost(said_ns)))
+
+
+def _still_lost(said_ns: int) -> Case[Any]:
+    table = schema.device
+    return case((table.c.lost_ns > min(said_ns, MAX_NS), table.c.lost), else_="")
 
 
 def _resident_of(device: Row[Any] | None, data: dict[str, Any]) -> str | None:

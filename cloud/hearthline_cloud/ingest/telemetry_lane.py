@@ -19,11 +19,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from hearthline import wire
 from hearthline.errors import LinkError, ProtocolError
 from hearthline.log import Log
-from hearthline.model import TELEMETRY_UNITS, Lane, Reading
+from hearthline.model import SIGN_OF_LIFE, TELEMETRY_UNITS, Lane, Reading
 from hearthline_cloud import schema
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.ingest.aside import keep_aside
-from hearthline_cloud.ingest.events import MAX_NS, Outcome, touch_device, touch_gateway
+from hearthline_cloud.ingest.events import MAX_NS, Outcome, touch_device, touch_gateway, touch_known_device
 from hearthline_cloud.ingest.session import Answers, Message
 from hearthline_cloud.ingest.timing import record_time
 from hearthline_cloud.store import Point, Store
@@ -88,6 +88,7 @@ class TelemetryLane:
         points: list[Point] = []
         aside: list[tuple[Message, str]] = []
         heard: dict[tuple[str, str], int] = {}  # device -> when it said the last that was heard of it
+        measured: set[tuple[str, str]] = set()  # those that gave more than a sign of life
         self._refresh_places()
         for message in messages:
             gateway = wire.gateway_of(message.topic)
@@ -110,12 +111,14 @@ class TelemetryLane:
                 if wire.text_fault(reading.device, wire.MAX_DEVICE) is not None:
                     continue
                 said_ns = pack.wall_ns + offset_ns if pack.envelope.synced else MAX_NS
+                if reading.quantity != SIGN_OF_LIFE:
+                    measured.add((gateway, reading.device))
                 heard[gateway, reading.device] = max(heard.get((gateway, reading.device), 0), said_ns)
             outcome.taken.setdefault((gateway, pack.envelope.outbox), []).append(pack.envelope.seq)
         for point, reason in self._store.write(points) if points else ():
             topic = wire.topic(point.gateway, wire.UP_TELEMETRY)
             aside.append((Message(topic, msgspec.json.encode(point), False, 0, 0), f"refused by the store: {reason}"))
-        self._write_down(aside, heard)
+        self._write_down(aside, heard, measured)
         return outcome
 
     def _points(self, gateway: str, pack: wire.Pack) -> tuple[list[Point], list[tuple[Reading, str]]]:
@@ -126,6 +129,8 @@ class TelemetryLane:
         odd = []
         for reading, offset_ns in pack.readings:
             quantity = reading.quantity
+            if quantity == SIGN_OF_LIFE:
+                continue
             unit = TELEMETRY_UNITS.get(quantity)
             fault = wire.text_fault(reading.device, wire.MAX_DEVICE)
             if fault is not None:
@@ -161,7 +166,12 @@ class TelemetryLane:
             self._places = {row.id: (row.community_id, row.home_id) for row in rows}
         self._places_until = self._mono_s() + _PLACES_FOR_S
 
-    def _write_down(self, aside: list[tuple[Message, str]], heard: dict[tuple[str, str], int]) -> None:
+    def _write_down(
+        self,
+        aside: list[tuple[Message, str]],
+        heard: dict[tuple[str, str], int],
+        measured: set[tuple[str, str]],
+    ) -> None:
         """What was kept aside, and now and then that gateways and devices were heard."""
         now = self._mono_s()
         late = {key for key in heard if now - self._touched.get(key, -_TOUCH_EVERY_S) >= _TOUCH_EVERY_S}
@@ -173,7 +183,8 @@ class TelemetryLane:
                 keep_aside(connection, message, reason, now_ns)
             for gateway, device in late:
                 touch_gateway(connection, gateway, now_ns)
-                touch_device(connection, gateway, device, now_ns, heard[gateway, device])
+                touch = touch_device if (gateway, device) in measured else touch_known_device
+                touch(connection, gateway, device, now_ns, heard[gateway, device])
         if len(self._touched) > _REMEMBERED:
             self._touched.clear()
         self._touched.update(dict.fromkeys(late, now))

@@ -283,8 +283,10 @@ def contact_phones(connection: Connection, resident: str | None, home: str | Non
         query = query.where(table.c.home_id == home)
     else:
         return []
-    found = [contact.get("phone", "") for row in connection.execute(query) for contact in row.contacts or []]
-    return list(dict.fromkeys(phone for phone in found if phone))
+    lists = connection.execute(query).scalars()
+    contacts = [each for found in lists if isinstance(found, list) for each in found if isinstance(each, dict)]
+    phones = [contact.get("phone") for contact in contacts]
+    return list(dict.fromkeys(phone for phone in phones if isinstance(phone, str) and phone))
 
 
 def give_up(connection: Connection, notification: int, reason: str, now_ns: int) -> None:
