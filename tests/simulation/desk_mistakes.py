@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import insert
 
 from hearthline_cloud import escalating
 from hearthline_cloud.alerts import escalation
@@ -75,20 +77,20 @@ def claimed_on_the_snapshot() -> Iterator[None]:
     def blindly(policies: Any, reaches: Any, now_ns: int, connection: Any, alert_id: int) -> bool:
         row = found[alert_id]
         timer = escalating._timer_of(row)
-        if timer is None:
-            return take(policies, reaches, now_ns, connection, alert_id)
         policy = policies.policy_for(row.kind, row.cause, row.community_id or "")
         move = escalation.advance(policy, escalating._view(row), timer, -1, now_ns)
-        if move.timer is None or (move.timer.climb, move.timer.step) == (timer.climb, timer.step):
+        if timer is None or move.timer is None or move.firing is None:
             return take(policies, reaches, now_ns, connection, alert_id)
-        escalating._follow(connection, row, replace(move, timer=None), reaches, now_ns, policies, policy)
-        connection.execute(
-            update(escalating._timer)
-            .where(escalating._timer.c.alert_id == alert_id, escalating._timer.c.fired_ns.is_(None))
-            .values({**escalating._values(alert_id, move.timer), "step": move.timer.step + 1_000_000 * (now_ns % 7)})
-        )
+        claimed = {**escalating._values(alert_id, timer), "step": next(numbers), "fired_ns": now_ns}
+        made = connection.execute(insert(escalating._timer).values(claimed).returning(escalating._timer.c.id))
+        as_found: Any = SimpleNamespace(**{**row._mapping, "timer_id": made.scalar_one()})
+        escalating._follow(connection, as_found, replace(move, timer=None), reaches, now_ns, policies, policy)
+        is_first = escalating._close(connection, row.timer_id, now_ns)
+        if is_first:
+            connection.execute(insert(escalating._timer).values(escalating._values(alert_id, move.timer)))
         return True
 
+    numbers = itertools.count(1_000_000)
     take = escalating._take
     with planted(escalating, "_in_need", remembering), planted(escalating, "_take", blindly):
         yield

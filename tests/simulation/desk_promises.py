@@ -20,7 +20,8 @@ from hearthline_cloud.alerts.lifecycle import (
     outcomes,
     transitions,
 )
-from hearthline_cloud.notify.sending import GIVE_UP_AFTER_S
+from hearthline_cloud.alerts.orders import OPEN
+from hearthline_cloud.notify.sending import GIVE_UP_AFTER_S, UNMADE
 from simulation.desk_world import LOST, TIMEOUT, BrokenPromiseError, World
 
 _SLACK_S = 30.0  # two rounds, and what a writer may have waited for the database
@@ -71,6 +72,7 @@ def check_end(world: World) -> None:
     check_now(world)
     check_steps(world)
     check_messages(world)
+    check_orders(world)
     check_journal(world)
     check_closing(world)
 
@@ -109,11 +111,26 @@ def check_messages(world: World) -> None:
             raise BrokenPromiseError(f"{key} still waits")
         if row.state == "sent" and not world.tellings[key]:
             raise BrokenPromiseError(f"{key} is called sent, and nobody heard it")
+        if row.result.startswith(UNMADE):
+            raise BrokenPromiseError(f"{key}: {row.result}")
         if row.state == "failed" and row.result in (LOST, TIMEOUT) and not _gave_up(row.done_ns - row.created_ns):
             raise BrokenPromiseError(f"{key} was given up too early")
     unknown = {telling.key for telling in world.told} - keys
     if unknown:
         raise BrokenPromiseError(f"{sorted(unknown)} stand in no queue")
+
+
+def check_orders(world: World) -> None:
+    """No order waits for a look that does not come, and nobody is asked twice in one climb."""
+    with world.database.reading() as connection:
+        rows = connection.execute(select(schema.work_order)).all()
+    asked = Counter((row.alert_id, row.climb, row.volunteer_id) for row in rows if row.volunteer_id is not None)
+    for (alert, climb, volunteer), count in asked.items():
+        if count > 1:
+            raise BrokenPromiseError(f"alert {alert}, climb {climb}: {volunteer} was asked {count} times")
+    late = [row.id for row in rows if row.due_ns is not None and row.due_ns < world.wall_ns() - _SLACK_S * NS]
+    if late:
+        raise BrokenPromiseError(f"the work orders {late} are looked at by nobody")
 
 
 def _gave_up(after_ns: int) -> bool:
@@ -176,6 +193,11 @@ def check_closing(world: World) -> None:
         still_open = {row.id for row in connection.execute(select(schema.alert)) if row.state != State.RESOLVED}
     if silent - still_open:
         raise BrokenPromiseError(f"closed alerts {sorted(silent - still_open)} have timers")
+    with world.database.reading() as connection:
+        left = connection.execute(select(schema.work_order).where(schema.work_order.c.state.in_(OPEN))).all()
+    kept = {row.alert_id for row in left} - still_open
+    if kept:
+        raise BrokenPromiseError(f"closed alerts {sorted(kept)} have open work orders")
     late = {telling.alert for telling in world.told[before:]} - still_open
     if late:
         raise BrokenPromiseError(f"closed alerts {sorted(late)} were told of")

@@ -28,7 +28,7 @@ _CHUNK = 5
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """`violation`: the promise that was broken, or the traceback of a bug; empty: all held."""
+    """`violation`: the promise that was broken, or the traceback of a bug (`is_bug`); empty: all held."""
 
     seed: int
     violation: str
@@ -37,6 +37,7 @@ class Run:
     digest: str
     cpu_s: float
     lines: tuple[str, ...] = ()
+    is_bug: bool = False
 
 
 @cache
@@ -48,7 +49,7 @@ def _site() -> tuple[Site, tempfile.TemporaryDirectory[str]]:
 
 def run_seed(seed: int, mistake: str = NONE, days: float = DAYS) -> Run:
     began = time.process_time()
-    world, violation = _site()[0].fresh(seed), ""
+    world, violation, is_bug = _site()[0].fresh(seed), "", False
     try:
         with MISTAKES[mistake]():
             world.live(days * DAY_S, check_now)
@@ -57,7 +58,7 @@ def run_seed(seed: int, mistake: str = NONE, days: float = DAYS) -> Run:
     except BrokenPromiseError as error:
         violation = str(error)
     except Exception:  # noqa: BLE001  a bug of product or simulation is told with its seed, as a broken promise is
-        violation = traceback.format_exc()
+        violation, is_bug = traceback.format_exc(), True
     with world.database.reading() as connection:
         alerts = connection.exec_driver_sql("SELECT count(*) FROM alert").scalar_one()
         steps = connection.exec_driver_sql("SELECT count(*) FROM journal WHERE kind = 'escalated'").scalar_one()
@@ -65,17 +66,17 @@ def run_seed(seed: int, mistake: str = NONE, days: float = DAYS) -> Run:
     told = "\n".join([*world.lines, *(f"{each.at_s:.3f} {each.key}" for each in world.told)])
     digest = hashlib.sha256(told.encode()).hexdigest()[:16]
     cpu_s = time.process_time() - began
-    return Run(seed, violation, counts, world.now_s / DAY_S, digest, cpu_s, tuple(world.lines))
+    return Run(seed, violation, counts, world.now_s / DAY_S, digest, cpu_s, tuple(world.lines), is_bug)
 
 
-def run_some(seeds: Sequence[int], mistake: str = NONE) -> list[Run]:
+def run_some(seeds: Sequence[int], mistake: str = NONE, days: float = DAYS) -> list[Run]:
     """Up to the first broken promise."""
     logging.disable(logging.CRITICAL)
     gc.disable()
     runs = []
     try:
         for seed in seeds:
-            runs.append(run_seed(seed, mistake))
+            runs.append(run_seed(seed, mistake, days))
             gc.collect(0)
             if runs[-1].violation:
                 break
@@ -91,10 +92,10 @@ def run_many(seeds: Sequence[int]) -> list[Run]:
         return [run for runs in pool.map(run_some, chunks) for run in runs]
 
 
-def find_mistakes(names: Sequence[str], seeds: Sequence[int]) -> dict[str, Run]:
+def find_mistakes(names: Sequence[str], seeds: Sequence[int], days: float) -> dict[str, Run]:
     """For each mistake its last run: the first that broke a promise, if one did."""
     with ProcessPoolExecutor(PROCESSES, multiprocessing.get_context("spawn")) as pool:
-        found = pool.map(run_some, [seeds] * len(names), names)
+        found = pool.map(run_some, [seeds] * len(names), names, [days] * len(names))
         return {name: runs[-1] for name, runs in zip(names, found, strict=True)}
 
 

@@ -24,8 +24,10 @@ from hearthline.clock import NS
 from hearthline.errors import RefusedError
 from hearthline.model import EventType
 from hearthline_cloud import escalating, schema
+from hearthline_cloud.alerts import orders
 from hearthline_cloud.alerts.escalation import SHIPPED
 from hearthline_cloud.alerts.lifecycle import Action, AlertKind, Category, Plan, State, Wish, allowed, outcomes
+from hearthline_cloud.alerts.orders import OrderAction, OrderKind, OrderState, OrderWish
 from hearthline_cloud.config import ChannelConfig
 from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.desk import Desk, beat
@@ -34,22 +36,25 @@ from hearthline_cloud.ingest.session import Message as MqttMessage
 from hearthline_cloud.notify.channels import Opened
 from hearthline_cloud.notify.port import Message, Result
 from hearthline_cloud.notify.sending import Worker
-from hearthline_cloud.ordering import follow_orders
+from hearthline_cloud.order_desk import OrderDesk
+from hearthline_cloud.ordering import follow_orders, volunteer_actor
 from hearthline_cloud.supervising import Supervisor
 from hearthline_cloud.wake import Waker
 from simulation.process import Crash
 
-DAYS = 10
+DAYS = 3
 T0 = 1_800_000_000 * NS
 DAY_S, HOUR_S = 86_400.0, 3600.0
+LEFT_ALONE_S = 1.5 * HOUR_S
 STAFF = ("mei", "jun")
 GATEWAYS = ("gw-1", "gw-2")
+VOLUNTEERS = ("v-1", "v-2", "v-3")
 _ROUNDS = 400  # of one desk until nothing is left to do; more is a round without an end
 REFUSED, TIMEOUT, LOST = "refused for good", "no answer", "answer lost"
 
 
-class BrokenPromiseError(AssertionError):
-    """What no order of events may lead to."""
+class BrokenPromiseError(BaseException):
+    """What no order of events may lead to; nothing of the product that keeps an error from the others holds it back."""
 
 
 @dataclass(slots=True)
@@ -160,9 +165,11 @@ class World:
 
     def __post_init__(self) -> None:
         self.now_s, self.offset_ns = 0.0, T0
+        self.faults_weight, self.slowness = self.rng.choice(((4, 0.03), (12, 0.03), (12, 0.3)))  # what a seed is like
         self.fuse: int | None = None  # points until the process that runs is killed
         self.depth = 0
         self.is_busy = False
+        self.is_left_alone = False
         self.calm = False
         self.excused: set[str] = set()
         self.told: list[Told] = []
@@ -174,13 +181,13 @@ class World:
         self.last_s: dict[int, tuple[float, str]] = {}  # of each alert: what happened last, and when
         self.down_s: list[tuple[float, float]] = []  # when no desk lived
         self.back_s: list[float] = []  # when the clock was set back
-        self.stepped_s: list[float] = []
         self.seq = 0
         self.phones = {name: Phone(self, name) for name in ("duty", "family")}
         opened = [Opened(replace_contacts(ChannelConfig(name=n, kind="webhook")), p) for n, p in self.phones.items()]
         self.reaches = tuple(each.reach for each in opened)
         self.web = WatchedDatabase(self.database, self)
         self.desk = Desk(self.web, self.waker)
+        self.orders = OrderDesk(self.web, self.waker)
         self.ingester = EventLane(self.web, self.waker, threading.Event(), self.wall_ns)
         self.desks = [DeskProcess(self, "desk-a"), DeskProcess(self, "desk-b")]
 
@@ -293,6 +300,8 @@ class World:
 
     def an_act(self) -> None:
         rng = self.rng
+        if rng.random() < 0.25 and self._an_order_is_followed():
+            return
         with self.database.reading() as connection:
             rows = connection.execute(select(schema.alert).order_by(schema.alert.c.id.desc()).limit(30)).all()
         waiting = [row for row in rows if row.state not in (State.RESOLVED, State.SCHEDULED)]
@@ -314,6 +323,33 @@ class World:
             except RefusedError:
                 self.counts["refused acts"] += 1
                 return
+
+    def _an_order_is_followed(self) -> bool:
+        """Somebody does something with a work order; False where there is none."""
+        rng, table = self.rng, schema.work_order
+        with self.database.reading() as connection:
+            is_open = table.c.state.in_(orders.OPEN)
+            rows = connection.execute(select(table).where(is_open).order_by(table.c.id.desc()).limit(10)).all()
+        if not rows:
+            return False
+        row = rng.choice(rows)
+        if row.volunteer_id is not None and rng.random() < 0.3:
+            self.run("web", lambda: self.orders.open(row.id, self.wall_ns()))
+            return True
+        kind = OrderKind(row.kind)
+        action = rng.choice(orders.allowed(kind, OrderState(row.state)))
+        wish = OrderWish(action, rng.choice(orders.outcomes(kind)) if action is OrderAction.REPORT else None)
+        actor = rng.choice(STAFF) if row.volunteer_id is None else volunteer_actor(row.volunteer_id)
+        self.note(f"{actor} {action} of order {row.id}")
+        self.counts["order acts"] += 1
+        for _ in range(2):
+            try:
+                if self.run("web", lambda: self.orders.act(row.id, wish, actor, self.wall_ns())):
+                    break
+            except RefusedError:
+                self.counts["refused acts"] += 1
+                break
+        return True
 
     def _wish(self, action: Action, kind: AlertKind) -> Wish:
         rng, actor = self.rng, self.rng.choice(STAFF)
@@ -340,7 +376,7 @@ class World:
         self.offset_ns += round(step_s * NS)
         self.counts["clock steps"] += 1
         self.note(f"the clock steps by {step_s:g} s")
-        self.stepped_s.append(self.now_s)
+        self.is_left_alone = rng.random() < 0.5  # what people do would hide a timer that was lost
         if step_s < 0:
             self.back_s.append(self.now_s)
 
@@ -384,7 +420,7 @@ class World:
             following_s = self.now_s + self.rng.expovariate(1 / self._pause_s())
             self.advance(min(following_s, until_s))
             check(self)
-            weights = (1, 36, 4) if self.is_busy else (6, 2, 2)
+            weights = (1, 36, self.faults_weight) if self.is_busy else (6, 2, 2)
             what = self.rng.choices((self.a_press, self.an_act, self.a_fault), weights)[0]
             what()
             self.read_journal()
@@ -395,7 +431,10 @@ class World:
             waiting = (schema.alert.c.state != State.RESOLVED) & (schema.alert.c.state != State.SCHEDULED)
             self.is_busy = connection.execute(select(schema.alert.c.id).where(waiting).limit(1)).first() is not None
         if self.is_busy:
-            return 240.0 if self.rng.random() < 0.97 else 3 * HOUR_S
+            is_left_alone, self.is_left_alone = self.is_left_alone, False
+            if is_left_alone:
+                return LEFT_ALONE_S
+            return LEFT_ALONE_S if self.rng.random() < self.slowness else 240.0
         return 12 * HOUR_S
 
     def advance(self, to_s: float) -> None:
@@ -471,5 +510,11 @@ def _populate(connection: Connection) -> None:
         values = {"id": f"res-{number}", "home_id": home, "name": "Li", "contacts": contacts, "phone": f"+8610{number}"}
         connection.execute(insert(schema.resident).values(**values))
         connection.execute(insert(schema.gateway).values(id=gateway, home_id=home, state="online", last_seen_ns=T0))
+    for place, volunteer in enumerate(VOLUNTEERS):
+        who = {"id": volunteer, "community_id": "com-1", "name": volunteer, "phone": f"+8620{place}"}
+        connection.execute(insert(schema.volunteer).values(**who))
+        for number in range(len(GATEWAYS)):
+            paired = {"home_id": f"home-{number}", "place": place, "volunteer_id": volunteer}
+            connection.execute(insert(schema.pairing).values(**paired))
     for name in STAFF:
         connection.execute(insert(schema.staff).values(name=name, password_hash="", role="operator", created_ns=T0))
