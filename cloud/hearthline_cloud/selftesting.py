@@ -17,7 +17,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import uuid_utils
-from sqlalchemy import Connection, Row, Select, and_, func, insert, literal, or_, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, literal, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS, rfc3339
@@ -47,6 +47,10 @@ _PERIOD_S = 1.0
 _LOOK_EVERY_S = 5.0
 _STOP_S = 1.0
 _AT_ONCE = 20  # gateways a round: a desk that was away for hours asks a city within minutes, not at once
+_PROVED_KEPT_S = 90 * 86_400
+_KEPT_S = 400 * 86_400
+_FORGOTTEN_AT_ONCE = 100
+_FORGET_EVERY_S = 60.0  # 144,000 a day
 log = Log(__name__)
 
 Rules = Callable[[], tuple[Policies, tuple[Reach, ...]]]
@@ -66,7 +70,7 @@ class SelfTester:
         self._rules = rules
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
-        self._looked_at = float("-inf")
+        self._looked_at = self._forgot_at = float("-inf")
         self._hears_since: float | None = None
         self._thread = threading.Thread(target=self._guard, name="self-test", daemon=True)
 
@@ -112,6 +116,9 @@ class SelfTester:
             self._waker.wake("web")
         with self._database.transaction() as connection:
             beat(connection, ROLE, now_ns, {})
+        if mono_s - self._forgot_at >= _FORGET_EVERY_S:
+            self._forgot_at = mono_s
+            forget(self._database, now_ns)
 
 
 def window_of(config: SelfTestConfig) -> Window:
@@ -165,12 +172,34 @@ def _ask(connection: Connection, gateway: str, actor: str, day: str | None, now_
     """Queue the command; None when another desk has asked for this day already."""
     test = str(uuid_utils.uuid7())
     values = {"id": test, "gateway_id": gateway, "day": day, "asked_ns": now_ns, "asked_by": actor}
-    if not connection.execute(upsert(connection, _test).values(values).on_conflict_do_nothing()).rowcount:
+    made = upsert(connection, _test).values(values).on_conflict_do_nothing().returning(_test.c.id)
+    if connection.execute(made).first() is None:  # by rowcount nobody knows: PostgreSQL says -1
         return None
     command = {"id": test, "gateway_id": gateway, "body": {"type": SELF_TEST}, "created_ns": now_ns}
     connection.execute(insert(_command).values(**command, next_attempt_ns=now_ns))
     connection.execute(update(_gateway).where(_gateway.c.id == gateway).values(test_id=test))
     return test
+
+
+def forget(database: Database, now_ns: int) -> int:
+    """Delete old tests with their commands, a few at a time; how many. Alert, event and journal of a proof stay.
+
+    One that was never proved is kept longer: a gateway that comes back with its marked alarm must find its question.
+    """
+    shown = select(_gateway.c.test_id).where(_gateway.c.test_id.is_not(None))
+    proofs = select(_gateway.c.proved_id).where(_gateway.c.proved_id.is_not(None))
+    is_old = or_(
+        and_(_test.c.received_ns.is_not(None), _test.c.asked_ns < now_ns - _PROVED_KEPT_S * NS),
+        _test.c.asked_ns < now_ns - _KEPT_S * NS,
+    )
+    old = select(_test.c.id).where(is_old, _test.c.id.not_in(shown.union(proofs))).limit(_FORGOTTEN_AT_ONCE)
+    with database.reading() as connection:
+        ids = connection.execute(old).scalars().all()
+    if ids:
+        with database.transaction() as connection:
+            connection.execute(delete(_test).where(_test.c.id.in_(ids)))
+            connection.execute(delete(_command).where(_command.c.id.in_(ids)))
+    return len(ids)
 
 
 # --- deciding ----------------------------------------------------------------------------------------------------

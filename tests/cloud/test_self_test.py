@@ -28,7 +28,7 @@ from hearthline_cloud.api.self_test_reads import last_self_tests, self_tests
 from hearthline_cloud.config import SelfTestConfig
 from hearthline_cloud.desk import NotFoundError, beat
 from hearthline_cloud.escalating import escalate_once
-from hearthline_cloud.selftesting import _ask, ask, ask_due, decide, judge, window_of
+from hearthline_cloud.selftesting import _ask, ask, ask_due, decide, forget, judge, window_of
 
 SHANGHAI = Window(clock(10), clock(11), ZoneInfo("Asia/Shanghai"))
 REACHES = (Reach("duty"), Reach("family", contacts=True))
@@ -44,8 +44,8 @@ def rules() -> tuple[Policies, tuple[Reach, ...]]:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(tmp_path)
+def cloud(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
+    made = Cloud(tmp_path, database_url)
     made.populate()
     hear(made)
     yield made
@@ -397,3 +397,32 @@ def test_after_a_day_nobody_waits_any_more(cloud: Cloud) -> None:
 def test_a_clock_that_is_set_back_misses_nothing(cloud: Cloud) -> None:
     ask(cloud.database, "gw-1", "mei", later(3600))
     assert missed(cloud, time.time_ns()) == 0
+
+
+# --- forgetting ---------------------------------------------------------------------------------------------------
+
+
+def test_old_proofs_are_forgotten_and_what_may_still_be_answered_or_is_shown_is_not(cloud: Cloud) -> None:
+    day_ns = 86_400 * NS
+    now = time.time_ns()
+    first, unproved, second = (ask(cloud.database, "gw-1", "mei", now - ago * day_ns) for ago in (300, 200, 100))
+    cloud.take(marked(cloud, first), marked(cloud, second))
+    with cloud.database.transaction() as connection:
+        _ask(connection, "gw-1", "system", "2026-01-01", now)
+    assert forget(cloud.database, now) == 1
+    assert forget(cloud.database, now) == 0
+    kept = {row.id for row in cloud.rows(schema.self_test)}
+    assert {unproved, second} < kept, "one may still be answered, the other is the gateway's last proof"
+    assert first not in kept
+    assert kept == {row.id for row in cloud.rows(schema.command)}
+    cloud.take(marked(cloud, unproved))
+    assert kinds(cloud) == [PROOF] * 3, "an old question that is answered at last pages nobody"
+    assert forget(cloud.database, now + 301 * day_ns) == len(kept) - 2
+
+
+def test_a_town_is_forgotten_a_few_at_a_time(cloud: Cloud) -> None:
+    now = time.time_ns()
+    with cloud.database.transaction() as connection:
+        for number in range(250):
+            _ask(connection, "gw-1", "system", f"day {number}", now - 401 * 86_400 * NS)
+    assert [forget(cloud.database, now) for _ in range(4)] == [100, 100, 49, 0]

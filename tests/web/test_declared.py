@@ -70,6 +70,25 @@ def test_while_nobody_is_at_home_what_goes_along_may_be_silent(
     assert watch.alerts() == [RAISED]
 
 
+def test_the_page_of_a_resident_says_until_when_the_home_is_away(served: Center) -> None:
+    mei, watch = served.client("mei"), Watch(served)
+    headers = {"cookie": f"hearthline_session={mei.token}", "sec-fetch-site": "same-origin"}
+
+    def page() -> str:
+        answer = mei.request("GET", "/residents/r-1", headers=headers)
+        assert answer.status == 200
+        return answer.data.decode()
+
+    assert 'class="tag caution away"' not in page()
+    number = put(watch, Declared.ABSENCE, HOME, 7200)
+    shown = page()
+    assert 'class="tag caution away"' in shown
+    assert "out of town" not in shown, "the reason stands where absences are declared"
+    with served.database.transaction() as connection:
+        end_early(connection, number, "mei", time.time_ns())
+    assert 'class="tag caution away"' not in page()
+
+
 def test_a_press_is_raised_in_maintenance_and_absence_and_says_so(served: Center) -> None:
     watch = Watch(served)
     put(watch, Declared.MAINTENANCE, COMMUNITY, 7200)

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
 from hearthline.clock import rfc3339
+from hearthline_cloud.alerts import windows as declared
 from hearthline_cloud.alerts.lifecycle import AlertKind, Category, State, outcomes
 from hearthline_cloud.alerts.service import Order
 from hearthline_cloud.api.access import (
@@ -43,6 +44,7 @@ from hearthline_cloud.api.self_test_reads import last_self_tests
 from hearthline_cloud.console.case import shown_hops, spans
 from hearthline_cloud.console.texts import LANGUAGES
 from hearthline_cloud.console.view import LANGUAGE_COOKIE, html, language_of, page, part
+from hearthline_cloud.declaring import windows
 from hearthline_cloud.people import LoginError, Role, Session, ThrottledError
 
 router = APIRouter(include_in_schema=False)
@@ -192,11 +194,14 @@ def homes_fragment(request: Request, parts: PartsOf, session: Staff) -> Response
 
 @router.get("/residents/{resident_id}")
 def resident_page(resident_id: Id, request: Request, parts: PartsOf, session: Staff) -> Response:
+    now_ns = parts.now_ns()
     with parts.database.transaction() as connection:
-        card = resident_card(connection, resident_id, session.staff, parts.now_ns())
+        card = resident_card(connection, resident_id, session.staff, now_ns)
+    with parts.database.reading() as connection:
         vitals = list_vitals(connection, resident_id, 100)
-    year = datetime.now(UTC).year
-    return page(request, "resident.html", session, card=card, vitals=vitals, this_year=year)
+        away_ns = windows(connection, now_ns).until(declared.Declared.ABSENCE, declared.Place(None, card.home), now_ns)
+    facts = {"this_year": datetime.now(UTC).year, "away_until": None if away_ns is None else rfc3339(away_ns)}
+    return page(request, "resident.html", session, card=card, vitals=vitals, **facts)
 
 
 def _home(session: Session) -> str:
