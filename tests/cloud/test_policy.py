@@ -18,7 +18,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.alerts.escalation import SHIPPED, Firing, Reach, Target, TargetKind
 from hearthline_cloud.alerts.schedule import Hours, Override, Rotation, Schedule, Shift
 from hearthline_cloud.commands import app
-from hearthline_cloud.notify.retention import BATCH, KEPT_DAYS, delete_finished
+from hearthline_cloud.notify.retention import BATCH, KEPT_DAYS, UNSENT, delete_finished
 from hearthline_cloud.policy_file import MAX_CHARACTERS, read_policies
 from hearthline_cloud.policy_problems import Problem, Wrong
 from hearthline_cloud.policy_store import (
@@ -349,11 +349,21 @@ def test_old_messages_leave_the_queue_in_batches_and_the_journal_keeps_what_beca
     queue(cloud, ("sent", 1, "ok"), age_s=new_s)
     journal = cloud.rows(schema.journal)
     assert [delete_finished(cloud.database, NOW) for _ in range(3)] == [BATCH, 21, 0]
-    assert [row.state for row in cloud.rows(schema.notification)] == ["queued", "sent"]
-    assert cloud.rows(schema.journal) == journal
+    assert [row.state for row in cloud.rows(schema.notification)] == ["failed", "sent"]
+    (entry,) = cloud.rows(schema.journal)[len(journal) :]
+    assert (entry.kind, entry.detail["result"]) == ("not-notified", UNSENT), "its channel is gone: said, and not kept"
     with cloud.database.transaction() as connection:
         connection.execute(update(schema.notification).values(state="sent", done_ns=NOW - round(old_s * NS)))
     assert delete_finished(cloud.database, NOW) == 2
+
+
+def test_messages_of_a_channel_that_is_gone_do_not_keep_the_others_in_the_queue_for_ever(cloud: Cloud) -> None:
+    old_s = (2 * KEPT_DAYS + 1) * 86_400
+    queue(cloud, *[("queued", 0, "")] * BATCH, ("sent", 1, "ok"), age_s=old_s)
+    assert delete_finished(cloud.database, NOW) == 0
+    later_ns = NOW + (KEPT_DAYS + 1) * 86_400 * NS
+    assert [delete_finished(cloud.database, later_ns) for _ in range(2)] == [BATCH, 1]
+    assert cloud.rows(schema.notification) == []
 
 
 # --- the commands -------------------------------------------------------------------------------------------------
