@@ -200,7 +200,10 @@ def resident_page(resident_id: Id, request: Request, parts: PartsOf, session: St
     with parts.database.reading() as connection:
         vitals = list_vitals(connection, resident_id, 100)
         away_ns = windows(connection, now_ns).until(declared.Declared.ABSENCE, declared.Place(None, card.home), now_ns)
-    facts: dict[str, Any] = {"this_year": datetime.now(UTC).year, "away_until": None if away_ns is None else rfc3339(away_ns)}
+    facts: dict[str, Any] = {
+        "this_year": datetime.now(UTC).year,
+        "away_until": None if away_ns is None else rfc3339(away_ns),
+    }
     return page(request, "resident.html", session, card=card, vitals=vitals, **facts)
 
 
