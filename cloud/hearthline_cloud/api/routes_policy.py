@@ -43,7 +43,9 @@ def get_policy(parts: PartsOf, session: Administrator) -> Policy:
         return _policy(policy_store.newest(connection))
 
 
-@router.put("/policy", summary="Save the next version of the escalation policies", responses=refusals(409, 413, 422))
+@router.put(
+    "/policy", summary="Save the next version of the escalation policies", responses=refusals(400, 409, 413, 422)
+)
 def put_policy(wanted: PolicyToSave, parts: PartsOf, session: Administrator) -> Policy:
     """Answers 422 with every problem (`problems`: line, key, message), 409 when another version was saved since."""
     reaches = [reach_of(channel) for channel in parts.config.channel]
