@@ -17,6 +17,7 @@ from hearthline.config import read_secret
 from hearthline_cloud import journal
 from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
 from hearthline_cloud.alerts.self_test import Standing
+from hearthline_cloud.commands_identity import broker_config, ca_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
@@ -35,6 +36,8 @@ app.add_typer(registry_app, name="registry")
 app.add_typer(journal_app, name="journal")
 app.add_typer(policy_app, name="policy")
 app.add_typer(notify_app, name="notify")
+app.add_typer(ca_app, name="ca")
+app.command("broker-config")(broker_config)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
 PasswordFileOption = Annotated[

@@ -105,6 +105,21 @@ class DeadmanConfig(Config, frozen=True):
     timeout_s: float = 10.0
 
 
+class IdentityConfig(Config, frozen=True):
+    """The center's certificates, and the broker that is kept by them. With `folder` the desk role is its keeper."""
+
+    folder: str = ""  # the issuing key, its certificate and the root's
+    broker: str = ""  # what `broker-config` has written: the broker reads it, and keeps its own state there
+    names: list[str] = []  # under which gateways reach the broker: host names or addresses
+    host: str = "0.0.0.0"  # where it listens for gateways
+    port: int = 8883
+    plugin: str | None = None  # mosquitto_dynamic_security.so; by default where Debian has it
+    keeper_password_file: str | None = None  # by default hearthline-keeper.password in `broker`
+    reload: list[
+        str
+    ] = []  # a command that makes the broker read its revocation list; by default SIGHUP by its pid file
+
+
 class FiguresConfig(Config, frozen=True):
     """The desk's figures, and the one question after a case is closed."""
 
@@ -126,6 +141,7 @@ class CloudConfig(Config, frozen=True):
     deadman: DeadmanConfig | None = None
     service: ServiceConfig = ServiceConfig()
     figures: FiguresConfig = FiguresConfig()
+    identity: IdentityConfig = IdentityConfig()
 
     @property
     def directory(self) -> Path:
@@ -143,7 +159,15 @@ def load_cloud_config(path: Path) -> CloudConfig:
         raise ConfigError(f"{path}: data_dir = {config.data_dir!r} is not a directory; make it first")
     _check_public_url(path, config.web.public_url)
     _check_figures(path, config)
+    _check_identity(path, config.identity)
     return config
+
+
+def _check_identity(path: Path, identity: IdentityConfig) -> None:
+    """All or nothing: raise ConfigError for the key that is missing."""
+    missing = [key for key in ("folder", "broker", "names") if not getattr(identity, key)]
+    if missing and len(missing) < 3:
+        raise ConfigError(f"{path}: identity.{missing[0]} must be set too, for the broker is to be kept")
 
 
 def _check_figures(path: Path, config: CloudConfig) -> None:

@@ -439,3 +439,18 @@ feedback = Table(  # one question an alert; its number stands in the link
     UniqueConstraint("alert_id"),
     sqlite_autoincrement=True,
 )
+
+certificate = Table(
+    "certificate",
+    metadata,
+    Column("serial", String(64), primary_key=True),  # hexadecimal
+    Column("gateway_id", ForeignKey("gateway.id"), nullable=False),
+    Column("session", String(80), nullable=False),  # the certificate's name: which of the gateway's two sessions
+    Column("issued_ns", BigInteger, nullable=False),
+    Column("ends_ns", BigInteger, nullable=False),
+    Column("revoked_ns", BigInteger),
+    Column("reason", Text, nullable=False, server_default=""),
+    Column("enforced_ns", BigInteger),  # of a revoked one: when the broker had thrown it out
+    Index("ix_certificate_gateway", "gateway_id"),
+    Index("ix_certificate_ends", "ends_ns"),
+)

@@ -33,6 +33,10 @@ class FaultKind(StrEnum):
     CHANNEL = "channel"
     NO_LINK = "no-link"
     ALERT = "alert"
+    LIST_OLD = "list-old"  # the revocation list
+    RELOAD = "reload"
+    CONTROL = "control"  # of the broker's clients and roles
+    ENDING = "ending"  # a certificate of the center's own
 
 
 _WORDS = {
@@ -44,6 +48,10 @@ _WORDS = {
     FaultKind.CHANNEL: "channel {channel}: the last messages all failed ({result})",
     FaultKind.ALERT: "alert {alert}: what is due cannot be done ({error}); the log of the desk says more",
     FaultKind.NO_LINK: "web.public_url is not set: a volunteer's message carries no link",
+    FaultKind.LIST_OLD: "the broker's revocation list is good until {ends}; after that no gateway gets in",
+    FaultKind.RELOAD: "the broker could not be made to read its revocation list anew: {why}",
+    FaultKind.CONTROL: "the broker's clients and roles cannot be kept: {why}",
+    FaultKind.ENDING: "the certificate {name} ends on {ends}; make a new one",
 }
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 from hearthline.errors import ConfigError
 
-Role = Literal["ingest", "desk", "web"]
+Role = Literal["ingest", "desk", "web", "keeper"]
 
 
 @contextmanager

@@ -38,6 +38,7 @@ class UplinkConfig(Config, frozen=True):
     ca_file: str | None = None  # giving it switches TLS on
     cert_file: str | None = None
     key_file: str | None = None
+    second_cert_file: str | None = None  # of the second session; the key is the same
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     keepalive_s: Annotated[int, Meta(ge=1, le=3600)] = 20
 
@@ -233,6 +234,8 @@ def _check_uplink(where: str, uplink: UplinkConfig) -> None:
         raise ConfigError(f"{where}.cert_file needs {where.rpartition(' ')[2]}.ca_file, which switches TLS on")
     if uplink.key_file is not None and uplink.cert_file is None:
         raise ConfigError(f"{where}.key_file needs the cert_file that it belongs to")
+    if uplink.second_cert_file is not None and uplink.cert_file is None:
+        raise ConfigError(f"{where}.second_cert_file needs the cert_file of the first session")
 
 
 def _check_login(where: str, username: str | None, password_file: str | None) -> None:

@@ -43,15 +43,18 @@ def socket_options(wished: Iterable[SocketOption] = tuple(_WISHED)) -> list[Sock
     return granted
 
 
-def tls_context(config: UplinkConfig) -> ssl.SSLContext | None:
+def tls_context(config: UplinkConfig, second: bool = False) -> ssl.SSLContext | None:
+    """With the certificate of the first session, or of the second if it has one of its own. Raises ConfigError."""
+    cert_file = (config.second_cert_file if second else None) or config.cert_file
     if config.ca_file is None:
         return None
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
-        if config.cert_file is not None:
-            context.load_cert_chain(config.cert_file, config.key_file)
+        if cert_file is not None:
+            context.load_cert_chain(cert_file, config.key_file)
     except OSError as error:
-        raise ConfigError(f"uplink.ca_file, cert_file or key_file cannot be used: {error}") from None
+        cert_key = "second_cert_file" if second else "cert_file"
+        raise ConfigError(f"uplink.ca_file, {cert_key} or key_file cannot be used: {error}") from None
     return context
 
 

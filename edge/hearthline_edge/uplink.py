@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import math
 import random
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -95,6 +96,7 @@ class Uplink:
         self.connected = False
         self.fault = "uplink: not connected yet"
         self._tls = tls_context(config)
+        self._second_tls = tls_context(config, second=True)
         self._socket_options = socket_options()
         self._password = read_secret(config.password_file, "uplink.password_file")
         self.second = SecondLine(self._second_link, self._topic(wire.UP_EVENT), self._alarms, rng)
@@ -144,16 +146,16 @@ class Uplink:
     def _link(self) -> contextlib.AbstractAsyncContextManager[aiomqtt.Client]:
         offline = wire.encode(wire.Status(state="offline"))
         will = aiomqtt.Will(self._topic(wire.UP_STATUS), offline, qos=1, retain=True)
-        return connected(self._client(self._gateway, will))
+        return connected(self._client(self._gateway, will, self._tls))
 
     @contextlib.asynccontextmanager
     async def _second_link(self) -> AsyncIterator[aiomqtt.Client]:
         """Once the first session has found out the protocol; without a last will, for its end says nothing."""
         await self._met.wait()
-        async with connected(self._client(f"{self._gateway}-second", None)) as client:
+        async with connected(self._client(f"{self._gateway}-second", None, self._second_tls)) as client:
             yield client
 
-    def _client(self, identifier: str, will: aiomqtt.Will | None) -> aiomqtt.Client:
+    def _client(self, identifier: str, will: aiomqtt.Will | None, tls: ssl.SSLContext | None) -> aiomqtt.Client:
         return self._make_client(
             self._config.host,
             self._config.port,
@@ -165,7 +167,7 @@ class Uplink:
             clean_session=True if self._protocol is ProtocolVersion.V311 else None,
             keepalive=self._config.keepalive_s,
             timeout=ANSWER_S,
-            tls_context=self._tls,
+            tls_context=tls,
             socket_options=self._socket_options,
         )
 

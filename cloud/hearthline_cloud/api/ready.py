@@ -20,13 +20,14 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.deadman import ROLE as DEADMAN
 from hearthline_cloud.deadman import readiness
 from hearthline_cloud.desk import beat
+from hearthline_cloud.identity.keeping import ROLE as KEEPER
 from hearthline_cloud.schema import heartbeat
 from hearthline_cloud.supervising import SUPERVISION
 from hearthline_cloud.telling import FaultKind
 
 DESK_FRESH_S = 30
 ESCALATION = "escalation"  # the role of its heartbeat
-_BESIDE = (SUPERVISION, "figures", "self-test")  # the roles of theirs (`hearthline_cloud.beside`)
+_BESIDE = (SUPERVISION, KEEPER, "figures", "self-test")  # the roles of theirs (`hearthline_cloud.beside`)
 _PROBE_TIMEOUT_S = 2.0
 KEPT_S = 1.5
 
@@ -82,7 +83,7 @@ def _probe(database: Database, now_ns: int) -> Look:
             beat(connection, "web", now_ns, {})
         state = ingest_state(database, now_ns)
         desk_at, deadman = _beat_of(database, "desk"), _beat_of(database, DEADMAN)
-        escalation = _beat_of(database, ESCALATION)
+        escalation, keeper = _beat_of(database, ESCALATION), _beat_of(database, KEEPER)
     except SQLAlchemyError:
         return Look({"database": "cannot be written"})
     parts = {"database": "ok", "ingest": "ok" if state["ingest"] else "not heard for 5 s"}
@@ -99,6 +100,9 @@ def _probe(database: Database, now_ns: int) -> Look:
     died = _died(database)
     if SUPERVISION in died:
         parts[SUPERVISION] = died.pop(SUPERVISION)
+    if keeper is not None:
+        faults = [*faults, *_faults(keeper)]
+        parts[KEEPER] = "ok" if now_ns - keeper.at_ns < DESK_FRESH_S * NS else "not heard for 30 s"
     unusable = [fault["text"] for fault in faults if fault["kind"] == FaultKind.POLICY]
     if unusable:
         parts["policy"] = unusable[0]
@@ -114,12 +118,12 @@ def _died(database: Database) -> Parts:
 
 def escalation_faults(connection: Connection) -> list[dict[str, str]]:
     """What stands in the way of telling people, as the desk wrote it last (`telling.Fault`); nothing without a desk."""
-    row = connection.execute(select(heartbeat).where(heartbeat.c.role == ESCALATION)).first()
-    return [] if row is None else _faults(row)
+    rows = connection.execute(select(heartbeat).where(heartbeat.c.role.in_((ESCALATION, KEEPER))))
+    return [fault for row in rows for fault in _faults(row)]
 
 
-def _faults(beat_of_escalation: Row[Any]) -> list[dict[str, str]]:
-    faults: list[dict[str, str]] = beat_of_escalation.detail.get("faults", [])
+def _faults(beat: Row[Any]) -> list[dict[str, str]]:
+    faults: list[dict[str, str]] = beat.detail.get("faults", [])
     return faults
 
 

@@ -2,7 +2,7 @@
 
     root      20 years, signs the issuing certificate and nothing else; its key lies on a stick in a safe
     issuing    5 years, signs certificates of gateways and servers and the revocation list; its key lies here, 0600
-    gateway   90 days, one for each of the gateway's sessions: `gw-1`, `gw-1.second`
+    gateway   90 days, one for each of the gateway's sessions: `gw-1`, `gw-1~second`
 
 All keys are ECDSA P-256. A gateway makes its own key and sends a signing request; of a request only the public key
 counts: name, lifetime and use are ours (RFC 5280; RFC 2986 for the request). The revocation list is good for 7 days and
@@ -63,7 +63,7 @@ def make_root(folder: Path, center: str, now: datetime, passphrase: bytes | None
     name = _name(f"{center} root")
     made = _authority(name, name, key.public_key(), now, ROOT_DAYS, path_length=1).sign(key, hashes.SHA256())
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_secret(folder / ROOT_KEY, _key_pem(key, passphrase))
+    write_secret(folder / ROOT_KEY, key_pem(key, passphrase))
     write_public(folder / ROOT_CERT, _pem(made))
 
 
@@ -82,7 +82,7 @@ def make_issuing(folder: Path, root_folder: Path, center: str, now: datetime, pa
     made = _authority(named, root.subject, key.public_key(), now, ISSUING_DAYS, path_length=0)
     above = x509.AuthorityKeyIdentifier.from_issuer_public_key(_public(root))
     signed = made.add_extension(above, critical=False).sign(root_key, hashes.SHA256())
-    write_secret(folder / ISSUING_KEY, _key_pem(key, None))
+    write_secret(folder / ISSUING_KEY, key_pem(key, None))
     write_public(folder / ISSUING_CERT, _pem(signed))
     write_public(folder / ROOT_CERT, _pem(root))
     write_public(folder / CHAIN, _pem(signed) + _pem(root))
@@ -113,7 +113,7 @@ class Authority:
         """A certificate for a server under these host names or addresses, and its new key as PEM."""
         key = ec.generate_private_key(ec.SECP256R1())
         issued = self._issue(names[0], key.public_key(), now, SERVER_DAYS, ExtendedKeyUsageOID.SERVER_AUTH, names)
-        return issued, _key_pem(key, None)
+        return issued, key_pem(key, None)
 
     def revocation_list(self, revoked: Iterable[Revoked], number: int, now: datetime) -> bytes:
         """The list of what is not valid any more, as PEM, good for `LIST_DAYS`."""
@@ -308,7 +308,8 @@ def _load_key(path: Path, passphrase: bytes | None) -> ec.EllipticCurvePrivateKe
     return key
 
 
-def _key_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
+def key_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) -> bytes:
+    """The private key as PKCS #8, locked with the passphrase if there is one."""
     locked: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase is not None:
         locked = serialization.BestAvailableEncryption(passphrase)

@@ -88,4 +88,20 @@ TEXTS: dict[str, tuple[str, str]] = {
         "没有设置 web.public_url：发给志愿者的消息里没有链接。",
         "web.public_url is not set: a volunteer's message carries no link.",
     ),
+    "telling.list-old": (
+        "消息服务器的证书吊销列表有效期到 {ends}；过期后所有网关都无法接入",
+        "The broker's revocation list is good until {ends}; after that no gateway gets in",
+    ),
+    "telling.reload": (
+        "无法让消息服务器重新读取吊销列表：{why}",
+        "The broker could not be made to read its revocation list anew: {why}",
+    ),
+    "telling.control": (
+        "无法维护消息服务器的网关权限：{why}",
+        "The broker's clients and roles cannot be kept: {why}",
+    ),
+    "telling.ending": (
+        "证书 {name} 将于 {ends} 到期，请更换",
+        "The certificate {name} ends on {ends}; make a new one",
+    ),
 }

@@ -1,0 +1,107 @@
+"""The whole way of a press over TLS with certificates and roles: agent, broker, ingester, desk, all as processes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Row, select
+
+from brokers.certified import Place, faults, place, roles, running
+from cloud_processes import until
+from hearthline_cloud import commands_identity as commands
+from hearthline_cloud import schema
+from hearthline_cloud.desk import Desk
+from hearthline_cloud.wake import Waker
+from hearthline_sim.port import PtyPort
+from integration.edge.gateway import Gateway, HomeEar, press_telegram, release_telegram
+from servers import mosquitto
+
+pytestmark = pytest.mark.integration
+PATIENCE_S = 40.0
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Place]:
+    folder = tmp_path / "center"
+    folder.mkdir()
+    with running(place(folder, ("gw-1",))) as center:
+        yield center
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as opened:
+        yield opened
+
+
+def alerts(made: Place) -> list[Row[Any]]:
+    database = made.database()
+    with database.reading() as connection:
+        rows = list(connection.execute(select(schema.alert).where(schema.alert.c.kind == "emergency")))
+    database.close()
+    return rows
+
+
+def acknowledge(made: Place, alert: int) -> None:
+    database, waker = made.database(), Waker(made.folder)
+    Desk(database, waker).acknowledge(alert, "mei", time.time_ns())
+    waker.close()
+    database.close()
+
+
+def certificates_into(folder: Path, issued: Path) -> None:
+    for file in issued.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+
+
+def test_a_press_is_answered_then_revoked_then_let_in_again(made: Place, tmp_path: Path, stack: ExitStack) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    local = stack.enter_context(mosquitto(home))
+    stack.enter_context(roles(made, "ingest", "desk"))
+    port = PtyPort(home / "ttyENOCEAN", 10, 57600)
+    stack.callback(port.close)
+    certificates_into(home, made.folder / "gw-1")
+    tls = "".join(
+        f'{key} = "{home / name}"\n'
+        for key, name in (
+            ("ca_file", commands.ROOT),
+            ("cert_file", commands.CERTIFICATE),
+            ("second_cert_file", commands.SECOND_CERTIFICATE),
+            ("key_file", commands.KEY),
+        )
+    )
+    gateway = Gateway(home, "gw-1", made.port, local.port, {"radio": (port.path, "enocean-esp3")}, uplink=tls)
+    ear = HomeEar(local.port, "gw-1")
+    stack.callback(ear.close)
+    gateway.start()
+    stack.callback(gateway.end)
+    until(lambda: gateway.told("port open") and gateway.told("uplink connected"), PATIENCE_S)
+    until(lambda: faults(made) == {}, PATIENCE_S)
+
+    port.send(press_telegram() + release_telegram())
+    (alert,) = until(lambda: alerts(made), PATIENCE_S)
+    until(lambda: ear.signals("received"), PATIENCE_S)
+    acknowledge(made, alert.id)
+    until(lambda: ear.signals("accepted"), PATIENCE_S)
+    assert gateway.told("uplink lost") == 0
+    until(lambda: made.server.log.read_text(encoding="utf-8").count(" as gw-1~second "), PATIENCE_S)
+
+    assert commands.revoke("gw-1", made.config, "stolen", PATIENCE_S) == 0
+    until(lambda: gateway.told("uplink lost"), PATIENCE_S)
+    port.send(press_telegram(button=1) + release_telegram())
+    until(lambda: gateway.outbox()["event"]["depth"] >= 1, PATIENCE_S)
+    assert len(alerts(made)) == 1
+    assert [row.presses for row in alerts(made)] == [1]
+
+    made.issue("gw-1", "gw-1-new")
+    gateway.stop()
+    certificates_into(home, made.folder / "gw-1-new")
+    gateway.start()
+    until(lambda: sum(row.presses for row in alerts(made)) == 2, PATIENCE_S)
+    until(lambda: gateway.outbox()["event"]["depth"] == 0, PATIENCE_S)
