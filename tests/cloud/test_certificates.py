@@ -53,8 +53,18 @@ def standing(cloud: Cloud, now_ns: int = NOW_NS) -> certificates.Standing:
 def test_a_gateway_may_come_while_a_certificate_of_it_is_valid(cloud: Cloud, authority: Authority) -> None:
     assert standing(cloud).gateways == frozenset()
     issue(cloud, authority)
-    assert standing(cloud, NOW_NS + 89 * DAY_NS) == certificates.Standing(frozenset({"gw-1"}), (), {})
+    assert standing(cloud, NOW_NS + 60 * DAY_NS) == certificates.Standing(frozenset({"gw-1"}), (), {})
     assert standing(cloud, NOW_NS + 91 * DAY_NS).gateways == frozenset()
+
+
+def test_a_gateway_that_will_be_locked_out_soon_is_named_until_it_has_new_certificates(
+    cloud: Cloud, authority: Authority
+) -> None:
+    issue(cloud, authority)
+    late_ns = NOW_NS + 75 * DAY_NS
+    assert standing(cloud, late_ns).ending == {"gw-1": NOW_NS + 90 * DAY_NS}
+    issue(cloud, authority, late_ns)
+    assert standing(cloud, late_ns).ending == {}
 
 
 def test_what_is_revoked_is_listed_until_its_end_and_thrown_out_once(cloud: Cloud, authority: Authority) -> None:

@@ -10,11 +10,11 @@ A gateway may speak to the broker while one of its certificates is valid. Its tw
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import ColumnElement, Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from hearthline.clock import NS
 from hearthline.errors import RefusedError
@@ -23,6 +23,7 @@ from hearthline_cloud.identity.authority import Authority, Issued, Revoked
 from hearthline_cloud.identity.broker import sessions_of
 from hearthline_cloud.schema import certificate, gateway
 
+TOLD_BEFORE_END_S = 20 * 24 * 3600
 LISTED_AFTER_END_S = 24 * 3600  # an ended certificate stays on the list a little longer, for clocks that differ
 
 
@@ -43,12 +44,13 @@ class Held:
 class Standing:
     """What the broker must have: who may come, which certificates are not valid any more, and who must be thrown out.
 
-    `unenforced`: serial -> session.
+    `unenforced`: serial -> session. `ending`: gateway -> when it will be locked out, where that is soon (Unix ns).
     """
 
     gateways: frozenset[str]
     revoked: tuple[Revoked, ...]
     unenforced: dict[str, str]
+    ending: dict[str, int] = field(default_factory=dict)
 
 
 def issue(
@@ -85,16 +87,25 @@ def revoke(connection: Connection, gateway_id: str, reason: str, now_ns: int, ac
 
 def standing(connection: Connection, now_ns: int) -> Standing:
     """As of now."""
-    valid = select(certificate.c.gateway_id).where(_valid(now_ns)).distinct()
+    newest = (  # of each session
+        select(certificate.c.gateway_id, func.max(certificate.c.ends_ns).label("ends_ns"))
+        .where(_valid(now_ns))
+        .group_by(certificate.c.gateway_id, certificate.c.session)
+        .subquery()
+    )
+    valid = connection.execute(
+        select(newest.c.gateway_id, func.min(newest.c.ends_ns).label("ends_ns")).group_by(newest.c.gateway_id)
+    ).all()
     revoked = connection.execute(
         select(certificate.c.serial, certificate.c.session, certificate.c.revoked_ns, certificate.c.enforced_ns)
         .where(certificate.c.revoked_ns.is_not(None), certificate.c.ends_ns > now_ns - LISTED_AFTER_END_S * NS)
         .order_by(certificate.c.revoked_ns, certificate.c.serial)
     ).all()
     return Standing(
-        frozenset(connection.execute(valid).scalars()),
+        frozenset(row.gateway_id for row in valid),
         tuple(Revoked(row.serial, utc(row.revoked_ns)) for row in revoked),
         {row.serial: row.session for row in revoked if row.enforced_ns is None},
+        {row.gateway_id: row.ends_ns for row in valid if row.ends_ns < now_ns + TOLD_BEFORE_END_S * NS},
     )
 
 

@@ -142,7 +142,7 @@ class Keeper:
             self._faults.pop(FaultKind.RELOAD, None)
             return True
         finally:
-            self._look_at_ends(now)
+            self._look_at_ends(wanted, now)
 
     def _reload(self) -> None:
         """Raises LinkError, OSError, SubprocessError."""
@@ -151,7 +151,7 @@ class Keeper:
             return
         _hang_up(self._folder / PID)
 
-    def _look_at_ends(self, now: datetime) -> None:
+    def _look_at_ends(self, wanted: Standing, now: datetime) -> None:
         found = _listed(self._folder / LIST)
         ends = now if found is None else found[1]
         if ends - now < OLD_LEFT:
@@ -159,9 +159,13 @@ class Keeper:
         else:
             self._faults.pop(FaultKind.LIST_OLD, None)
         self._faults.pop(FaultKind.ENDING, None)
+        if wanted.ending:
+            first, *others = sorted(wanted.ending, key=lambda gateway: (wanted.ending[gateway], gateway))
+            more = f" (+{len(others)})" if others else ""
+            self._fault(FaultKind.ENDING, name=f"{first}{more}", ends=f"{utc(wanted.ending[first]):%Y-%m-%d}")
         for folder, name in ((Path(self._identity.folder), ISSUING_CERT), (self._folder, SERVER_CERT)):
             until = _certificate_ends(folder / name)
-            if until is None or until - now < _TELL_LEFT[name]:
+            if until is None or until - now < _TELL_LEFT[name]:  # worse: it locks everybody out
                 self._fault(FaultKind.ENDING, name=name, ends="?" if until is None else f"{until:%Y-%m-%d}")
 
     # --- clients and roles ---
