@@ -37,7 +37,7 @@ from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import AlertKind, State, join_key
 from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.people import People
-from hearthline_cloud.people import Role as StaffRole
+from hearthline_cloud.permissions import Role as StaffRole
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from browser.conftest import ARGUMENTS, CHROMIUM

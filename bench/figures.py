@@ -156,7 +156,7 @@ def measure(database: Database) -> None:
     cases = read(year)
     print(f"{len(cases)} cases")
     timed("read a year", lambda: read(year))
-    timed("read a year of one community", lambda: read(Period(AlertKind.EMERGENCY, T0, now_ns, "c-7")))
+    timed("read a year of one community", lambda: read(Period(AlertKind.EMERGENCY, T0, now_ns, frozenset({"c-7"}))))
     timed("read a month", lambda: read(Period(AlertKind.EMERGENCY, T0, T0 + YEAR_S * NS // 12)))
     timed("a year's table by operator", lambda: table(cases, _operator, now_ns))
     timed("a year's table by device", lambda: table(cases, _device, now_ns))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,22 +12,20 @@ from typing import Annotated
 import msgspec
 import typer
 
-from hearthline.config import read_secret
 from hearthline_cloud import journal
 from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
 from hearthline_cloud.alerts.self_test import Standing
 from hearthline_cloud.commands_identity import broker_config, ca_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
+from hearthline_cloud.commands_user import user_app
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
-from hearthline_cloud.people import People, Role
 from hearthline_cloud.proof import await_proof, in_words
 from hearthline_cloud.registry import load_registry
 from hearthline_cloud.selftesting import ask
 from hearthline_cloud.wake import Waker
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
-user_app = typer.Typer(no_args_is_help=True, help="Staff accounts.")
 registry_app = typer.Typer(no_args_is_help=True, help="Communities, homes, residents, gateways and devices.")
 journal_app = typer.Typer(no_args_is_help=True, help="The journal of everything that happened.")
 app.add_typer(user_app, name="user")
@@ -40,9 +37,6 @@ app.add_typer(ca_app, name="ca")
 app.command("broker-config")(broker_config)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
-PasswordFileOption = Annotated[
-    Path | None, typer.Option(help="Read the password from here; without it one is made and printed.")
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 
 
@@ -77,41 +71,6 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> 
     database.migrate()
     database.close()
     _say({"migrated": database.name}, json, "The database is at this version's schema.")
-
-
-@user_app.command("add")
-def user_add(
-    name: Annotated[str, typer.Argument(help="The login name.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.OPERATOR,
-    password_file: PasswordFileOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Add a member of staff.
-
-    Example: hearthline cloud user add mei --config cloud.toml
-    """
-    password = _password(password_file)
-    with _people(config) as people:
-        people.add_staff(name, password, role, time.time_ns())
-    _say_login(name, password, password_file is None, json)
-
-
-@user_app.command("password")
-def user_password(
-    name: Annotated[str, typer.Argument(help="The login name.")],
-    config: ConfigOption = DEFAULT_CONFIG,
-    password_file: PasswordFileOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Give a member of staff a new password and end that person's sessions.
-
-    Example: hearthline cloud user password mei --config cloud.toml
-    """
-    password = _password(password_file)
-    with _people(config) as people:
-        people.set_password(name, password)
-    _say_login(name, password, password_file is None, json)
 
 
 @registry_app.command("load")
@@ -213,27 +172,6 @@ def _database(config: Path) -> Iterator[Database]:
         yield database
     finally:
         database.close()
-
-
-@contextmanager
-def _people(config: Path) -> Iterator[People]:
-    settings = load_cloud_config(config)
-    database = Database(settings.database_url)
-    try:
-        database.migrate()
-        yield People(database, settings.web.session_hours)
-    finally:
-        database.close()
-
-
-def _password(file: Path | None) -> str:
-    """What the file holds, or one that is made."""
-    return secrets.token_urlsafe(9) if file is None else read_secret(str(file), "--password-file") or ""
-
-
-def _say_login(name: str, password: str, made: bool, as_json: bool) -> None:
-    printed = {"name": name} | ({"password": password} if made else {})
-    _say(printed, as_json, f"{name} can log in" + (f" with the password {password} (shown only now)." if made else "."))
 
 
 def _say(machine: object, as_json: bool, human: str) -> None:

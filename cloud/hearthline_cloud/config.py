@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -47,6 +48,8 @@ class WebConfig(Config, frozen=True):
     port: int = 8080
     secure_cookies: bool = False  # true behind TLS
     session_hours: int = 12
+    idle_minutes: int = 60  # without a request and without an open page
+    trusted_proxies: list[str] = []  # whose X-Forwarded-For is believed: addresses or networks
     wall_names: bool = False  # whether the wall view names homes and rooms; else it gives their pseudonymous ids
     public_url: str | None = None  # what a link in a message begins with
     center_phone: str = ""  # which volunteers call
@@ -157,6 +160,7 @@ def load_cloud_config(path: Path) -> CloudConfig:
     config = load_config(path, CloudConfig)
     if not config.directory.is_dir():
         raise ConfigError(f"{path}: data_dir = {config.data_dir!r} is not a directory; make it first")
+    _check_web(path, config.web)
     _check_public_url(path, config.web.public_url)
     _check_figures(path, config)
     _check_identity(path, config.identity)
@@ -179,6 +183,17 @@ def _check_figures(path: Path, config: CloudConfig) -> None:
     wait = config.figures.ask_after_min
     if not 0 <= wait <= MAX_ASK_AFTER_MIN:
         raise ConfigError(f"{path}: figures.ask_after_min = {wait}: must be 0 to {MAX_ASK_AFTER_MIN} minutes")
+
+
+def _check_web(path: Path, web: WebConfig) -> None:
+    for key, value in (("session_hours", web.session_hours), ("idle_minutes", web.idle_minutes)):
+        if value < 1:
+            raise ConfigError(f"{path}: web.{key} = {value}: must be 1 or more")
+    for proxy in web.trusted_proxies:
+        try:
+            ip_network(proxy)
+        except ValueError as error:
+            raise ConfigError(f"{path}: web.trusted_proxies: {error}") from None
 
 
 def _check_public_url(path: Path, url: str | None) -> None:

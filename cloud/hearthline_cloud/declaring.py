@@ -19,6 +19,7 @@ from hearthline_cloud.alerts.profiles import DAY_S
 from hearthline_cloud.alerts.windows import Declared, Scope, Window, Windows
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.schema import community, declared, gateway, home
+from hearthline_cloud.scoping import EVERY, Communities, declared_seen, sees_place
 
 MAX_REASON = 500
 MAX_LENGTH_S = {Declared.MAINTENANCE: 31 * DAY_S, Declared.ABSENCE: 366 * DAY_S}
@@ -64,11 +65,12 @@ def window_of(row: Row[Any]) -> Window:
     return Window(Declared(row.what), Scope(row.scope), row.scope_id, row.from_ns, row.to_ns)
 
 
-def declare(connection: Connection, wanted: Declaration, by: str, now_ns: int) -> int:
+def declare(connection: Connection, wanted: Declaration, by: str, now_ns: int, seen: Communities = EVERY) -> int:
     """Write it down; its number. Raises RefusedError, NotFoundError."""
     check(wanted, now_ns)
     table = _TABLES[wanted.scope]
-    if connection.execute(select(table.c.id).where(table.c.id == wanted.scope_id)).first() is None:
+    is_there = connection.execute(select(table.c.id).where(table.c.id == wanted.scope_id)).first() is not None
+    if not is_there or not sees_place(connection, seen, wanted.scope, wanted.scope_id):
         raise NotFoundError(f"there is no {wanted.scope} {wanted.scope_id!r}")
     values = {
         "what": wanted.what,
@@ -98,11 +100,12 @@ def end_early(connection: Connection, number: int, by: str, now_ns: int) -> None
     journal.append(connection, f"{row.what}-ended", now_ns, place, actor=by)
 
 
-def list_declared(connection: Connection, limit: int = 200) -> Sequence[Row[Any]]:
+def list_declared(connection: Connection, seen: Communities, limit: int = 200) -> Sequence[Row[Any]]:
     """The newest ends first, with the names of their places."""
     query = (
         select(declared, func.coalesce(community.c.name, home.c.name, declared.c.scope_id).label("place"))
         .outerjoin(community, (community.c.id == declared.c.scope_id) & (declared.c.scope == Scope.COMMUNITY))
         .outerjoin(home, (home.c.id == declared.c.scope_id) & (declared.c.scope == Scope.HOME))
+        .where(declared_seen(seen))
     )
     return connection.execute(query.order_by(declared.c.to_ns.desc(), declared.c.id.desc()).limit(limit)).all()

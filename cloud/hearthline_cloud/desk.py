@@ -36,13 +36,14 @@ from hearthline_cloud.alerts.lifecycle import (
 )
 from hearthline_cloud.alerts.service import SHIPPED_MEALS, Timetable, check_plan
 from hearthline_cloud.database import Database
-from hearthline_cloud.people import Role
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import command as command_table
 from hearthline_cloud.schema import event as event_table
 from hearthline_cloud.schema import heartbeat as heartbeat_table
+from hearthline_cloud.schema import home as home_table
 from hearthline_cloud.schema import journal as journal_table
 from hearthline_cloud.schema import staff as staff_table
+from hearthline_cloud.scoping import answering
 from hearthline_cloud.wake import Waker
 
 MAX_NOTE = 2000
@@ -172,9 +173,10 @@ def _words(text: str) -> str:
 
 def _check_surroundings(connection: Connection, row: Row[Any], wish: Wish) -> None:
     """What a step needs beyond the alert itself: a receiver on the staff; no other open alert of the same key."""
-    is_there = (staff_table.c.name == wish.to) & (staff_table.c.role != Role.VIEWER)
+    place = connection.execute(select(home_table.c.community_id).where(home_table.c.id == row.home_id)).scalar()
+    is_there = (staff_table.c.name == wish.to) & answering(None if place is None else frozenset({place}))
     if wish.to and connection.execute(select(staff_table.c.name).where(is_there)).first() is None:
-        raise ImpossibleError(Refusal.UNKNOWN_PERSON, f"nobody of the staff is called {wish.to}")
+        raise ImpossibleError(Refusal.UNKNOWN_PERSON, f"nobody who answers alarms there is called {wish.to}")
     if wish.action is Action.REOPEN:
         is_open = (alert_table.c.join_key == row.join_key) & (alert_table.c.state != State.RESOLVED)
         other = connection.execute(select(alert_table.c.id).where(is_open)).scalar()

@@ -19,6 +19,7 @@ from hearthline_cloud.alerts.figures import COUNTED, FOLDED, Case, Entry, Measur
 from hearthline_cloud.alerts.lifecycle import AlertKind
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.schema import alert, figure, figure_cursor, home, journal
+from hearthline_cloud.scoping import EVERY, Communities
 
 PERIOD_S = 15.0
 _PAGE = 200  # entries a transaction
@@ -42,12 +43,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """Which cases: of one kind, raised in [begin, end), of one community or all."""
+    """Which cases: of one kind, raised in [begin, end), of these communities or (None) all."""
 
     kind: AlertKind
     begin_ns: int
     end_ns: int
-    community: str | None = None
+    communities: Communities = EVERY
 
     def has(self, raised_ns: int, kind: str) -> bool:
         return kind == self.kind and self.begin_ns <= raised_ns < self.end_ns
@@ -129,8 +130,8 @@ def read_cases(connection: Connection, period: Period) -> list[Case]:
     if changed:
         tail = journal.c.id.between(begin + 1, entries[-1][1].id) & journal.c.alert_id.is_not(None)
         query = query.where(figure.c.alert_id.not_in(select(journal.c.alert_id).where(tail, _IS_FOLDED)))
-    if period.community is not None:
-        belongs = select(home.c.id).where(home.c.community_id == period.community)
+    if period.communities is not None:
+        belongs = select(home.c.id).where(home.c.community_id.in_(sorted(period.communities)))
         query, homes = query.where(figure.c.home_id.in_(belongs)), set(connection.execute(belongs).scalars())
     rows = connection.execute(query)
     assert rows.cursor is not None

@@ -15,6 +15,7 @@ from hearthline_cloud.alerts.protection import Chain, Protection, protection
 from hearthline_cloud.alerts.windows import Declared, Place, Windows
 from hearthline_cloud.declaring import window_of
 from hearthline_cloud.schema import alert, declared, device, gateway, home, resident, unwatched
+from hearthline_cloud.scoping import Communities, communities_seen
 
 PENDANTS = ("pendant", "pendant-tunstall", "pendant-tellu", "push-button", "fob")
 
@@ -32,8 +33,8 @@ class Protected:
     hours: Protection
 
 
-def protected_hours(connection: Connection, month: Interval, now_ns: int) -> list[Protected]:
-    """Of every resident, by home."""
+def protected_hours(connection: Connection, month: Interval, now_ns: int, seen: Communities) -> list[Protected]:
+    """Of every resident whom they see, by home."""
     silences = _silences(connection, month, now_ns)
     center = silences.pop(("", ""), []) + _unwatched(connection, month)
     windows = _maintenance(connection, month)
@@ -44,7 +45,10 @@ def protected_hours(connection: Connection, month: Interval, now_ns: int) -> lis
     people = select(resident.c.id, resident.c.name, resident.c.home_id, home.c.name.label("home_name"))
     found = []
     for person in connection.execute(
-        people.add_columns(home.c.community_id).join(home).order_by(home.c.name, resident.c.id)
+        people.add_columns(home.c.community_id)
+        .join(home)
+        .where(communities_seen(seen, home.c.community_id))
+        .order_by(home.c.name, resident.c.id)
     ):
         own = pendants.get(person.id, [])
         ways = [(row.gateway_id, row.id) for row in own]

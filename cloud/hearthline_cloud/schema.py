@@ -263,7 +263,24 @@ staff = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("password_hash", Text, nullable=False),
-    Column("role", String(16), nullable=False),  # operator, administrator
+    Column("role", String(16), nullable=False),  # of `permissions.Role`
+    Column("created_ns", BigInteger, nullable=False),
+    Column("center_wide", Boolean, nullable=False, server_default=text("true")),  # else: those of staff_community
+    Column("disabled", Boolean, nullable=False, server_default=text("false")),
+)
+
+staff_community = Table(
+    "staff_community",
+    metadata,
+    Column("staff_name", ForeignKey("staff.name"), primary_key=True),
+    Column("community_id", ForeignKey("community.id"), primary_key=True),
+)
+
+known_device = Table(  # a browser that a person has logged in with: it is not slowed by those who guess
+    "known_device",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("staff_name", ForeignKey("staff.name"), nullable=False),
     Column("created_ns", BigInteger, nullable=False),
 )
 
@@ -274,6 +291,7 @@ session = Table(
     Column("staff_name", ForeignKey("staff.name"), nullable=False),
     Column("created_ns", BigInteger, nullable=False),
     Column("expires_ns", BigInteger, nullable=False),
+    Column("seen_ns", BigInteger, nullable=False, server_default="0"),  # when it was used last, to the minute
 )
 
 heartbeat = Table(

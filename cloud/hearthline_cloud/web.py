@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
-from fastapi import APIRouter, FastAPI
+from fastapi import Depends, FastAPI
 from starlette.staticfiles import StaticFiles
 
 from hearthline import __version__
@@ -31,10 +31,12 @@ from hearthline_cloud.api import (
     routes_watch,
     stream,
 )
+from hearthline_cloud.api.access import authorize
 from hearthline_cloud.api.errors import install_error_handlers
 from hearthline_cloud.api.follow import Follower
 from hearthline_cloud.api.journal import last_id
 from hearthline_cloud.api.parts import Parts
+from hearthline_cloud.api.proxies import Proxies
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
@@ -57,10 +59,11 @@ from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.console.view import HERE
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
+from hearthline_cloud.guarding import Throttle
 from hearthline_cloud.links import DeadLinkError, open_links
 from hearthline_cloud.meals import open_timetable
 from hearthline_cloud.order_desk import OrderDesk
-from hearthline_cloud.people import People, Throttle
+from hearthline_cloud.people import People
 from hearthline_cloud.store import Store, open_store
 from hearthline_cloud.wake import Waker
 
@@ -100,7 +103,7 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
     """The application over a migrated database. Its lifespan runs the journal's follower."""
     (config.directory / "wake").mkdir(mode=0o700, exist_ok=True)
     waker = Waker(config.directory)
-    people = People(database, config.web.session_hours)
+    people = People(database, config.web.session_hours, config.web.idle_minutes)
     meals = open_timetable(config.service)
 
     def cursor() -> int:
@@ -120,6 +123,7 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         orders=OrderDesk(database, waker),
         links=open_links(config),
         wrong_links=Throttle(WRONG_PER_MINUTE),
+        proxies=Proxies(config.web.trusted_proxies),
         started_ns=time.time_ns(),
         fragments=Shared(cursor),
         counts=Shared(cursor),
@@ -130,6 +134,7 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         summary="Alerts, events, registry and readings of a community center",
         description="Log in at `/api/v1/login`; send the token as `Authorization: Bearer …`, or keep the cookie.",
         lifespan=_lifespan,
+        dependencies=[Depends(authorize)],
         docs_url=None,  # the usual page of documentation loads scripts from a CDN
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
@@ -139,13 +144,8 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
     app.add_exception_handler(DeadLinkError, dead_link)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
-    api = APIRouter(prefix="/api/v1")
-    for room in _API:
-        api.include_router(room.router)
-    app.include_router(api)
-    app.include_router(routes_health.router)
-    for pages_of_room in _PAGES:
-        app.include_router(pages_of_room.router)
+    for room in (*_API, routes_health, *_PAGES):
+        app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     return app
 

@@ -106,8 +106,8 @@ def test_a_period_and_a_community_hold_their_own_cases_alone(cloud: Cloud) -> No
         assert len(cases(cloud, Period(AlertKind.EMERGENCY, at, at + 1))) == 1
         assert cases(cloud, Period(AlertKind.EMERGENCY, at - 1, at)) == []
         assert cases(cloud, Period(AlertKind.EMERGENCY, at + 1, at + 2)) == []
-        assert len(cases(cloud, Period(AlertKind.EMERGENCY, at, at + 1, "com-1"))) == 1
-        assert cases(cloud, Period(AlertKind.EMERGENCY, at, at + 1, "com-2")) == []
+        assert len(cases(cloud, Period(AlertKind.EMERGENCY, at, at + 1, frozenset({"com-1"})))) == 1
+        assert cases(cloud, Period(AlertKind.EMERGENCY, at, at + 1, frozenset({"com-2"}))) == []
 
 
 def test_two_desks_fold_each_entry_once(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:

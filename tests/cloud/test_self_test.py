@@ -186,7 +186,7 @@ def test_a_proof_is_an_alert_that_is_closed_at_once_and_pages_nobody(cloud: Clou
     assert escalate_once(cloud.database, SHIPPED, REACHES, time.time_ns() + 3600 * NS) == 0
     assert (cloud.count(schema.notification), cloud.count(schema.escalation)) == (0, 0)
     with cloud.database.reading() as connection:
-        told = b"".join(frame for _, frame in frames_after(connection, 0))
+        told = b"".join(frame.message for frame in frames_after(connection, 0))
         assert b'"kind":"self-test"' not in told, "the consoles hear nothing of it"
         assert journal.check(connection).broken_at is None
 

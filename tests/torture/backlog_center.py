@@ -16,7 +16,7 @@ from hearthline.clock import NS, rfc3339
 from hearthline.errors import LinkError
 from hearthline_cloud import schema
 from hearthline_cloud.people import People
-from hearthline_cloud.people import Role as StaffRole
+from hearthline_cloud.permissions import Role as StaffRole
 from hearthline_sim.demo.operator import Notice, Operator, StreamWatch
 from servers import HOST, Server, free_ports
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 from sqlalchemy import select, update
@@ -10,6 +11,7 @@ from sqlalchemy import select, update
 from hearthline.clock import NS
 from hearthline.errors import RefusedError
 from hearthline_cloud import schema
+from hearthline_cloud.guarding import Lane, Source, delay_s
 from hearthline_cloud.people import LoginError, People, ThrottledError, hash_token
 from web.seeding import PASSWORD, Center
 
@@ -30,13 +32,73 @@ def test_a_session_is_only_a_hash_in_the_database(center: Center) -> None:
 def test_a_session_ends_by_time_by_logout_and_with_a_new_password(center: Center) -> None:
     people = center.people
     token, session = people.log_in("mei", PASSWORD, "a", NOW)
+    for half_hours in range(24):  # somebody works with it
+        assert people.session(token, NOW + half_hours * 1800 * NS) == session
     assert people.session(token, NOW + 12 * 3600 * NS - 1) == session
     assert people.session(token, NOW + 12 * 3600 * NS) is None
     people.log_out(session.token_hash)
     assert people.session(token, NOW) is None
     token, _ = people.log_in("mei", PASSWORD, "a", NOW)
-    people.set_password("mei", "another long one")
+    people.set_password("mei", "another long one", NOW)
     assert people.session(token, NOW) is None
+
+
+def test_a_session_that_nobody_uses_ends_a_screens_does_not(center: Center) -> None:
+    people = center.people
+    token, _ = people.log_in("mei", PASSWORD, "a", NOW)
+    screen, _ = people.log_in("wall", PASSWORD, "a", NOW)
+    assert people.session(token, NOW + 3599 * NS) is not None
+    assert people.session(token, NOW + 2 * 3600 * NS - 2 * NS) is not None
+    assert people.session(token, NOW + 3 * 3600 * NS) is None
+    assert people.session(screen, NOW + 89 * 86_400 * NS) is not None
+
+
+def test_a_session_of_a_clock_that_was_ahead_does_not_live_on(center: Center) -> None:
+    people, years = center.people, 5 * 365 * 86_400 * NS
+    ahead, _ = people.log_in("mei", PASSWORD, "a", NOW + years)
+    assert people.session(ahead, NOW + years) is not None
+    assert people.session(ahead, NOW) is None
+    people.log_in("jun", PASSWORD, "a", NOW)
+    with center.database.reading() as connection:
+        assert connection.execute(select(schema.session.c.staff_name)).scalars().all() == ["jun"]
+
+
+def test_what_changes_an_account_ends_its_sessions(center: Center) -> None:
+    people = center.people
+    changes: list[Callable[[], None]] = [
+        lambda: people.set_role("mei", "nurse", NOW),
+        lambda: people.set_communities("mei", ["c-1"], NOW),
+        lambda: people.set_communities("mei", None, NOW),
+        lambda: people.log_out_everywhere("mei", NOW),
+        lambda: people.set_disabled("mei", True, NOW),
+    ]
+    other, _ = people.log_in("jun", PASSWORD, "a", NOW)
+    for change in changes:
+        token, _ = people.log_in("mei", PASSWORD, "a", NOW)
+        change()
+        assert people.session(token, NOW) is None
+    with pytest.raises(LoginError):
+        people.log_in("mei", PASSWORD, "a", NOW)
+    people.set_disabled("mei", False, NOW)
+    people.log_in("mei", PASSWORD, "a", NOW)
+    assert people.session(other, NOW) is not None
+    with center.database.reading() as connection:
+        told = connection.execute(select(schema.journal.c.detail).where(schema.journal.c.kind == "account")).scalars()
+        assert {"account": "mei", "disabled": True} in list(told)
+
+
+def test_impossible_changes_of_an_account_are_refused(center: Center) -> None:
+    people = center.people
+    changes: tuple[Callable[[], None], ...] = (
+        lambda: people.set_role("nobody", "nurse", NOW),
+        lambda: people.set_role("mei", "king", NOW),
+        lambda: people.set_communities("mei", ["c-9"], NOW),
+        lambda: people.set_disabled("nobody", True, NOW),
+    )
+    for change in changes:
+        with pytest.raises(RefusedError):
+            change()
+    assert {each.name: each.communities for each in people.accounts(NOW)}["mei"] is None
 
 
 def test_a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing(center: Center) -> None:
@@ -53,6 +115,35 @@ def test_guessing_is_slowed_for_a_name_and_an_address(center: Center) -> None:
         center.people.log_in("MEI", PASSWORD, "a", NOW)
     center.people.log_in("mei", PASSWORD, "another address", NOW)
     center.people.log_in("mei", PASSWORD, "a", NOW + 61 * NS)
+
+
+def test_who_hammers_a_name_slows_himself_and_not_the_desk(center: Center) -> None:
+    """From a thousand addresses, for an hour: neither her own browser nor a new one is kept out."""
+    people = center.people
+    device = people.remember_device("mei", NOW)
+    guard = people.guard
+    for number in range(1000):
+        guard.wait_s(Source("mei", f"10.0.{number % 200}.1", Lane.UNKNOWN), NOW + number * NS)
+    now = NOW + 1001 * NS
+    guard.wait_s(Source("mei", "10.0.1.1", Lane.UNKNOWN), now)
+    assert guard.wait_s(Source("mei", "10.0.1.1", Lane.UNKNOWN), now) > 0
+    people.log_in("mei", PASSWORD, "10.0.1.1", now, device)  # behind one address with whoever hammers
+    people.log_in("mei", PASSWORD, "192.0.2.7", now)  # a new place: its first attempt never waits
+    with pytest.raises(ThrottledError):
+        people.log_in("mei", PASSWORD, "10.0.1.1", now, "another's browser")
+    people.set_password("mei", PASSWORD, now)
+    with pytest.raises(ThrottledError):  # with a new password no browser is known any more
+        people.log_in("mei", PASSWORD, "10.0.1.1", now, device)
+
+
+def test_right_logins_never_slow_a_name(center: Center) -> None:
+    for _ in range(30):
+        center.people.log_in("mei", PASSWORD, "a", NOW)
+
+
+@pytest.mark.parametrize(("attempts", "wait"), [(0, 0), (9, 0), (10, 2), (20, 4), (50, 32), (60, 60), (10_000, 60)])
+def test_the_delay_of_a_name_grows_to_a_minute(attempts: int, wait: float) -> None:
+    assert delay_s(attempts) == wait
 
 
 def test_many_logins_at_once_leave_threads_for_alarms(center: Center) -> None:

@@ -159,8 +159,8 @@ def test_the_urgent_come_first_and_what_nobody_has_before_all(served: Center) ->
     served.press("gw-east-2", "rf433:a1b2c3")
     served.client("mei").post(f"alerts/{taken_one}/acknowledge", {})
     with served.database.reading() as connection:
-        queue = list_queue(connection, AlertFilter(kind="emergency"))
-        newest = list_queue(connection, AlertFilter(kind="emergency", limit=1))
+        queue = list_queue(connection, AlertFilter(kind="emergency"), None)
+        newest = list_queue(connection, AlertFilter(kind="emergency", limit=1), None)
     assert [(item.id, item.urgency) for item in queue] == [(urgent, 3), (quiet, 1), (taken_one, 2)]
     assert [item.id for item in newest] == [urgent]
 

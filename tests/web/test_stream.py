@@ -108,6 +108,7 @@ def test_the_stream_ends_within_a_second_of_the_session(served: Center, how: str
     with served.database.transaction() as connection:
         if how == "account deleted":
             connection.execute(delete(schema.session))
+            connection.execute(delete(schema.known_device))
             connection.execute(delete(schema.staff).where(schema.staff.c.name == "boss"))
         if how == "role changed":
             connection.execute(update(schema.staff).values(role="operator"))

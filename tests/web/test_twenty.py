@@ -9,7 +9,7 @@ from contextlib import closing
 from sqlalchemy import select
 
 from hearthline_cloud import schema
-from hearthline_cloud.people import Role
+from hearthline_cloud.permissions import Role
 from web.seeding import PASSWORD, Center, Client
 
 OPERATORS = 20

@@ -1,4 +1,7 @@
-"""Who may ask for what: a session by cookie (people) or by bearer token (machines), and same-origin writes.
+"""Who may ask for what: a session by cookie (people) or by bearer token (machines), a permission, a place, an origin.
+
+`authorize` stands before every route: the table of `permissions` says what the route needs, and what a path names must
+be of the account's communities, or it is not there. A route that the table does not know is refused.
 
 A cookie is sent along by the browser whoever made the page, so a write that rests on it must prove that our own page
 asked: `Sec-Fetch-Site: same-origin`, an `Origin` that is this host, or the header `X-Hearthline` that no foreign page
@@ -7,16 +10,31 @@ can send. A request that shows a foreign origin is refused whatever it carries.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, HTTPException, Request, Response
+from sqlalchemy import Connection
 
 from hearthline.clock import NS
+from hearthline_cloud.alerts.windows import Scope
+from hearthline_cloud.api.model import MAX_ID
 from hearthline_cloud.api.parts import Parts, parts_of
-from hearthline_cloud.people import Role, Session
+from hearthline_cloud.desk import NotFoundError
+from hearthline_cloud.people import DEVICE_DAYS, Session
+from hearthline_cloud.permissions import ROUTES, Permission
+from hearthline_cloud.scoping import (
+    Communities,
+    sees_alert,
+    sees_declared,
+    sees_order,
+    sees_place,
+    sees_resident,
+)
 
 COOKIE = "hearthline_session"
+DEVICE_COOKIE = "hearthline_device"  # by which a browser is known; it opens nothing
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 PartsOf = Annotated[Parts, Depends(parts_of)]
@@ -24,39 +42,72 @@ PartsOf = Annotated[Parts, Depends(parts_of)]
 
 def find_session(request: Request) -> Session | None:
     """The session that this request carries, or None."""
-    token = _bearer(request) or request.cookies.get(COOKIE)
+    parts = parts_of(request)
+    token = _bearer(request) or request.cookies.get(cookie_name(parts, COOKIE))
     if not token:
         return None
-    parts = parts_of(request)
     return parts.people.session(token, parts.now_ns())
 
 
-def require_session(request: Request) -> Session:
-    """Anybody's, a screen's too. Answers 401 without a session, 403 for a write that another site may have caused."""
+def authorize(request: Request) -> Session | None:
+    """Before every route. None for a public one.
+
+    Answers 401 without a session; 403 without the permission, and for a write that another site may have caused;
+    404 for what belongs to another's community.
+    """
+    permission = ROUTES.get(f"{request.method} {request.scope['route'].path}", _UNKNOWN)
+    if permission is None:
+        return None
     session = find_session(request)
     if session is None:
         raise HTTPException(401, "log in first")
     check_origin(request, needs_proof=_bearer(request) is None)
+    if not isinstance(permission, Permission) or not session.may(permission):
+        raise HTTPException(403, f"the role {session.role} may not do this")
+    _check_place(request, session.communities)
     return session
 
 
-Anyone = Annotated[Session, Depends(require_session)]
+_UNKNOWN = object()
 
 
-def require_staff(session: Anyone) -> Session:
-    if session.role is Role.VIEWER:
-        raise HTTPException(403, "this account sees the wall view only")
+def _require(session: Annotated[Session | None, Depends(authorize)]) -> Session:
+    if session is None:
+        raise HTTPException(401, "log in first")
     return session
 
 
-def require_administrator(session: Anyone) -> Session:
-    if session.role is not Role.ADMINISTRATOR:
-        raise HTTPException(403, "this needs the role administrator")
-    return session
+Staff = Annotated[Session, Depends(_require)]
+"""Whose session it is, on a route that is not public; `authorize` has let it through."""
+
+# What a path may name: whether it is theirs, and what is said when it is not, as of what does not exist.
+PLACES: dict[str, tuple[Callable[[Connection, Communities, str], bool], str]] = {
+    "alert_id": (lambda c, seen, key: not _is_id(key) or sees_alert(c, seen, int(key)), "there is no alert {}"),
+    "order_id": (lambda c, seen, key: not _is_id(key) or sees_order(c, seen, int(key)), "there is no work order {}"),
+    "number": (
+        lambda c, seen, key: not _is_id(key) or sees_declared(c, seen, int(key)),
+        "nothing was declared under number {}",
+    ),
+    "resident_id": (sees_resident, "there is no such resident"),
+    "home_id": (lambda c, seen, key: sees_place(c, seen, Scope.HOME, key), "there is no such home"),
+    "gateway_id": (lambda c, seen, key: sees_place(c, seen, Scope.GATEWAY, key), "there is no gateway {}"),
+}
 
 
-Staff = Annotated[Session, Depends(require_staff)]
-Administrator = Annotated[Session, Depends(require_administrator)]
+def _check_place(request: Request, seen: Communities) -> None:
+    """Raises NotFoundError. What is no id at all is left to the route, which says so."""
+    named = {name: request.path_params[name] for name in PLACES if name in request.path_params}
+    if seen is None or not named:
+        return
+    with parts_of(request).database.reading() as connection:
+        for name, key in named.items():
+            sees, missing = PLACES[name]
+            if not sees(connection, seen, key):
+                raise NotFoundError(missing.format(key))
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and 1 <= int(text[:20]) <= MAX_ID
 
 
 def check_origin(request: Request, needs_proof: bool) -> None:
@@ -68,11 +119,36 @@ def check_origin(request: Request, needs_proof: bool) -> None:
         raise HTTPException(403, "a change must come from this site's own pages, or carry the header X-Hearthline")
 
 
+def cookie_name(parts: Parts, name: str) -> str:
+    """Over TLS with the prefix by which a browser takes it from this very host alone."""
+    return f"__Host-{name}" if parts.config.web.secure_cookies else name
+
+
 def set_cookie(response: Response, parts: Parts, token: str, session: Session) -> None:
+    _set(response, parts, COOKIE, token, (session.expires_ns - parts.now_ns()) // NS)
+
+
+def remember_device(request: Request, response: Response, parts: Parts, name: str) -> None:
+    """From now on this browser is not slowed by those who guess the person's password."""
+    now_ns = parts.now_ns()
+    if not parts.people.knows_device(name, device_of(request, parts), now_ns):
+        _set(response, parts, DEVICE_COOKIE, parts.people.remember_device(name, now_ns), DEVICE_DAYS * 86_400)
+
+
+def device_of(request: Request, parts: Parts) -> str | None:
+    return request.cookies.get(cookie_name(parts, DEVICE_COOKIE))
+
+
+def clear_cookie(response: Response, parts: Parts) -> None:
+    secure = parts.config.web.secure_cookies
+    response.delete_cookie(cookie_name(parts, COOKIE), httponly=True, samesite="strict", secure=secure, path="/")
+
+
+def _set(response: Response, parts: Parts, name: str, value: str, max_age_s: int) -> None:
     response.set_cookie(
-        COOKIE,
-        token,
-        max_age=(session.expires_ns - parts.now_ns()) // NS,
+        cookie_name(parts, name),
+        value,
+        max_age=max_age_s,
         httponly=True,
         samesite="strict",
         secure=parts.config.web.secure_cookies,
@@ -80,12 +156,10 @@ def set_cookie(response: Response, parts: Parts, token: str, session: Session) -
     )
 
 
-def clear_cookie(response: Response, parts: Parts) -> None:
-    response.delete_cookie(COOKIE, httponly=True, samesite="strict", secure=parts.config.web.secure_cookies, path="/")
-
-
 def client_address(request: Request) -> str:
-    return request.client.host if request.client else ""
+    """Who asks; behind a trusted proxy the address that it saw. A header from anybody else is not believed."""
+    peer = request.client.host if request.client else ""
+    return parts_of(request).proxies.client(peer, request.headers.getlist("x-forwarded-for"))
 
 
 def _bearer(request: Request) -> str | None:

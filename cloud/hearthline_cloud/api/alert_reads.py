@@ -16,8 +16,8 @@ from hearthline_cloud.api.model import Alert, AlertDetail, Event, Hop, StaffMemb
 from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.journal import CARD_SHOWN
-from hearthline_cloud.people import Role
 from hearthline_cloud.schema import alert, device, event, home, journal, resident, staff
+from hearthline_cloud.scoping import Communities, alerts_seen, answering, gateways_seen
 
 ALERTS: Select[Any] = (
     select(
@@ -57,36 +57,37 @@ class AlertFilter:
     to_ns: int | None = None
 
 
-def list_alerts(connection: Connection, wanted: AlertFilter) -> list[Alert]:
+def list_alerts(connection: Connection, wanted: AlertFilter, seen: Communities) -> list[Alert]:
     """The newest first."""
-    query = ALERTS.where(*_conditions(wanted)).order_by(alert.c.id.desc()).limit(wanted.limit)
+    query = ALERTS.where(*_conditions(wanted, seen)).order_by(alert.c.id.desc()).limit(wanted.limit)
     return shown(connection, connection.execute(query).all())
 
 
-def list_queue(connection: Connection, wanted: AlertFilter) -> list[Alert]:
+def list_queue(connection: Connection, wanted: AlertFilter, seen: Communities) -> list[Alert]:
     """As operators take them: what nobody has first, the more urgent before the less, then the longer waiting.
 
     Of more than `limit` the newest of the least urgent are kept, so that a new press is never out of sight.
     """
     is_taken = case((alert.c.state == State.RAISED, 0), else_=1)
-    first = select(alert.c.id).where(*_conditions(wanted)).order_by(is_taken, _URGENCY.desc(), alert.c.id.desc())
+    first = select(alert.c.id).where(*_conditions(wanted, seen)).order_by(is_taken, _URGENCY.desc(), alert.c.id.desc())
     query = ALERTS.where(alert.c.id.in_(first.limit(wanted.limit)))
     rows = connection.execute(query.order_by(is_taken, _URGENCY.desc(), alert.c.raised_ns, alert.c.id))
     return shown(connection, rows.all())
 
 
-def count_alerts(connection: Connection, wanted: AlertFilter) -> int:
+def count_alerts(connection: Connection, wanted: AlertFilter, seen: Communities) -> int:
     """How many there are, on all pages."""
-    query = select(func.count()).select_from(alert).where(*_conditions(replace(wanted, before=None)))
+    query = select(func.count()).select_from(alert).where(*_conditions(replace(wanted, before=None), seen))
     return connection.execute(query).scalar_one()
 
 
-def has_alert(connection: Connection, alert_id: int) -> bool:
-    return connection.execute(select(alert.c.id).where(alert.c.id == alert_id)).first() is not None
+def has_alert(connection: Connection, alert_id: int, seen: Communities) -> bool:
+    query = select(alert.c.id).where(alert.c.id == alert_id, alerts_seen(seen))
+    return connection.execute(query).first() is not None
 
 
-def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+def _conditions(wanted: AlertFilter, seen: Communities) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [alerts_seen(seen)]
     if wanted.states:
         conditions.append(alert.c.state.in_([state.value for state in wanted.states]))
     if wanted.kind is None:
@@ -110,17 +111,15 @@ def _conditions(wanted: AlertFilter) -> list[ColumnElement[bool]]:
     return conditions
 
 
-def list_staff(connection: Connection) -> list[StaffMember]:
-    """Whom an alert can be handed to, by name."""
-    rows = connection.execute(
-        select(staff.c.name, staff.c.role).where(staff.c.role != Role.VIEWER).order_by(staff.c.name)
-    )
-    return [StaffMember(row.name, row.role) for row in rows]
+def list_staff(connection: Connection, seen: Communities) -> list[StaffMember]:
+    """Whom an alert can be handed to, by name: who answers alarms, and sees a community that the asker sees."""
+    query = select(staff.c.name, staff.c.role).where(answering(seen)).order_by(staff.c.name)
+    return [StaffMember(row.name, row.role) for row in connection.execute(query)]
 
 
-def open_counts(connection: Connection) -> dict[tuple[str, str], int]:
+def open_counts(connection: Connection, seen: Communities) -> dict[tuple[str, str], int]:
     """How many unresolved alerts there are of each (kind, state)."""
-    query = select(alert.c.kind, alert.c.state, func.count()).where(alert.c.state != State.RESOLVED)
+    query = select(alert.c.kind, alert.c.state, func.count()).where(alert.c.state != State.RESOLVED, alerts_seen(seen))
     rows = connection.execute(query.group_by(alert.c.kind, alert.c.state))
     return {(row[0], row[1]): row[2] for row in rows}
 
@@ -148,9 +147,10 @@ class EventFilter:
     limit: int = 100
 
 
-def list_events(connection: Connection, wanted: EventFilter) -> list[Event]:
+def list_events(connection: Connection, wanted: EventFilter, seen: Communities) -> list[Event]:
     """In the order of their commits."""
-    query = select(event).where(event.c.id > wanted.after).order_by(event.c.id).limit(wanted.limit)
+    is_new = (event.c.id > wanted.after) & gateways_seen(seen, event.c.gateway_id)
+    query = select(event).where(is_new).order_by(event.c.id).limit(wanted.limit)
     if wanted.type is not None:
         query = query.where(event.c.type == wanted.type)
     if wanted.gateway is not None:

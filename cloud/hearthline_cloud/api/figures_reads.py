@@ -1,6 +1,7 @@
 """A table of figures with the names that its lines have for people, by what its reader may see.
 
-Figures of a member of the staff are about that person's work: the administrator sees everybody's, an operator the own.
+Figures of a member of the staff are about that person's work: administrators and auditors
+see everybody's, others the own.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from hearthline_cloud.alerts.figures import Calendar, Case, Line, Month, table
 from hearthline_cloud.alerts.lifecycle import AlertKind
 from hearthline_cloud.figuring import Period, read_cases
 from hearthline_cloud.ordering import volunteer_actor
-from hearthline_cloud.people import Role, Session
+from hearthline_cloud.people import Session
+from hearthline_cloud.permissions import Permission
 from hearthline_cloud.schema import community, device, gateway, home, volunteer
+from hearthline_cloud.scoping import EVERY, Communities, communities_seen
 
 
 class By(StrEnum):
@@ -59,10 +62,10 @@ class Report:
 
 def report(connection: Connection, wanted: Wanted, zone: ZoneInfo, reader: Session, now_ns: int) -> Report:
     calendar = Calendar(wanted.first, wanted.last, zone)
-    period = Period(wanted.kind, calendar.begin_ns, calendar.end_ns, wanted.community)
+    period = Period(wanted.kind, calendar.begin_ns, calendar.end_ns, _communities(wanted, reader))
     cases = read_cases(connection, period)
     total, lines = table(cases, _key(connection, wanted.by, calendar), now_ns)
-    is_own = wanted.by is By.OPERATOR and reader.role is not Role.ADMINISTRATOR
+    is_own = wanted.by is By.OPERATOR and not reader.may(Permission.EVERYBODYS_FIGURES)
     if is_own:
         lines = {key: line for key, line in lines.items() if key == reader.staff}
     names = _names(connection, wanted.by)
@@ -74,9 +77,18 @@ def report(connection: Connection, wanted: Wanted, zone: ZoneInfo, reader: Sessi
     return Report(wanted, total, groups, is_own)
 
 
-def list_communities(connection: Connection) -> list[tuple[str, str]]:
+def _communities(wanted: Wanted, reader: Session) -> Communities:
+    """Of a community that the reader does not see there is nothing."""
+    if wanted.community is None:
+        return reader.communities
+    asked = frozenset({wanted.community})
+    return asked if reader.communities is None else asked & reader.communities
+
+
+def list_communities(connection: Connection, seen: Communities) -> list[tuple[str, str]]:
     """(id, name), by name."""
-    query = select(community.c.id, community.c.name).order_by(community.c.name, community.c.id)
+    query = select(community.c.id, community.c.name).where(communities_seen(seen, community.c.id))
+    query = query.order_by(community.c.name, community.c.id)
     return [(row.id, row.name) for row in connection.execute(query)]
 
 
@@ -98,7 +110,7 @@ def _key(connection: Connection, by: By, calendar: Calendar) -> Callable[[Case],
 def _names(connection: Connection, by: By) -> Mapping[str, str]:
     match by:
         case By.COMMUNITY:
-            return dict(list_communities(connection))
+            return dict(list_communities(connection, EVERY))
         case By.DEVICE:
             query = (
                 select(device.c.gateway_id, device.c.id, device.c.name, device.c.room, home.c.name.label("home_name"))

@@ -22,10 +22,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import rfc3339
 from hearthline.log import Log
-from hearthline_cloud.api.journal import PAGE, Frame, frames_after, last_id, server_event
+from hearthline_cloud.api.journal import PAGE, Frame, frames_after, last_id, progress, server_event
 from hearthline_cloud.api.ready import ingest_state
 from hearthline_cloud.database import Database, is_away
-from hearthline_cloud.people import People, Role, Session
+from hearthline_cloud.people import People, Session
+from hearthline_cloud.permissions import Permission
 from hearthline_cloud.wake import WakeListener
 
 HEARTBEAT_S = 2.0
@@ -131,7 +132,7 @@ class Follower:
             heartbeat, listener.heartbeat = listener.heartbeat, b""
             frames = await self._next_frames(listener.cursor)
             if frames:
-                listener.cursor = frames[-1][0]
+                listener.cursor = frames[-1].id
             if frames or heartbeat:
                 return heartbeat + _told(listener, frames)
             await listener.woken.wait()
@@ -145,7 +146,7 @@ class Follower:
             frames = await self._read(partial(self._frames, after, self._cursor))
             if frames:
                 return frames
-        newer = list(takewhile(lambda frame: frame[0] > after, reversed(self._recent)))
+        newer = list(takewhile(lambda frame: frame.id > after, reversed(self._recent)))
         return newer[::-1][:PAGE]
 
     def _on_wake(self, listener: WakeListener) -> None:
@@ -177,9 +178,9 @@ class Follower:
 
     def _publish(self, frames: list[Frame]) -> None:
         self._recent.extend(frames)
-        self._cursor = frames[-1][0]
+        self._cursor = frames[-1].id
         while len(self._recent) > _RECENT:
-            self._recent_from = self._recent.popleft()[0]
+            self._recent_from = self._recent.popleft().id
         for listener in self._listeners:
             listener.woken.set()
 
@@ -211,7 +212,7 @@ class Follower:
             for listener in listeners:
                 now = standing.get(listener.session.token_hash)
                 stuck = time.monotonic() - listener.asked_at > _STUCK_S
-                if stuck or now is None or now.role is not listener.session.role:
+                if stuck or now is None or now.rights != listener.session.rights:
                     listener.cut.set()
 
     async def _read(self, function: Callable[[], T]) -> T:
@@ -233,10 +234,14 @@ class Follower:
 
 
 def _told(listener: Listener, frames: list[Frame]) -> bytes:
-    """A screen on a wall hears only how far the journal has come."""
-    if frames and listener.session.role is Role.VIEWER:
-        return server_event("journal", {"journal": frames[-1][0]}, frames[-1][0])
-    return b"".join(message for _, message in frames)
+    """What is theirs, and how far the journal has come. Who does not see alerts hears only that it went on."""
+    session = listener.session
+    theirs = [frame for frame in frames if frame.is_for(session.communities)]
+    if theirs and not session.may(Permission.ALERTS):
+        return theirs[-1].hint
+    told = b"".join(frame.message for frame in theirs)
+    is_behind = frames and (not theirs or theirs[-1].id != frames[-1].id)
+    return told + progress(frames[-1].id) if is_behind else told
 
 
 async def _wait(event: asyncio.Event, timeout_s: float) -> None:

@@ -5,6 +5,9 @@ Ids are read in the order of commits: there is one writer at a time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -12,15 +15,41 @@ from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from hearthline.clock import rfc3339
 from hearthline_cloud.alerts.lifecycle import AlertKind
+from hearthline_cloud.alerts.windows import Scope
 from hearthline_cloud.journal import CARD_SHOWN
-from hearthline_cloud.schema import alert, device, event, home, journal
+from hearthline_cloud.schema import alert, device, event, gateway, home, journal
+from hearthline_cloud.scoping import Communities
 
-Frame = tuple[int, bytes]
-"""A journal id and its message, ready for the wire."""
+
+class Audience(StrEnum):
+    """Who hears of an entry whose community is not known."""
+
+    EVERYBODY = "everybody"  # an alarm of no home, the center's own: in doubt it is heard
+    CENTER = "center"  # what concerns the center, e.g. its policies: who sees all communities
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One journal entry ready for the wire, and for which community it is."""
+
+    id: int
+    message: bytes
+    audience: str | Audience
+
+    def is_for(self, seen: Communities) -> bool:
+        return seen is None or self.audience is Audience.EVERYBODY or self.audience in seen
+
+    @property
+    def hint(self) -> bytes:
+        """That the journal went on, and nothing else."""
+        return server_event("journal", {"journal": self.id}, self.id)
+
 
 PAGE = 500
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
+_sender = gateway.alias("sender")
+_sent_from = home.alias("sent_from")
 _QUERY: Select[Any] = (
     select(
         journal.c.id,
@@ -42,6 +71,8 @@ _QUERY: Select[Any] = (
         alert.c.gateway_id.label("alert_gateway"),
         alert.c.device_id.label("alert_device"),
         home.c.name.label("home_name"),
+        home.c.community_id,
+        _sent_from.c.community_id.label("event_community"),
         device.c.room,
         device.c.name.label("device_name"),
         event.c.id.label("event_key"),
@@ -57,6 +88,8 @@ _QUERY: Select[Any] = (
     .outerjoin(alert, alert.c.id == journal.c.alert_id)
     .outerjoin(event, event.c.id == journal.c.event_key)
     .outerjoin(home, home.c.id == alert.c.home_id)
+    .outerjoin(_sender, _sender.c.id == event.c.gateway_id)
+    .outerjoin(_sent_from, _sent_from.c.id == _sender.c.home_id)
     .outerjoin(device, and_(device.c.gateway_id == alert.c.gateway_id, device.c.id == alert.c.device_id))
     .order_by(journal.c.id)
 )
@@ -72,7 +105,50 @@ def frames_after(connection: Connection, after: int, up_to: int | None = None) -
     query = _QUERY.where(journal.c.id > after, *unheard)
     if up_to is not None:
         query = query.where(journal.c.id <= up_to)
-    return [(row.id, _message(row)) for row in connection.execute(query.limit(PAGE))]
+    rows = connection.execute(query.limit(PAGE)).all()
+    places = _places(connection, rows)
+    return [Frame(row.id, _message(row), _audience(row, places)) for row in rows]
+
+
+def progress(key: int) -> bytes:
+    """Moves a listener's last id on, and tells nothing: browsers do not even dispatch it."""
+    return b"id: %d\n\n" % key
+
+
+def _audience(row: Row[Any], places: dict[tuple[Scope, str], str]) -> str | Audience:
+    """The community of the alert, the event's gateway, or the place that the detail names."""
+    if row.alert_id is not None:
+        return row.community_id or Audience.EVERYBODY
+    if row.event_key is not None:
+        return row.event_community or Audience.EVERYBODY
+    place = _place(row.detail)
+    return Audience.CENTER if place is None else places.get(place, Audience.CENTER)
+
+
+def _place(detail: Any) -> tuple[Scope, str] | None:
+    match detail:
+        case {"scope": str(scope), "scope_id": str(name)} if scope in set(Scope):
+            return Scope(scope), name
+        case {"gateway": str(name)}:
+            return Scope.GATEWAY, name
+        case _:
+            return None
+
+
+def _places(connection: Connection, rows: Sequence[Row[Any]]) -> dict[tuple[Scope, str], str]:
+    """The community, or everybody, of each place that entries without an alert or an event name."""
+    named = {place for row in rows if row.alert_id is None and row.event_key is None and (place := _place(row.detail))}
+    gateways = [name for scope, name in named if scope is Scope.GATEWAY]
+    homes = [name for scope, name in named if scope is Scope.HOME]
+    found = {(Scope.COMMUNITY, name): name for scope, name in named if scope is Scope.COMMUNITY}
+    if gateways:
+        of_gateway = select(gateway.c.id, home.c.community_id).outerjoin(home, home.c.id == gateway.c.home_id)
+        for row in connection.execute(of_gateway.where(gateway.c.id.in_(gateways))):
+            found[Scope.GATEWAY, row.id] = row.community_id or Audience.EVERYBODY
+    if homes:
+        for row in connection.execute(select(home.c.id, home.c.community_id).where(home.c.id.in_(homes))):
+            found[Scope.HOME, row.id] = row.community_id
+    return found
 
 
 def server_event(name: str, data: dict[str, Any], key: int | None = None) -> bytes:

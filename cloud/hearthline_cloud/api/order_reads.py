@@ -14,6 +14,7 @@ from hearthline_cloud.alerts.orders import OPEN, SUGGESTED, OrderKind, OrderStat
 from hearthline_cloud.api.alert_reads import time_or_none
 from hearthline_cloud.api.model import Time
 from hearthline_cloud.schema import alert, home, resident, volunteer, work_order
+from hearthline_cloud.scoping import Communities, alerts_seen
 
 _ORDERS: Select[Any] = (
     select(
@@ -90,9 +91,9 @@ class OrderFilter:
     limit: int = 100
 
 
-def list_orders(connection: Connection, wanted: OrderFilter, now_ns: int) -> list[WorkOrder]:
+def list_orders(connection: Connection, wanted: OrderFilter, now_ns: int, seen: Communities) -> list[WorkOrder]:
     """The newest first."""
-    query = _ORDERS.order_by(work_order.c.id.desc()).limit(wanted.limit)
+    query = _ORDERS.where(alerts_seen(seen)).order_by(work_order.c.id.desc()).limit(wanted.limit)
     if wanted.states:
         query = query.where(work_order.c.state.in_(wanted.states))
     if wanted.kinds:

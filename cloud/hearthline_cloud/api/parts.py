@@ -9,14 +9,16 @@ from fastapi import Request
 
 from hearthline_cloud.alerts.service import Timetable
 from hearthline_cloud.api.follow import Follower
+from hearthline_cloud.api.proxies import Proxies
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
+from hearthline_cloud.guarding import Throttle
 from hearthline_cloud.links import Links
 from hearthline_cloud.order_desk import OrderDesk
-from hearthline_cloud.people import People, Throttle
+from hearthline_cloud.people import People
 from hearthline_cloud.store import Store
 from hearthline_cloud.wake import Waker
 
@@ -35,6 +37,7 @@ class Parts:
     orders: OrderDesk
     links: Links
     wrong_links: Throttle
+    proxies: Proxies
     started_ns: int
     fragments: Shared[str]  # of the console, alike for all
     counts: Shared[dict[str, int]]

@@ -26,17 +26,20 @@ from hearthline_cloud.api.model import (
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.journal import CARD_SHOWN, append
 from hearthline_cloud.schema import community, device, event, gateway, home, journal, kept_aside, resident
+from hearthline_cloud.scoping import Communities, homes_not_hidden, homes_seen
 
 
-def list_gateways(connection: Connection, now_ns: int, watching_since_ns: int) -> list[Gateway]:
+def list_gateways(connection: Connection, now_ns: int, watching_since_ns: int, seen: Communities) -> list[Gateway]:
     query = select(gateway, home.c.name.label("home_name")).outerjoin(home, home.c.id == gateway.c.home_id)
+    query = query.where(homes_not_hidden(seen, gateway.c.home_id))
     rows = connection.execute(query.order_by(gateway.c.home_id.is_(None), home.c.name, gateway.c.id))
     return [_gateway(row, now_ns, watching_since_ns) for row in rows]
 
 
-def list_devices(connection: Connection) -> list[Device]:
+def list_devices(connection: Connection, seen: Communities) -> list[Device]:
     """What was never registered comes first: somebody has to look at it."""
     query = select(device, gateway.c.home_id).join(gateway, gateway.c.id == device.c.gateway_id)
+    query = query.where(homes_not_hidden(seen, gateway.c.home_id))
     rows = connection.execute(query.order_by(device.c.registered, device.c.gateway_id, device.c.id))
     return [
         Device(
@@ -59,11 +62,14 @@ def list_devices(connection: Connection) -> list[Device]:
     ]
 
 
-def list_homes(connection: Connection) -> list[Home]:
+def list_homes(connection: Connection, seen: Communities, residents: bool) -> list[Home]:
+    """`residents`: whether they are named to the reader."""
     people: dict[str, list[HomeResident]] = {}
-    for row in connection.execute(select(resident.c.id, resident.c.name, resident.c.home_id).order_by(resident.c.id)):
+    living = select(resident.c.id, resident.c.name, resident.c.home_id).where(homes_seen(seen, resident.c.home_id))
+    for row in connection.execute(living.order_by(resident.c.id)) if residents else ():
         people.setdefault(row.home_id, []).append(HomeResident(row.id, row.name))
     query = select(home, community.c.name.label("community_name")).join(community).order_by(home.c.name, home.c.id)
+    query = query.where(homes_seen(seen, home.c.id))
     return [
         Home(row.id, row.name, row.address, row.community_id, row.community_name, people.get(row.id, []))
         for row in connection.execute(query)
@@ -112,8 +118,11 @@ def list_kept_aside(connection: Connection) -> list[KeptAside]:
     return [KeptAside(row.reason, row[1], time_or_none(row.last) or "") for row in rows]
 
 
-def list_audit(connection: Connection, before: int | None, limit: int) -> list[AuditEntry]:
+def list_audit(connection: Connection, before: int | None, limit: int, seen: Communities) -> list[AuditEntry]:
     query = select(journal).where(journal.c.kind == CARD_SHOWN).order_by(journal.c.id.desc()).limit(limit)
+    if seen is not None:
+        theirs = select(resident.c.id).where(homes_seen(seen, resident.c.home_id))
+        query = query.where(journal.c.detail["resident"].as_string().in_(theirs))
     if before is not None:
         query = query.where(journal.c.id < before)
     return [

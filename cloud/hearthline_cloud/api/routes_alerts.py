@@ -22,7 +22,7 @@ from hearthline_cloud.api.alert_reads import (
 from hearthline_cloud.api.model import MAX_ID, AlertDetail, Alerts, Changed, Events, StaffMember, refusals
 from hearthline_cloud.people import MAX_NAME
 
-router = APIRouter(tags=["alerts"], responses=refusals(401, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["alerts"], responses=refusals(401, 403, 422, 503))
 _NOT_FOUND = refusals(404)
 _NOTE = refusals(400, 403, 404, 413)
 _ACTION = refusals(400, 403, 404, 409, 413)
@@ -76,7 +76,7 @@ def get_alerts(
         states |= set(State) - {State.RESOLVED} if item == "open" else {State(item)}
     wanted = AlertFilter(tuple(sorted(states)), kind.value if kind else None, home, before, limit)
     with parts.database.reading() as connection:
-        found = list_alerts(connection, wanted)
+        found = list_alerts(connection, wanted, session.communities)
     return Alerts(found, found[-1].id if len(found) == limit else None)
 
 
@@ -132,7 +132,7 @@ def add_note(alert_id: Key, parts: PartsOf, session: Staff, note: Note) -> Chang
 @router.get("/staff", summary="The staff: whom an alert can be handed to")
 def get_staff(parts: PartsOf, session: Staff) -> list[StaffMember]:
     with parts.database.reading() as connection:
-        return list_staff(connection)
+        return list_staff(connection, session.communities)
 
 
 @router.get("/events", summary="Events in the order of their commits", tags=["events"])
@@ -147,7 +147,7 @@ def get_events(
 ) -> Events:
     """Page on with `after` = `next` until `next` is null."""
     with parts.database.reading() as connection:
-        found = list_events(connection, EventFilter(type, gateway, device, after, limit))
+        found = list_events(connection, EventFilter(type, gateway, device, after, limit), session.communities)
     return Events(found, found[-1].id if len(found) == limit else None)
 
 

@@ -16,7 +16,7 @@ from hearthline_cloud.api.order_reads import OrderFilter, WorkOrders, list_order
 from hearthline_cloud.api.routes_alerts import Version
 from hearthline_cloud.desk import MAX_NOTE
 
-router = APIRouter(tags=["orders"], responses=refusals(401, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["orders"], responses=refusals(401, 403, 422, 503))
 Key = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
@@ -62,7 +62,7 @@ def get_orders(
         states |= set(OPEN) if item == "open" else {OrderState(item)}
     wanted = OrderFilter(tuple(sorted(states)), tuple(kind or ()), alert, before, limit)
     with parts.database.reading() as connection:
-        found = list_orders(connection, wanted, parts.now_ns())
+        found = list_orders(connection, wanted, parts.now_ns(), session.communities)
     return WorkOrders(found, found[-1].id if len(found) == limit else None)
 
 

@@ -9,14 +9,14 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from hearthline_cloud import policy_store
-from hearthline_cloud.api.access import Administrator, PartsOf
+from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.alert_reads import time_or_none
 from hearthline_cloud.api.model import Time, refusals
 from hearthline_cloud.notify.channels import reach_of
 from hearthline_cloud.policy_file import MAX_CHARACTERS
 from hearthline_cloud.policy_store import Saved
 
-router = APIRouter(tags=["policy"], responses=refusals(401, 403, 503))
+router = APIRouter(prefix="/api/v1", tags=["policy"], responses=refusals(401, 403, 503))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class PolicyToSave:
 
 
 @router.get("/policy", summary="The escalation policies as they were saved last")
-def get_policy(parts: PartsOf, session: Administrator) -> Policy:
+def get_policy(parts: PartsOf, session: Staff) -> Policy:
     with parts.database.reading() as connection:
         return _policy(policy_store.newest(connection))
 
@@ -46,7 +46,7 @@ def get_policy(parts: PartsOf, session: Administrator) -> Policy:
 @router.put(
     "/policy", summary="Save the next version of the escalation policies", responses=refusals(400, 409, 413, 422)
 )
-def put_policy(wanted: PolicyToSave, parts: PartsOf, session: Administrator) -> Policy:
+def put_policy(wanted: PolicyToSave, parts: PartsOf, session: Staff) -> Policy:
     """Answers 422 with every problem (`problems`: line, key, message), 409 when another version was saved since."""
     reaches = [reach_of(channel) for channel in parts.config.channel]
     with parts.database.transaction() as connection:

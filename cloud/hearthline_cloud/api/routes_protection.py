@@ -20,8 +20,9 @@ from hearthline_cloud.api.figures_csv import guarded
 from hearthline_cloud.api.model import refusals
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.protecting import Protected, protected_hours
+from hearthline_cloud.scoping import Communities
 
-router = APIRouter(tags=["supervision"], responses=refusals(401, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["supervision"], responses=refusals(401, 403, 422, 503))
 Month = Annotated[str, Query(pattern=r"^(?:20[0-9][0-9])-(?:0[1-9]|1[0-2])$", description="e.g. 2026-11")]
 _HOUR_NS = 3600 * NS
 
@@ -49,7 +50,7 @@ class ProtectedHours:
 @router.get("/protection", summary="How long each resident's alarm could be heard in a month")
 def get_protection(parts: PartsOf, session: Staff, month: Month) -> list[ProtectedHours]:
     """From the resident's pendant to the desk; the month by the clock of the center."""
-    return [hours_of(each) for each in read(parts, month)]
+    return [hours_of(each) for each in read(parts, month, session.communities)]
 
 
 @router.get("/protection.csv", summary="The same as CSV", response_class=Response)
@@ -57,16 +58,16 @@ def get_protection_csv(parts: PartsOf, session: Staff, month: Month) -> Response
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(ProtectedHours.__dataclass_fields__)
-    for each in read(parts, month):
+    for each in read(parts, month, session.communities):
         hours = hours_of(each)
         writer.writerow([_cell(getattr(hours, name)) for name in ProtectedHours.__dataclass_fields__])
     headers = {"content-disposition": f'attachment; filename="hearthline-protection-{month}.csv"'}
     return Response(text.getvalue(), media_type="text/csv", headers=headers)
 
 
-def read(parts: Parts, month: str) -> list[Protected]:
+def read(parts: Parts, month: str, seen: Communities) -> list[Protected]:
     with parts.database.reading() as connection:
-        return protected_hours(connection, _interval(parts, month), parts.now_ns())
+        return protected_hours(connection, _interval(parts, month), parts.now_ns(), seen)
 
 
 def this_month(parts: Parts) -> str:

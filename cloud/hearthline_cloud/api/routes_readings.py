@@ -10,11 +10,16 @@ from fastapi import APIRouter, HTTPException, Path, Query
 
 from hearthline.clock import NS, parse_rfc3339, rfc3339
 from hearthline.model import TELEMETRY_UNITS, VITAL_UNITS
+from hearthline_cloud.alerts.windows import Scope
 from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.model import DeviceEnergy, Energy, Readings, SampleAnswer, refusals
+from hearthline_cloud.api.parts import Parts
+from hearthline_cloud.desk import NotFoundError
+from hearthline_cloud.people import Session
+from hearthline_cloud.scoping import sees_place
 from hearthline_cloud.store import Sample, SeriesQuery, Store
 
-router = APIRouter(tags=["readings"], responses=refusals(401, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["readings"], responses=refusals(401, 403, 422, 503))
 
 _WINDOW_NS = 300 * NS
 _FARTHEST_NS = 2**63 - 86_400 * NS  # a day of room for the default of `from`
@@ -81,7 +86,8 @@ def get_readings(
     aggregate: Literal["mean", "min", "max", "last", "sum", "spread"] = "mean",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Readings:
-    """In order of time; the newest `limit` of them."""
+    """In order of time; the newest `limit` of them. An account of some communities names a home or a gateway."""
+    _check_asked(parts, session, home, gateway)
     to_ns = _moment(end, "to") if end else parts.now_ns()
     from_ns = _moment(start, "from") if start else to_ns - 86_400 * NS
     query = SeriesQuery(
@@ -102,6 +108,18 @@ def get_readings(
         for item in reversed(parts.store.read(query))
     ]
     return Readings(quantity, unit, samples)
+
+
+def _check_asked(parts: Parts, session: Session, home: str | None, gateway: str | None) -> None:
+    """A series belongs to the community of its home or gateway. Raises NotFoundError for another's."""
+    if session.communities is None:
+        return
+    if not home and not gateway:
+        raise HTTPException(400, "this account sees some communities: name a home or a gateway")
+    with parts.database.reading() as connection:
+        for scope, name in ((Scope.HOME, home), (Scope.GATEWAY, gateway)):
+            if name and not sees_place(connection, session.communities, scope, name):
+                raise NotFoundError(f"there is no such {scope}")
 
 
 def _moment(text: str, name: str) -> int:

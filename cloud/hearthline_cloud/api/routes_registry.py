@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from hearthline_cloud.api.access import Administrator, PartsOf, Staff
+from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.model import (
     MAX_ID,
     AuditEntry,
@@ -27,27 +27,28 @@ from hearthline_cloud.api.registry_reads import (
     list_vitals,
     resident_card,
 )
+from hearthline_cloud.permissions import Permission
 
-router = APIRouter(tags=["registry"], responses=refusals(401, 503))
+router = APIRouter(prefix="/api/v1", tags=["registry"], responses=refusals(401, 403, 503))
 Id = Annotated[str, Path(max_length=64)]
 
 
 @router.get("/gateways", summary="Every gateway that is registered or was ever heard")
 def get_gateways(parts: PartsOf, session: Staff) -> list[Gateway]:
     with parts.database.reading() as connection:
-        return list_gateways(connection, parts.now_ns(), 0)
+        return list_gateways(connection, parts.now_ns(), 0, session.communities)
 
 
 @router.get("/devices", summary="Every device, the unregistered first")
 def get_devices(parts: PartsOf, session: Staff) -> list[Device]:
     with parts.database.reading() as connection:
-        return list_devices(connection)
+        return list_devices(connection, session.communities)
 
 
 @router.get("/homes", summary="Homes with their residents")
 def get_homes(parts: PartsOf, session: Staff) -> list[Home]:
     with parts.database.reading() as connection:
-        return list_homes(connection)
+        return list_homes(connection, session.communities, session.may(Permission.RESIDENTS))
 
 
 @router.get("/residents/{resident_id}", summary="A resident's card", responses=refusals(404, 422))
@@ -74,15 +75,15 @@ def get_kept_aside(parts: PartsOf, session: Staff) -> list[KeptAside]:
 
 @router.get(
     "/audit",
-    summary="Who looked at which card; for administrators",
+    summary="Who looked at which card; for administrators and auditors",
     tags=["operation"],
     responses=refusals(403, 422),
 )
 def get_audit(
     parts: PartsOf,
-    session: Administrator,
+    session: Staff,
     before: Annotated[int | None, Query(ge=1, le=MAX_ID)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> list[AuditEntry]:
     with parts.database.reading() as connection:
-        return list_audit(connection, before, limit)
+        return list_audit(connection, before, limit, session.communities)

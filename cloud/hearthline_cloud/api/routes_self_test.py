@@ -10,7 +10,7 @@ from hearthline_cloud.api.routes_registry import Id
 from hearthline_cloud.api.self_test_reads import one_self_test, self_tests
 from hearthline_cloud.selftesting import ask
 
-router = APIRouter(tags=["operation"], responses=refusals(401, 404, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["operation"], responses=refusals(401, 403, 404, 422, 503))
 
 
 @router.get("/gateways/{gateway_id}/self-tests", summary="How its last self-tests went")

@@ -17,7 +17,7 @@ from hearthline_cloud.api.model import Changed, MealOrder, ServiceCalls, refusal
 from hearthline_cloud.api.routes_alerts import Key, Version
 from hearthline_cloud.api.service_reads import MAX_CALLS, list_service
 
-router = APIRouter(tags=["service"], responses=refusals(401, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["service"], responses=refusals(401, 403, 422, 503))
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def get_service(
 ) -> ServiceCalls:
     """What nobody has planned yet counts as due since it was asked for."""
     with parts.database.reading() as connection:
-        return list_service(connection, parts.now_ns(), limit)
+        return list_service(connection, parts.now_ns(), limit, session.communities)
 
 
 @router.get("/service/meals", summary="The next serving of each meal that can still be ordered")

@@ -9,11 +9,20 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from hearthline.clock import rfc3339
-from hearthline_cloud.api.access import Anyone, PartsOf, check_origin, clear_cookie, client_address, set_cookie
+from hearthline_cloud.api.access import (
+    PartsOf,
+    Staff,
+    check_origin,
+    clear_cookie,
+    client_address,
+    device_of,
+    remember_device,
+    set_cookie,
+)
 from hearthline_cloud.api.model import Login, refusals
 from hearthline_cloud.people import MAX_NAME, MAX_PASSWORD
 
-router = APIRouter(tags=["session"], responses=refusals(401, 403, 413, 503))
+router = APIRouter(prefix="/api/v1", tags=["session"], responses=refusals(401, 403, 413, 503))
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +35,15 @@ class Credentials:
 def log_in(credentials: Credentials, request: Request, response: Response, parts: PartsOf) -> Login:
     """Sets the session's cookie and tells its token. Ten attempts a minute for a name and an address."""
     check_origin(request, needs_proof=False)
-    token, session = parts.people.log_in(
-        credentials.name, credentials.password, client_address(request), parts.now_ns()
-    )
+    address, device = client_address(request), device_of(request, parts)
+    token, session = parts.people.log_in(credentials.name, credentials.password, address, parts.now_ns(), device)
     set_cookie(response, parts, token, session)
+    remember_device(request, response, parts, session.staff)
     return Login(token, session.staff, session.role.value, rfc3339(session.expires_ns))
 
 
 @router.post("/logout", status_code=204, summary="Log out")
-def log_out(response: Response, parts: PartsOf, session: Anyone) -> None:
+def log_out(response: Response, parts: PartsOf, session: Staff) -> None:
     """Ends the session and its streams."""
     parts.people.log_out(session.token_hash)
     parts.follower.recheck_sessions()

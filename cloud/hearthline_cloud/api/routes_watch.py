@@ -16,8 +16,9 @@ from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.model import MAX_ID, Time, refusals
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.declaring import MAX_REASON, Declaration, declare, end_early, list_declared
+from hearthline_cloud.people import Session
 
-router = APIRouter(tags=["supervision"], responses=refusals(401, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["supervision"], responses=refusals(401, 403, 422, 503))
 _CHANGE = refusals(400, 403, 404, 413)
 Number = Annotated[int, Path(ge=1, le=MAX_ID)]
 Words = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
@@ -65,7 +66,7 @@ class DeclaredAs:
 @router.get("/declared", summary="Maintenance and absences, the latest ends first")
 def get_declared(parts: PartsOf, session: Staff) -> list[Window]:
     with parts.database.reading() as connection:
-        return [window(row) for row in list_declared(connection)]
+        return [window(row) for row in list_declared(connection, session.communities)]
 
 
 @router.post("/maintenance", status_code=201, summary="Work on a community, home or gateway", responses=_CHANGE)
@@ -73,7 +74,7 @@ def post_maintenance(parts: PartsOf, session: Staff, work: Maintenance) -> Decla
     """No silence is raised there meanwhile; its end gives every period anew. A press is raised as always."""
     begins, ends = _ns(work.begins), _ns(work.ends)
     wanted = Declaration(Declared.MAINTENANCE, work.scope, work.scope_id, begins, ends, work.reason)
-    return DeclaredAs(write(parts, wanted, session.staff))
+    return DeclaredAs(write(parts, wanted, session))
 
 
 @router.post("/absences", status_code=201, summary="Nobody is at home", responses=_CHANGE)
@@ -81,7 +82,7 @@ def post_absence(parts: PartsOf, session: Staff, absence: Absence) -> DeclaredAs
     """What is worn, moves or measures may be silent; the gateway and the detectors may not. A press is raised."""
     begins, ends = _ns(absence.begins), _ns(absence.ends)
     wanted = Declaration(Declared.ABSENCE, Scope.HOME, absence.home, begins, ends, absence.reason)
-    return DeclaredAs(write(parts, wanted, session.staff))
+    return DeclaredAs(write(parts, wanted, session))
 
 
 @router.post("/declared/{number}/end", summary="It is over now", responses=_CHANGE)
@@ -89,9 +90,9 @@ def post_end(number: Number, parts: PartsOf, session: Staff) -> DeclaredAs:
     return DeclaredAs(end(parts, number, session.staff))
 
 
-def write(parts: Parts, wanted: Declaration, by: str) -> int:
+def write(parts: Parts, wanted: Declaration, session: Session) -> int:
     with parts.database.transaction() as connection:
-        number = declare(connection, wanted, by, parts.now_ns())
+        number = declare(connection, wanted, session.staff, parts.now_ns(), session.communities)
     parts.waker.wake("web")
     return number
 

@@ -13,16 +13,17 @@ from hearthline_cloud.alerts.lifecycle import AlertKind, State
 from hearthline_cloud.api.alert_reads import ALERTS, shown, time_or_none
 from hearthline_cloud.api.model import Alert, ServiceCall, ServiceCalls
 from hearthline_cloud.schema import alert
+from hearthline_cloud.scoping import Communities, alerts_seen
 
 MAX_CALLS = 500
 _OPEN = (alert.c.kind == AlertKind.SERVICE) & (alert.c.state != State.RESOLVED)
 
 
-def list_service(connection: Connection, now_ns: int, limit: int = MAX_CALLS) -> ServiceCalls:
+def list_service(connection: Connection, now_ns: int, limit: int, seen: Communities) -> ServiceCalls:
     """The open service calls in the order in which they need somebody."""
-    since = _since()
-    rows = connection.execute(ALERTS.where(_OPEN).order_by(since, alert.c.id).limit(limit)).all()
-    total = connection.execute(select(func.count()).select_from(alert).where(_OPEN)).scalar_one()
+    since, is_meant = _since(), _OPEN & alerts_seen(seen)
+    rows = connection.execute(ALERTS.where(is_meant).order_by(since, alert.c.id).limit(limit)).all()
+    total = connection.execute(select(func.count()).select_from(alert).where(is_meant)).scalar_one()
     homes: defaultdict[tuple[str | None, str], list[Row[Any]]] = defaultdict(list)
     for row in rows:
         homes[_place(row)].append(row)

@@ -10,11 +10,11 @@ from fastapi import APIRouter, Header, HTTPException, Query
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from hearthline_cloud.api.access import Anyone, PartsOf
+from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.follow import Follower, Listener
 from hearthline_cloud.api.model import MAX_ID, refusals
 
-router = APIRouter(tags=["stream"])
+router = APIRouter(prefix="/api/v1", tags=["stream"])
 
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -70,7 +70,7 @@ class EventStream(Response):
 )
 async def stream(
     parts: PartsOf,
-    session: Anyone,
+    session: Staff,
     after: Annotated[int | None, Query(ge=0, le=MAX_ID, description="resume after this journal id")] = None,
     last_event_id: Annotated[str | None, Header(description="as browsers send it; wins over `after`")] = None,
 ) -> Response:

@@ -25,6 +25,7 @@ from hearthline_cloud.api.model import MAX_ID, Alert
 from hearthline_cloud.console.case import seconds_between
 from hearthline_cloud.database import Database
 from hearthline_cloud.schema import home, resident
+from hearthline_cloud.scoping import Communities, homes_seen
 
 PAGE = 50
 MAX_HOMES = 20  # that one name may stand for; more are no search
@@ -90,17 +91,23 @@ class Place:
     name: str
 
 
-def homes_called(connection: Connection, words: str) -> list[Place]:
+def homes_called(connection: Connection, words: str, seen: Communities) -> list[Place]:
     """The homes whose own name, or whose resident's, has these words in it; at most one more than `MAX_HOMES`."""
     wanted = words.lower()
     lives_there = select(resident.c.home_id).where(func.lower(resident.c.name).contains(wanted, autoescape=True))
     is_called = func.lower(home.c.name).contains(wanted, autoescape=True)
-    query = select(home.c.id, home.c.name).where(or_(is_called, home.c.id.in_(lives_there))).order_by(home.c.name)
+    query = (
+        select(home.c.id, home.c.name)
+        .where(or_(is_called, home.c.id.in_(lives_there)), homes_seen(seen, home.c.id))
+        .order_by(home.c.name)
+    )
     return [Place(row.id, row.name) for row in connection.execute(query.limit(MAX_HOMES + 1))]
 
 
-def places(connection: Connection, homes: list[str]) -> list[Place]:
-    query = select(home.c.id, home.c.name).where(home.c.id.in_(homes)).order_by(home.c.name)
+def places(connection: Connection, homes: list[str], seen: Communities) -> list[Place]:
+    query = (
+        select(home.c.id, home.c.name).where(home.c.id.in_(homes), homes_seen(seen, home.c.id)).order_by(home.c.name)
+    )
     return [Place(row.id, row.name) for row in connection.execute(query)]
 
 
@@ -111,13 +118,13 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def export(database: Database, wanted: AlertFilter) -> Iterator[str]:
+def export(database: Database, wanted: AlertFilter, seen: Communities) -> Iterator[str]:
     """The cases as CSV, page by page: the newest first, times in UTC, lengths in seconds from the raising."""
     yield _line(COLUMNS)
     page = replace(wanted, limit=_EXPORT_PAGE)
     while True:
         with database.reading() as connection:
-            found = list_alerts(connection, page)
+            found = list_alerts(connection, page, seen)
         yield "".join(_line(_row(case)) for case in found)
         if len(found) < _EXPORT_PAGE:
             return

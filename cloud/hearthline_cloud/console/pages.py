@@ -16,13 +16,14 @@ from hearthline_cloud.alerts import windows as declared
 from hearthline_cloud.alerts.lifecycle import AlertKind, Category, State, outcomes
 from hearthline_cloud.alerts.service import Order
 from hearthline_cloud.api.access import (
-    Anyone,
     PartsOf,
     Staff,
     check_origin,
     clear_cookie,
     client_address,
+    device_of,
     find_session,
+    remember_device,
     set_cookie,
 )
 from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, list_queue, list_staff, open_counts
@@ -42,10 +43,14 @@ from hearthline_cloud.api.routes_alerts import Key
 from hearthline_cloud.api.routes_registry import Id
 from hearthline_cloud.api.self_test_reads import last_self_tests
 from hearthline_cloud.console.case import shown_hops, spans
+from hearthline_cloud.console.navigation import first_page
 from hearthline_cloud.console.texts import LANGUAGES
 from hearthline_cloud.console.view import LANGUAGE_COOKIE, html, language_of, page, part
 from hearthline_cloud.declaring import windows
-from hearthline_cloud.people import LoginError, Role, Session, ThrottledError
+from hearthline_cloud.desk import NotFoundError
+from hearthline_cloud.people import LoginError, Session, ThrottledError
+from hearthline_cloud.permissions import Permission
+from hearthline_cloud.scoping import sees_resident
 
 router = APIRouter(include_in_schema=False)
 
@@ -68,7 +73,7 @@ class Place:
 def login_page(request: Request) -> Response:
     session = find_session(request)
     if session is not None:
-        return RedirectResponse(_home(session), 303)
+        return RedirectResponse(first_page(session), 303)
     return page(request, "login.html", None, problem="")
 
 
@@ -81,18 +86,20 @@ def log_in(
 ) -> Response:
     check_origin(request, needs_proof=False)
     try:
-        token, session = parts.people.log_in(name.strip(), password, client_address(request), parts.now_ns())
+        address, device = client_address(request), device_of(request, parts)
+        token, session = parts.people.log_in(name.strip(), password, address, parts.now_ns(), device)
     except LoginError:
         return page(request, "login.html", None, 401, problem="login.wrong")
     except ThrottledError:
         return page(request, "login.html", None, 429, problem="login.throttled")
-    answer = RedirectResponse(_home(session), 303)
+    answer = RedirectResponse(first_page(session), 303)
     set_cookie(answer, parts, token, session)
+    remember_device(request, answer, parts, session.staff)
     return answer
 
 
 @router.post("/logout")
-def log_out(parts: PartsOf, session: Anyone) -> Response:
+def log_out(parts: PartsOf, session: Staff) -> Response:
     parts.people.log_out(session.token_hash)
     parts.follower.recheck_sessions()
     answer = RedirectResponse("/login", 303)
@@ -112,38 +119,45 @@ def choose(request: Request, lang: Annotated[str, Form()], back: Annotated[str, 
 
 
 @router.get("/")
-async def alerts_page(request: Request, parts: PartsOf, session: Anyone) -> Response:
-    if session.role is Role.VIEWER:
-        return RedirectResponse(_home(session), 303)
-    return page(request, "alerts.html", session, queues=Markup(await _queues(request, parts)))
+async def alerts_page(request: Request, parts: PartsOf, session: Staff) -> Response:
+    if not session.may(Permission.ALERTS):
+        return RedirectResponse(first_page(session), 303)
+    return page(request, "alerts.html", session, queues=Markup(await _queues(request, parts, session)))
 
 
 @router.get("/fragments/alerts")
 async def alerts_fragment(request: Request, parts: PartsOf, session: Staff) -> Response:
-    return html(await _queues(request, parts))
+    return html(await _queues(request, parts, session))
 
 
 @router.get("/fragments/summary")
 async def summary(parts: PartsOf, session: Staff) -> dict[str, int]:
-    """How many alerts of each kind nobody has acknowledged yet: what the title and the sound go by."""
+    """How many alerts of each kind nobody has acknowledged yet: what the title and the sound go by.
+
+    None for who does not answer alarms: an installer's or an auditor's screen does not ring.
+    """
+    if not session.may(Permission.ALERTS):
+        return dict.fromkeys(AlertKind, 0)
 
     def count() -> dict[str, int]:
         with parts.database.reading() as connection:
-            counts = open_counts(connection)
+            counts = open_counts(connection, session.communities)
         return {kind.value: counts.get((kind.value, State.RAISED.value), 0) for kind in AlertKind}
 
-    return await parts.counts.get("unacknowledged", count)
+    return await parts.counts.get(session.scope_key, count)
 
 
 @router.get("/alerts/{alert_id}")
 def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
     """With the resident's card, which leaves a trace; the fragment below refreshes the alert alone."""
     with parts.database.reading() as connection:
-        detail, staff = alert_detail(connection, alert_id), list_staff(connection)
-        asked = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns())
+        detail, staff = alert_detail(connection, alert_id), list_staff(connection, session.communities)
+        asked = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns(), session.communities)
     card, vitals = None, []
-    if detail.alert.resident is not None:
+    if detail.alert.resident is not None and session.may(Permission.RESIDENTS):
         with parts.database.transaction() as connection:
+            if not sees_resident(connection, session.communities, detail.alert.resident):
+                raise NotFoundError(f"there is no alert {alert_id}")
             card = resident_card(connection, detail.alert.resident, session.staff, parts.now_ns(), alert_id)
             vitals = list_vitals(connection, detail.alert.resident, 3)
     return page(
@@ -166,8 +180,8 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
 @router.get("/fragments/alerts/{alert_id}")
 def alert_fragment(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
     with parts.database.reading() as connection:
-        detail, staff = alert_detail(connection, alert_id), list_staff(connection)
-        asked = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns())
+        detail, staff = alert_detail(connection, alert_id), list_staff(connection, session.communities)
+        asked = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns(), session.communities)
     return page(
         request,
         "_alert.html",
@@ -207,10 +221,6 @@ def resident_page(resident_id: Id, request: Request, parts: PartsOf, session: St
     return page(request, "resident.html", session, card=card, vitals=vitals, **facts)
 
 
-def _home(session: Session) -> str:
-    return "/wall" if session.role is Role.VIEWER else "/"
-
-
 def _choices(parts: Parts, detail: AlertDetail) -> dict[str, Any]:
     """What an operator may choose from: outcomes of the kind; of a service call also what to plan, and its meals."""
     kind = AlertKind(detail.alert.kind)
@@ -223,30 +233,30 @@ def shown_orders(orders: Sequence[Order]) -> list[tuple[str, str, str]]:
     return [(order.meal, rfc3339(order.served_ns), rfc3339(order.closes_ns)) for order in orders]
 
 
-async def _queues(request: Request, parts: PartsOf) -> str:
-    """The open alerts and the last closed ones, alike for everybody who reads the language."""
-    language = language_of(request)
+async def _queues(request: Request, parts: Parts, session: Session) -> str:
+    """The open alerts and the last closed ones, alike for all who see the same communities in the same language."""
+    language, seen = language_of(request), session.communities
 
     def render() -> str:
         with parts.database.reading() as connection:
-            counts = open_counts(connection)
+            counts = open_counts(connection, seen)
             queues = {}
             for kind in AlertKind:
-                found = list_queue(connection, AlertFilter(OPEN, kind.value, limit=_SHOWN))
+                found = list_queue(connection, AlertFilter(OPEN, kind.value, limit=_SHOWN), seen)
                 total = sum(count for (of_kind, _), count in counts.items() if of_kind == kind.value)
                 queues[kind.value] = (found, total)
             calls = call_backs(connection, [alert.id for found, _ in queues.values() for alert in found])
-            closed = list_alerts(connection, AlertFilter((State.RESOLVED,), limit=8))
+            closed = list_alerts(connection, AlertFilter((State.RESOLVED,), limit=8), seen)
         return part(language, "_queues.html", queues=queues, closed=closed, calls=calls)
 
-    return await parts.fragments.get(f"queues {language}", render)
+    return await parts.fragments.get(f"{language} {session.scope_key}", render)
 
 
-def _homes(request: Request, parts: PartsOf, session: Staff, template: str) -> Response:
+def _homes(request: Request, parts: Parts, session: Session, template: str) -> Response:
     with parts.database.reading() as connection:
-        homes = list_homes(connection)
-        gateways = list_gateways(connection, parts.now_ns(), 0)
-        devices = list_devices(connection)
+        homes = list_homes(connection, session.communities, session.may(Permission.RESIDENTS))
+        gateways = list_gateways(connection, parts.now_ns(), 0, session.communities)
+        devices = list_devices(connection, session.communities)
         faults = escalation_faults(connection)
         tests = last_self_tests(connection)
         aside = sum(item.count for item in list_kept_aside(connection))

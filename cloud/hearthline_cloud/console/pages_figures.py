@@ -63,7 +63,7 @@ def figures_page(
         problem, asked = "figures.no-period", wanted(parts, None, None, community, by, kind)
     found = read_report(parts, session, asked)
     with parts.database.reading() as connection:
-        communities = list_communities(connection)
+        communities = list_communities(connection, session.communities)
     return page(
         request,
         "figures.html",

@@ -58,10 +58,10 @@ def search(request: Request, parts: PartsOf, session: Staff, asked: Annotated[As
     number, who = asked.number.strip(), asked.who.strip()
     with parts.database.reading() as connection:
         if number:
-            if number.isdecimal() and int(number) <= MAX_ID and has_alert(connection, int(number)):
+            if number.isdecimal() and int(number) <= MAX_ID and has_alert(connection, int(number), session.communities):
                 return RedirectResponse(f"/alerts/{int(number)}", 303)
             return _page(request, parts, session, asked.wanted(asked.home), "history.no-number", number=number)
-        found = homes_called(connection, who) if who else []
+        found = homes_called(connection, who, session.communities) if who else []
     if who and not 0 < len(found) <= MAX_HOMES:
         problem = "history.nobody" if not found else "history.too-many"
         return _page(request, parts, session, asked.wanted(asked.home), problem, who=who)
@@ -72,7 +72,9 @@ def search(request: Request, parts: PartsOf, session: Staff, asked: Annotated[As
 @router.get("/history.csv")
 def history_csv(parts: PartsOf, session: Staff, wanted: Annotated[Wanted, Query()]) -> Response:
     headers = {"content-disposition": 'attachment; filename="hearthline-cases.csv"'}
-    return StreamingResponse(export(parts.database, wanted.filter()), media_type="text/csv", headers=headers)
+    return StreamingResponse(
+        export(parts.database, wanted.filter(), session.communities), media_type="text/csv", headers=headers
+    )
 
 
 def _page(
@@ -86,9 +88,9 @@ def _page(
 ) -> Response:
     chosen: AlertFilter = wanted.filter()
     with parts.database.reading() as connection:
-        found = [] if problem else list_alerts(connection, chosen)
-        total = 0 if problem else count_alerts(connection, chosen)
-        homes = places(connection, wanted.home)
+        found = [] if problem else list_alerts(connection, chosen, session.communities)
+        total = 0 if problem else count_alerts(connection, chosen, session.communities)
+        homes = places(connection, wanted.home, session.communities)
     return page(
         request,
         "history.html",

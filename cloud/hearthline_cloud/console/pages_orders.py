@@ -59,8 +59,8 @@ def _orders(request: Request, parts: Parts, session: Session, template: str, pro
     """What is open by state, late ones first, then the longest waiting; and what was done last."""
     with parts.database.reading() as connection:
         now_ns = parts.now_ns()
-        found = list_orders(connection, OrderFilter(OPEN, _VISITS, limit=_SHOWN), now_ns)
-        done = list_orders(connection, OrderFilter(_DONE, _VISITS, limit=_SHOWN_DONE), now_ns)
+        found = list_orders(connection, OrderFilter(OPEN, _VISITS, limit=_SHOWN), now_ns, session.communities)
+        done = list_orders(connection, OrderFilter(_DONE, _VISITS, limit=_SHOWN_DONE), now_ns, session.communities)
     found.sort(key=lambda order: (not order.is_late, order.id))
     states = [(state.value, [order for order in found if order.state == state]) for state in OPEN]
     return page(request, template, session, 409 if problem else 200, states=states, done=done, problem=problem)

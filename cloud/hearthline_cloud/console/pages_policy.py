@@ -8,7 +8,7 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from hearthline_cloud import policy_store
-from hearthline_cloud.api.access import Administrator, PartsOf, Staff
+from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.alert_reads import time_or_none
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.ready import escalation_faults
@@ -30,7 +30,7 @@ def policy_page(request: Request, parts: PartsOf, session: Staff, saved: bool = 
 def save_policy(
     request: Request,
     parts: PartsOf,
-    session: Administrator,
+    session: Staff,
     version: Annotated[int, Form(ge=0, le=2**31 - 2)],
     text: Annotated[str, Form()] = "",
 ) -> Response:

@@ -28,7 +28,7 @@ def service_fragment(request: Request, parts: PartsOf, session: Staff) -> Respon
 def _service(request: Request, parts: PartsOf, session: Staff, template: str) -> Response:
     now_ns = parts.now_ns()
     with parts.database.reading() as connection:
-        found = list_service(connection, now_ns, _SHOWN)
+        found = list_service(connection, now_ns, _SHOWN, session.communities)
     return page(
         request,
         template,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Form, Request
-from sqlalchemy import select
+from sqlalchemy import Connection, Row, select
 from starlette.responses import RedirectResponse, Response
 
 from hearthline.clock import NS
@@ -20,6 +21,7 @@ from hearthline_cloud.console.view import page
 from hearthline_cloud.declaring import MAX_REASON, Declaration, list_declared
 from hearthline_cloud.people import Session
 from hearthline_cloud.schema import community, gateway, home
+from hearthline_cloud.scoping import Communities, communities_seen, homes_not_hidden, homes_seen
 
 router = APIRouter(include_in_schema=False)
 _FORM_TIME = "%Y-%m-%dT%H:%M"
@@ -50,7 +52,7 @@ def post_window(
             raise RefusedError("choose a place")
         from_ns = parts.now_ns() if not begins else _ns(begins, zone)
         wanted = Declaration(what, Scope(scope), name, from_ns, _ns(ends, zone), reason.strip())
-        write(parts, wanted, session.staff)
+        write(parts, wanted, session)
     except RefusedError as error:
         return _page(request, parts, session, str(error), 422)
     return RedirectResponse("/watch", 303)
@@ -68,19 +70,25 @@ def post_end(number: Number, request: Request, parts: PartsOf, session: Staff) -
 def _page(request: Request, parts: Parts, session: Session, problem: str = "", status: int = 200) -> Response:
     now_ns = parts.now_ns()
     with parts.database.reading() as connection:
-        rows = list_declared(connection)
-        places = {
-            "community": connection.execute(select(community.c.id, community.c.name).order_by(community.c.name)).all(),
-            "home": connection.execute(select(home.c.id, home.c.name).order_by(home.c.name)).all(),
-            "gateway": connection.execute(
-                select(gateway.c.id, gateway.c.id.label("name")).order_by(gateway.c.id)
-            ).all(),
-        }
+        rows = list_declared(connection, session.communities)
+        places = _places(connection, session.communities)
     local = datetime.fromtimestamp(now_ns // NS, ZoneInfo(parts.config.figures.zone)).strftime(_FORM_TIME)
     values = {"current": [window(row) for row in rows if row.to_ns > now_ns], "places": places, "local": local}
     past = [window(row) for row in rows if row.to_ns <= now_ns][:20]
     zone = parts.config.figures.zone
     return page(request, "watch.html", session, status, **values, past=past, zone=zone, problem=problem)
+
+
+def _places(connection: Connection, seen: Communities) -> dict[str, Sequence[Row[Any, Any]]]:
+    """What something can be declared for, by scope."""
+    communities = select(community.c.id, community.c.name).where(communities_seen(seen, community.c.id))
+    homes = select(home.c.id, home.c.name).where(homes_seen(seen, home.c.id))
+    gateways = select(gateway.c.id, gateway.c.id.label("name")).where(homes_not_hidden(seen, gateway.c.home_id))
+    return {
+        "community": connection.execute(communities.order_by(community.c.name)).all(),
+        "home": connection.execute(homes.order_by(home.c.name)).all(),
+        "gateway": connection.execute(gateways.order_by(gateway.c.id)).all(),
+    }
 
 
 def _ns(text: str, zone: ZoneInfo) -> int:

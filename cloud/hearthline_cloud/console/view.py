@@ -43,7 +43,7 @@ def page(request: Request, template: str, session: Session | None, status: int =
         script_texts=msgspec.json.encode(script_texts(language)).decode(),
         session=session,
         here=request.url.path,
-        rooms=[(entry, is_here(entry, request.url.path)) for entry in entries_for(session.role)] if session else [],
+        rooms=[(entry, is_here(entry, request.url.path)) for entry in entries_for(session)] if session else [],
         **values,
     )
     return html(body, status)

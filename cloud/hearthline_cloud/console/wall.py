@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, select
 from hearthline.clock import NS, rfc3339
 from hearthline_cloud.alerts.lifecycle import LATCHED, AlertKind, Outcome, State, urgency
 from hearthline_cloud.schema import alert, device, home
+from hearthline_cloud.scoping import Communities, alerts_seen
 
 CASES = 7  # that fit a screen of 1920 x 1080 in letters to be read at 5 m
 SILENCES = 6
@@ -71,14 +72,15 @@ class Wall:
     today: Today
 
 
-def look(connection: Connection, since_ns: int, now_ns: int, names: bool) -> Wall:
+def look(connection: Connection, since_ns: int, now_ns: int, names: bool, seen: Communities) -> Wall:
     """`since_ns`: when today began; `names`: whether homes and rooms are named."""
+    is_seen = alerts_seen(seen)
     return Wall(
-        cases=_lines(connection, _OPEN & _CALL, CASES, names),
-        open=_count(connection, _OPEN & _CALL),
-        silences=_lines(connection, _SILENT, SILENCES, names),
-        silent=_count(connection, _SILENT),
-        today=figures(_calls(connection, since_ns), now_ns),
+        cases=_lines(connection, _OPEN & _CALL & is_seen, CASES, names),
+        open=_count(connection, _OPEN & _CALL & is_seen),
+        silences=_lines(connection, _SILENT & is_seen, SILENCES, names),
+        silent=_count(connection, _SILENT & is_seen),
+        today=figures(_calls(connection, since_ns, is_seen), now_ns),
     )
 
 
@@ -140,6 +142,6 @@ def _count(connection: Connection, which: ColumnElement[bool]) -> int:
     return connection.execute(select(func.count()).select_from(alert).where(which)).scalar_one()
 
 
-def _calls(connection: Connection, since_ns: int) -> list[Call]:
+def _calls(connection: Connection, since_ns: int, which: ColumnElement[bool]) -> list[Call]:
     query = select(alert.c.raised_ns, alert.c.acknowledged_ns, alert.c.outcome)
-    return [Call(*row) for row in connection.execute(query.where(_CALL, alert.c.raised_ns >= since_ns))]
+    return [Call(*row) for row in connection.execute(query.where(_CALL, which, alert.c.raised_ns >= since_ns))]

@@ -1,0 +1,184 @@
+"""`hearthline cloud user`: staff accounts. Whoever may read the database may use it, so it asks for no login.
+
+What is changed here stands in the journal under the name of the machine's user.
+"""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from hearthline.config import read_secret
+from hearthline_cloud.__main__ import DEFAULT_CONFIG
+from hearthline_cloud.config import load_cloud_config
+from hearthline_cloud.database import Database
+from hearthline_cloud.people import People
+from hearthline_cloud.permissions import Role
+
+user_app = typer.Typer(no_args_is_help=True, help="Staff accounts.")
+
+ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
+NameArgument = Annotated[str, typer.Argument(help="The login name.")]
+RoleOption = Annotated[Role, typer.Option(help="What the person may do.")]
+CommunityOption = Annotated[
+    list[str] | None, typer.Option("--community", help="See this community alone; may repeat. Without it: all.")
+]
+PasswordFileOption = Annotated[
+    Path | None, typer.Option(help="Read the password from here; without it one is made and printed.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
+
+
+@user_app.command("add")
+def add(
+    name: NameArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    role: RoleOption = Role.OPERATOR,
+    community: CommunityOption = None,
+    password_file: PasswordFileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Add a member of staff. The first administrator is made in this way too; there is no account before.
+
+    Example: hearthline cloud user add mei --role nurse --community c-1 --config cloud.toml
+    """
+    password = _password(password_file)
+    with _people(config) as people:
+        people.add_staff(name, password, role, time.time_ns(), community or None, _me())
+    _say_login(name, password, password_file is None, json)
+
+
+@user_app.command("password")
+def password(
+    name: NameArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    password_file: PasswordFileOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Give a member of staff a new password and end that person's sessions.
+
+    Example: hearthline cloud user password mei --config cloud.toml
+    """
+    made = _password(password_file)
+    with _people(config) as people:
+        people.set_password(name, made, time.time_ns(), _me())
+    _say_login(name, made, password_file is None, json)
+
+
+@user_app.command("role")
+def change_role(
+    name: NameArgument,
+    role: Annotated[Role, typer.Argument(help="What the person may do from now on.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Change what a member of staff may do, and end that person's sessions.
+
+    Example: hearthline cloud user role mei nurse --config cloud.toml
+    """
+    with _people(config) as people:
+        people.set_role(name, role, time.time_ns(), _me())
+    _say({"name": name, "role": role.value}, json, f"{name} is {role} now.")
+
+
+@user_app.command("communities")
+def change_communities(
+    name: NameArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    community: CommunityOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say whose homes a member of staff sees, and end that person's sessions. Without --community: all.
+
+    Example: hearthline cloud user communities mei --community c-1 --community c-2 --config cloud.toml
+    """
+    with _people(config) as people:
+        people.set_communities(name, community or None, time.time_ns(), _me())
+    told = ", ".join(community) if community else "all communities"
+    _say({"name": name, "communities": community or None}, json, f"{name} sees {told} now.")
+
+
+@user_app.command("disable")
+def disable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """Close an account and end its sessions. Its name stays in the journal.
+
+    Example: hearthline cloud user disable mei --config cloud.toml
+    """
+    with _people(config) as people:
+        people.set_disabled(name, True, time.time_ns(), _me())
+    _say({"name": name, "disabled": True}, json, f"{name} cannot log in any more.")
+
+
+@user_app.command("enable")
+def enable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """Open a closed account again, with its old password.
+
+    Example: hearthline cloud user enable mei --config cloud.toml
+    """
+    with _people(config) as people:
+        people.set_disabled(name, False, time.time_ns(), _me())
+    _say({"name": name, "disabled": False}, json, f"{name} can log in again.")
+
+
+@user_app.command("logout")
+def log_out(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """End every session of a member of staff.
+
+    Example: hearthline cloud user logout mei --config cloud.toml
+    """
+    with _people(config) as people:
+        people.log_out_everywhere(name, time.time_ns(), _me())
+    _say({"name": name}, json, f"{name} is logged out everywhere.")
+
+
+@user_app.command("list")
+def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """List the accounts: role, communities, open sessions.
+
+    Example: hearthline cloud user list --config cloud.toml
+    """
+    with _people(config) as people:
+        found = people.accounts(time.time_ns())
+    lines = [
+        f"{each.name}: {each.role}, {'all communities' if each.communities is None else ', '.join(each.communities)}, "
+        f"{each.sessions} sessions" + (", disabled" if each.disabled else "")
+        for each in found
+    ]
+    _say(found, json, "\n".join(lines) or "There is no account yet: hearthline cloud user add NAME.")
+
+
+@contextmanager
+def _people(config: Path) -> Iterator[People]:
+    settings = load_cloud_config(config)
+    database = Database(settings.database_url)
+    try:
+        database.migrate()
+        yield People(database, settings.web.session_hours, settings.web.idle_minutes)
+    finally:
+        database.close()
+
+
+def _me() -> str:
+    return f"command line: {getpass.getuser()}"[:64]
+
+
+def _password(file: Path | None) -> str:
+    """What the file holds, or one that is made."""
+    return secrets.token_urlsafe(12) if file is None else read_secret(str(file), "--password-file") or ""
+
+
+def _say_login(name: str, password: str, made: bool, as_json: bool) -> None:
+    printed = {"name": name} | ({"password": password} if made else {})
+    _say(printed, as_json, f"{name} can log in" + (f" with the password {password} (shown only now)." if made else "."))
+
+
+def _say(machine: object, as_json: bool, human: str) -> None:
+    typer.echo(msgspec.json.encode(machine).decode() if as_json else human)

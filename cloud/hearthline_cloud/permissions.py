@@ -1,0 +1,158 @@
+"""Who may do what, as one table: route -> permission -> roles. A route that is not in it is refused to everybody.
+
+Pure: `api.access` asks it before every request, the console asks it what to show. Whose homes an account sees is
+another question, which `scoping` answers.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    OPERATOR = "operator"  # answers alarms
+    NURSE = "nurse"  # answers alarms and reads vital signs; leaves gateways alone
+    INSTALLER = "installer"  # homes, gateways and devices; no residents
+    ADMINISTRATOR = "administrator"
+    AUDITOR = "auditor"  # reads who did what and how long people waited; changes nothing, sees no resident
+    VIEWER = "viewer"  # a screen on the wall: sees the wall view, and may do nothing
+
+
+class Permission(StrEnum):
+    OWN = "own"  # one's own session, and that something happened
+    WALL = "wall"
+    FRAME = "frame"  # the console around its pages
+    ALERTS = "alerts"  # cases, their ways, events, work orders
+    ANSWER = "answer"  # take, hand over, close, note, plan
+    HOMES = "homes"  # homes, gateways and devices, without residents
+    RESIDENTS = "residents"  # cards, vital signs, and residents' names elsewhere
+    READINGS = "readings"  # energy and other time series
+    SELF_TEST = "self-test"
+    WATCH = "watch"  # what is declared: maintenance, absence
+    DECLARE = "declare"
+    FIGURES = "figures"
+    EVERYBODYS_FIGURES = "everybodys-figures"  # of each member of the staff, not only one's own
+    EXPORT = "export"  # cases without names
+    PROTECTION = "protection"
+    AUDIT = "audit"
+    POLICY = "policy"
+    CHANGE_POLICY = "change-policy"
+
+
+_P = Permission
+_EVERYBODY = frozenset({_P.OWN, _P.WALL})
+_STAFF = _EVERYBODY | {_P.FRAME}
+_CARE = _STAFF | {
+    _P.ALERTS, _P.ANSWER, _P.HOMES, _P.RESIDENTS, _P.READINGS, _P.WATCH, _P.DECLARE, _P.FIGURES, _P.EXPORT,
+    _P.PROTECTION, _P.POLICY,
+}  # fmt: skip
+
+GRANTED: dict[Role, frozenset[Permission]] = {
+    Role.OPERATOR: _CARE | {_P.SELF_TEST},
+    Role.NURSE: _CARE,
+    Role.INSTALLER: _STAFF | {_P.HOMES, _P.READINGS, _P.SELF_TEST, _P.WATCH, _P.DECLARE},
+    Role.ADMINISTRATOR: frozenset(Permission),
+    Role.AUDITOR: _STAFF | {_P.FIGURES, _P.EVERYBODYS_FIGURES, _P.EXPORT, _P.AUDIT, _P.POLICY},
+    Role.VIEWER: _EVERYBODY,
+}
+
+# What changes the whole center, and is not for an account of some communities.
+CENTER_WIDE = frozenset({_P.CHANGE_POLICY})
+
+PUBLIC = None  # no session: the route has its own proof, or tells nothing
+
+_API = "/api/v1"
+_ACTIONS = ("acknowledge", "attend", "arrive", "hand-over", "resolve", "reopen", "notes", "schedule")
+_VOLUNTEERS_STEPS = ("open", "go", "arrive", "decline", "report")
+
+ROUTES: dict[str, Permission | None] = {
+    # session
+    "GET /login": PUBLIC,
+    "POST /login": PUBLIC,
+    "POST /language": PUBLIC,
+    "POST /logout": _P.OWN,
+    f"POST {_API}/login": PUBLIC,
+    f"POST {_API}/logout": _P.OWN,
+    # behind a signed link
+    "GET /f/{token}": PUBLIC,
+    "POST /f/{token}": PUBLIC,
+    "GET /v/{token}": PUBLIC,
+    "HEAD /v/{token}": PUBLIC,
+    **{f"POST /v/{{token}}/{step}": PUBLIC for step in _VOLUNTEERS_STEPS},
+    # operation
+    "GET /healthz": PUBLIC,
+    "GET /readyz": PUBLIC,
+    f"GET {_API}/kept-aside": _P.HOMES,
+    f"GET {_API}/audit": _P.AUDIT,
+    # alerts
+    "GET /": _P.OWN,  # leads each role to its first page
+    "GET /fragments/alerts": _P.ALERTS,
+    "GET /fragments/summary": _P.FRAME,
+    "GET /alerts/{alert_id}": _P.ALERTS,
+    "GET /fragments/alerts/{alert_id}": _P.ALERTS,
+    f"GET {_API}/alerts": _P.ALERTS,
+    f"GET {_API}/alerts/{{alert_id}}": _P.ALERTS,
+    **{f"POST {_API}/alerts/{{alert_id}}/{action}": _P.ANSWER for action in _ACTIONS},
+    f"GET {_API}/staff": _P.ALERTS,
+    f"GET {_API}/events": _P.ALERTS,
+    f"GET {_API}/stream": _P.OWN,
+    # history
+    "GET /history": _P.ALERTS,
+    "POST /history": _P.ALERTS,
+    "GET /history.csv": _P.EXPORT,
+    # service calls
+    "GET /service": _P.ALERTS,
+    "GET /fragments/service": _P.ALERTS,
+    f"GET {_API}/service": _P.ALERTS,
+    f"GET {_API}/service/meals": _P.ALERTS,
+    # work orders
+    "GET /orders": _P.ALERTS,
+    "GET /fragments/orders": _P.ALERTS,
+    "POST /orders/{order_id}": _P.ANSWER,
+    f"GET {_API}/orders": _P.ALERTS,
+    f"POST {_API}/orders/{{order_id}}/{{action}}": _P.ANSWER,
+    # the wall
+    "GET /wall": _P.WALL,
+    "GET /fragments/wall": _P.WALL,
+    # homes, gateways, devices
+    "GET /homes": _P.HOMES,
+    "GET /fragments/homes": _P.HOMES,
+    f"GET {_API}/homes": _P.HOMES,
+    f"GET {_API}/gateways": _P.HOMES,
+    f"GET {_API}/devices": _P.HOMES,
+    f"GET {_API}/homes/{{home_id}}/energy": _P.READINGS,
+    f"GET {_API}/readings": _P.READINGS,
+    "GET /homes/gateways/{gateway_id}/self-tests": _P.HOMES,
+    "GET /fragments/gateways/{gateway_id}/self-tests": _P.HOMES,
+    "POST /homes/gateways/{gateway_id}/self-tests": _P.SELF_TEST,
+    f"GET {_API}/gateways/{{gateway_id}}/self-tests": _P.HOMES,
+    f"POST {_API}/gateways/{{gateway_id}}/self-tests": _P.SELF_TEST,
+    # residents
+    "GET /residents/{resident_id}": _P.RESIDENTS,
+    f"GET {_API}/residents/{{resident_id}}": _P.RESIDENTS,
+    f"GET {_API}/residents/{{resident_id}}/vitals": _P.RESIDENTS,
+    # maintenance and absence
+    "GET /watch": _P.WATCH,
+    "POST /watch": _P.DECLARE,
+    "POST /watch/{number}/end": _P.DECLARE,
+    f"GET {_API}/declared": _P.WATCH,
+    f"POST {_API}/maintenance": _P.DECLARE,
+    f"POST {_API}/absences": _P.DECLARE,
+    f"POST {_API}/declared/{{number}}/end": _P.DECLARE,
+    # figures
+    "GET /figures": _P.FIGURES,
+    f"GET {_API}/figures": _P.FIGURES,
+    "GET /protection": _P.PROTECTION,
+    f"GET {_API}/protection": _P.PROTECTION,
+    f"GET {_API}/protection.csv": _P.PROTECTION,
+    # policies
+    "GET /policy": _P.POLICY,
+    "POST /policy": _P.CHANGE_POLICY,
+    f"GET {_API}/policy": _P.CHANGE_POLICY,
+    f"PUT {_API}/policy": _P.CHANGE_POLICY,
+}
+
+
+def may(role: Role, permission: Permission, is_center_wide: bool) -> bool:
+    """Whether an account of this role, for the whole center or for some communities, has the permission."""
+    return permission in GRANTED[role] and (is_center_wide or permission not in CENTER_WIDE)
