@@ -16,7 +16,6 @@ from hearthline_cloud.api.access import (
     clear_cookie,
     client_address,
     device_of,
-    remember_device,
     set_cookie,
 )
 from hearthline_cloud.api.model import Login, refusals
@@ -38,7 +37,6 @@ def log_in(credentials: Credentials, request: Request, response: Response, parts
     address, device = client_address(request), device_of(request, parts)
     token, session = parts.people.log_in(credentials.name, credentials.password, address, parts.now_ns(), device)
     set_cookie(response, parts, token, session)
-    remember_device(request, response, parts, session.staff)
     return Login(token, session.staff, session.role.value, rfc3339(session.expires_ns))
 
 
