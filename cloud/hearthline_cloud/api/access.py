@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, HTTPException, Request, Response
 from sqlalchemy import Connection
+from starlette.concurrency import run_in_threadpool
 
 from hearthline.clock import NS
 from hearthline_cloud.alerts.windows import Scope
@@ -49,15 +50,19 @@ def find_session(request: Request) -> Session | None:
     return parts.people.session(token, parts.now_ns())
 
 
-def authorize(request: Request) -> Session | None:
+async def authorize(request: Request) -> Session | None:
     """Before every route. None for a public one.
 
     Answers 401 without a session; 403 without the permission, and for a write that another site may have caused;
-    404 for what belongs to another's community.
+    404 for what belongs to another's community. A public route waits for no thread: health is asked when all are busy.
     """
     permission = ROUTES.get(f"{request.method} {request.scope['route'].path}", _UNKNOWN)
     if permission is None:
         return None
+    return await run_in_threadpool(_allowed, request, permission)
+
+
+def _allowed(request: Request, permission: object) -> Session:
     session = find_session(request)
     if session is None:
         raise HTTPException(401, "log in first")
