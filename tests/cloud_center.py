@@ -19,6 +19,8 @@ from sqlalchemy import Row, Table, func, insert, select
 from hearthline import wire
 from hearthline.model import EventType, Lane, Reading
 from hearthline_cloud import schema
+from hearthline_cloud.backup.making import make_backup
+from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.ingest.event_lane import EventLane
 from hearthline_cloud.ingest.session import Message
@@ -144,3 +146,10 @@ def stop_in_a_write(url: str, holding: Any) -> None:
         connection.execute(insert(schema.community).values(id="half", name="done"))
         holding.set()
         os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def back_up_in_a_process(config_file: Path, file: Path, key_file: Path) -> None:
+    """One backup after another, until killed."""
+    config = load_cloud_config(config_file)
+    while True:
+        make_backup(config_file, config, file, key_file, time.time_ns())

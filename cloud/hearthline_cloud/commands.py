@@ -15,6 +15,7 @@ import typer
 from hearthline_cloud import journal
 from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
 from hearthline_cloud.alerts.self_test import Standing
+from hearthline_cloud.commands_backup import backup, backup_key, restore
 from hearthline_cloud.commands_identity import broker_config, ca_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
 from hearthline_cloud.commands_user import user_app
@@ -35,6 +36,9 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(notify_app, name="notify")
 app.add_typer(ca_app, name="ca")
 app.command("broker-config")(broker_config)
+app.command("backup")(backup)
+app.command("backup-key")(backup_key)
+app.command("restore")(restore)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]

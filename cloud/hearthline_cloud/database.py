@@ -79,8 +79,7 @@ class Database:
             with self.transaction() as connection:
                 self._check(connection)
                 current = MigrationContext.configure(connection).get_current_revision()
-                known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-                if current is not None and current not in known:
+                if current is not None and current not in known_revisions():
                     raise ConfigError(
                         f"{self.name}: schema {current!r} is not known to this version; install the version that "
                         "wrote it, or restore a backup. Nothing was changed."
@@ -106,6 +105,11 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+def known_revisions() -> set[str]:
+    """Of the schemas that this version can bring up to its own."""
+    return {script.revision for script in ScriptDirectory.from_config(_alembic_config()).walk_revisions()}
 
 
 def sqlite_url(path: Path) -> str:
