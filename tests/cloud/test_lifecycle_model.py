@@ -122,8 +122,8 @@ def after(world: World, event: Event, kind: AlertKind) -> World:
         case Cancel(device):
             lasts = [{each.device for each in model.pressed if each.is_last} for model in world]
             places = [place for place, devices in enumerate(lasts) if device in devices]
-            if not places or not is_open(world[places[-1]]) or world[places[-1]].latest != device:
-                return world
+            if not places or not is_open(world[places[-1]]) or len(world[places[-1]].pressed) > 1:
+                return world  # a neighbour's press of the same alert is not taken back
             return put(world, places[-1], replace(world[places[-1]], is_cancelled=True))
         case Do(place, wish):
             model = world[place]
