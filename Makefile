@@ -9,7 +9,7 @@ demo: ## the whole product on this machine: press a pendant, watch the alert arr
 
 test: check ## everything, the fault trials in their short form; installs what it needs from Debian (root or sudo)
 	@sh .ci/servers
-	$(PY) -m pytest $(if $(HEARTHLINE_CAPTURES),,-m "not captures")
+	@sh .ci/tests $(if $(HEARTHLINE_CAPTURES),,-m "not captures")
 
 check: ## lint, format, types, import contracts
 	@sh .ci/setup dev

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,10 +24,18 @@ def postgres() -> Iterator[Postgresql]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "hearthline.db"
+    migrate(sqlite_url(path))
+    return path
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """Of a database for this test alone, on each engine; migrated already where that is a copy."""
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[str]:
+    """Of a migrated database for this test alone, on each engine."""
     if request.param == "sqlite":
+        shutil.copy(migrated_file, tmp_path / "hearthline.db")
         yield sqlite_url(tmp_path / "hearthline.db")
         return
     server: Postgresql = request.getfixturevalue("postgres")

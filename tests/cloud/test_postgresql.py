@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -83,8 +84,8 @@ def test_commits_are_durable_whatever_the_server_has_by_default(url: str, postgr
 
 def test_a_server_that_forgets_or_mangles_is_refused(tmp_path: Path) -> None:
     wrong = pytest.raises(ConfigError, match="fsync of this PostgreSQL is off: set it to on")
-    with postgresql(fsync="off") as server, wrong:
-        Database(server.create("unsafe")).migrate()
+    with postgresql(fsync="off") as server, closing(Database(server.create("unsafe"))) as unsafe, wrong:
+        unsafe.migrate()
     with pytest.raises(StorageError, match="of_nobody") as caught:
         Database(server.url("of_nobody")).migrate()
     assert "refused" in str(caught.value)
@@ -93,8 +94,9 @@ def test_a_server_that_forgets_or_mangles_is_refused(tmp_path: Path) -> None:
 def test_another_encoding_is_refused(postgres: Postgresql) -> None:
     with postgres.connect() as connection:
         connection.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
-    with pytest.raises(ConfigError, match="server_encoding of this PostgreSQL is LATIN1: make the database again"):
-        Database(postgres.url("latin")).migrate()
+    wrong = pytest.raises(ConfigError, match="server_encoding of this PostgreSQL is LATIN1: make the database again")
+    with closing(Database(postgres.url("latin"))) as database, wrong:
+        database.migrate()
 
 
 @pytest.mark.parametrize("url", ["mysql://x/y", "postgresql+pg8000://x/y", "postgresql+psycopg2://x/y"])
