@@ -96,7 +96,9 @@ _FOCUS = """() => {
   };
 }"""
 _REACHABLE = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex]")]
-  .filter((e) => e.tabIndex >= 0 && !e.disabled && e.type !== "hidden" && e.checkVisibility()).length"""
+  .filter((e) => e.tabIndex >= 0 && !e.disabled && e.type !== "hidden" && e.checkVisibility())
+  .filter((e) => e.type !== "radio" || e === e.form.querySelector(`[type=radio][name="${e.name}"]`))  // one stop a group
+  .length"""
 
 
 @pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.label)
