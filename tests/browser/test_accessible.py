@@ -97,7 +97,8 @@ _FOCUS = """() => {
 }"""
 _REACHABLE = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, [tabindex]")]
   .filter((e) => e.tabIndex >= 0 && !e.disabled && e.type !== "hidden" && e.checkVisibility())
-  .filter((e) => e.type !== "radio" || e === e.form.querySelector(`[type=radio][name="${e.name}"]`))  // one stop a group
+  /* the radio buttons of one group are one stop */
+  .filter((e) => e.type !== "radio" || e === e.form.querySelector(`[type=radio][name="${e.name}"]`))
   .length"""
 
 
