@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from hearthline.clock import NS
-from hearthline.model import ButtonRole
+from hearthline.model import SIGN_OF_LIFE, ButtonRole
 from hearthline_sim.home import Home
 from hearthline_sim.home_config import load_home
 from hearthline_sim.ledger import Ledger, Press
@@ -220,7 +220,7 @@ meters = [{ address = 1 }, { address = 2 }, { secondary = "30100608" }]""",
 }
 LEAK_CODE = '[local_mqtt.options.rtl433-json.sensors]\n"rf433:ev1527:0f0065" = { "*" = "leak" }\n'
 
-OF_THE_DEVICE = {"battery", "battery_voltage", "link_quality", "radio_level"}  # drawn anew with each message
+OF_THE_DEVICE = {"battery", "battery_voltage", "link_quality", "radio_level", SIGN_OF_LIFE}  # not of a meter's value
 READING_FAMILIES = {"enocean", "modbus", "dlt645", "mbus", "dsmr", "sml", "rflink", "shelly", "tasmota", "z2m"}
 OWN_TEMPERATURES = {("shelly:shellyplus-1", "temperature")}
 NEAR_NS = 5 * NS
