@@ -37,6 +37,10 @@ bench: ## the figures of docs/benchmarks.md
 	$(PY) bench/ingest.py
 	$(PY) bench/store.py
 	$(PY) bench/edge_footprint.py
+	$(PY) bench/desk.py
+	$(PY) bench/figures.py
+	$(PY) bench/database.py
+	$(PY) bench/backup.py
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
