@@ -28,8 +28,12 @@ def _lines(policies: Policies) -> Iterator[str]:
 def _policy(policy: Policy) -> Iterator[str]:
     yield f"[policy.{policy.name}]"
     for key in ("repeat_s", "progress_s", "visit_s", "volunteer_s"):
-        yield f"{key} = {getattr(policy, key):g}"
+        yield f"{key} = {_seconds(getattr(policy, key))}"
     for step in policy.steps:
         to = ", ".join(f'"{target}"' for target in step.targets)
-        yield f"\n[[policy.{policy.name}.step]]\nafter_s = {step.after_s:g}\nto = [{to}]"
+        yield f"\n[[policy.{policy.name}.step]]\nafter_s = {_seconds(step.after_s)}\nto = [{to}]"
     yield ""
+
+
+def _seconds(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)

@@ -399,3 +399,7 @@ def test_the_commands_check_save_and_show(cloud: Cloud, tmp_path: Path) -> None:
     assert run("save", str(file), "--json")[:2] == (0, '{"version":2}\n')
     assert run("show")[1] == orders
     assert held(cloud).version == 2
+
+
+def test_the_shipped_text_spells_seconds_as_a_person_writes_them() -> None:
+    assert "progress_s = 1209600\n" in shipped_text()

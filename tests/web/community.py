@@ -77,7 +77,7 @@ COMMUNITY: list[tuple[Any, list[dict[str, Any]]]] = [
                 "name": "服务按钮",
                 "room": "厨房",
                 "resident_id": "r-2",
-                "last_note": "battery-low",
+                "last_note": "low-battery: 3 %",
             },
             {
                 "gateway_id": "gw-stray",

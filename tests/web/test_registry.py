@@ -37,6 +37,12 @@ def test_homes_and_devices(served: Center) -> None:
     assert (devices[0]["id"], devices[0]["registered"]) == ("rf433:ffee01", False)
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "Battery low"), ("zh", "电量低")])
+def test_what_a_device_told_last_is_in_words(served: Center, language: str, words: str) -> None:
+    page = served.client("mei").request("GET", "/homes", headers={"accept-language": language}).data.decode()
+    assert f'<span class="tag caution">{words}</span> <span class="faint">3 %</span>' in page
+
+
 def test_a_card_leaves_a_trace_and_a_missing_one_does_not(served: Center) -> None:
     mei = served.client("mei")
     card = mei.get("residents/r-1").json()

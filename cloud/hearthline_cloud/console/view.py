@@ -11,6 +11,7 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse
 
+from hearthline_cloud.alerts import notes
 from hearthline_cloud.console.case import spell
 from hearthline_cloud.console.navigation import entries_for, is_here
 from hearthline_cloud.console.texts import HTML_LANG, LANGUAGES, TEXTS, Language, choose_language, script_texts, text
@@ -52,12 +53,14 @@ def page(request: Request, template: str, session: Session | None, status: int =
 def part(language: Language, template: str, **values: Any) -> str:
     """A template that knows nothing of who asks.
 
-    Templates know `t`, `span` (a length of time in words), `both`, `lang` and the given values.
+    Templates know `t`, `span` (a length of time in words), `noted` (a device's last note in words), `both`, `lang` and
+    the given values.
     """
     translate = _translator(language)
     return _environment.get_template(template).render(
         t=translate,
         span=lambda seconds: spell(seconds, translate),
+        noted=lambda told: _noted(told, translate),
         both=_in_both,
         lang=language,
         html_lang=HTML_LANG[language],
@@ -68,6 +71,12 @@ def part(language: Language, template: str, **values: Any) -> str:
 
 def html(body: str, status: int = 200) -> HTMLResponse:
     return HTMLResponse(body, status, headers={"vary": "Cookie, Accept-Language"})
+
+
+def _noted(told: str, translate: Callable[..., str]) -> tuple[str, str, bool]:
+    """A device's stored note `code: detail` as (the code in words, detail, whether it is bad news)."""
+    code, _, detail = told.partition(": ")
+    return translate(f"note.{code}"), detail, code in notes.FAULTS | notes.LOST | {"measurement-error", "dismounted"}
 
 
 def _in_both(key: str) -> list[tuple[str, str]]:
