@@ -15,6 +15,8 @@ GOLDEN = Path(__file__).parent / "wire" / "golden"
 NOW_NS = parse_rfc3339("2026-11-21T08:00:00.123456Z")
 OUTBOX = "0193a2f4c5d67e8f"
 BOOT = "6b0b2f3e-9a5c-4b7e-8f11-2d3c4b5a6978"
+_SERIAL = "3fa9c2d1e0b74455968778695a4b3c2d1e0f1122"
+_KEY = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 ALARM_ID = "01934d2a-7b1c-7c3a-9d0e-1f2a3b4c5d6e"
 
 
@@ -149,5 +151,29 @@ CASES: dict[str, Case] = {
     ),
     "command-self-test": Case(
         wire.Command(id="01934d2a-8000-7000-8000-000000000003", type="self-test"), wire.encode, wire.decode_command
+    ),
+    "certificate-in-use": Case(wire.CertificateWord(serial=_SERIAL), wire.encode, wire.decode_certificate_word),
+    "certificate-request": Case(
+        wire.CertificateWord(
+            serial=_SERIAL,
+            request="-----BEGIN CERTIFICATE REQUEST-----\nMIHM…\n-----END CERTIFICATE REQUEST-----\n",
+            proof="3045022100c1…",
+        ),
+        wire.encode,
+        wire.decode_certificate_word,
+    ),
+    "certificate-answer": Case(
+        wire.CertificateAnswer(
+            key=_KEY,
+            first="-----BEGIN CERTIFICATE-----\nMIIB…\n-----END CERTIFICATE-----\n",
+            second="-----BEGIN CERTIFICATE-----\nMIIC…\n-----END CERTIFICATE-----\n",
+        ),
+        wire.encode,
+        wire.decode_certificate_answer,
+    ),
+    "certificate-refused": Case(
+        wire.CertificateAnswer(key=_KEY, refused="the certificate is revoked, or not of this gateway"),
+        wire.encode,
+        wire.decode_certificate_answer,
     ),
 }

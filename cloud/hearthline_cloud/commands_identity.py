@@ -93,7 +93,7 @@ def issue(
     now_ns = time.time_ns()
     authority = ca.Authority(Path(identity.folder), certificates.utc(now_ns))
     key = None if request is not None else ec.generate_private_key(ec.SECP256R1())
-    public = ca.requested_key(_read(request)) if request is not None else key.public_key()  # type: ignore[union-attr]
+    public = ca.requested_key(_read(request), gateway) if request is not None else key.public_key()  # type: ignore[union-attr]
     with _database(settings) as database, database.transaction() as connection:
         made = certificates.issue(connection, authority, gateway, public, now_ns, _ACTOR)
     _wake(settings)

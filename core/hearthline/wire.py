@@ -22,8 +22,10 @@ from hearthline.model import EventType, Lane, Reading
 PREFIX = "hearthline/v1"
 UP_EVENT, UP_TELEMETRY, UP_STATUS = "up/event", "up/telemetry", "up/status"
 DOWN_ACK, DOWN_COMMAND = "down/ack", "down/command"
+UP_CERTIFICATE, DOWN_CERTIFICATE = "up/certificate", "down/certificate"
 
 MAX_PACK_BYTES = 8 * 1024
+MAX_CERTIFICATE_WORD = 16 * 1024
 SENML_VERSION = 10
 SENML_TIME_FLOOR = 2**28  # seconds; below it a SenML time is relative to now
 
@@ -404,13 +406,40 @@ class Command(msgspec.Struct, kw_only=True, omit_defaults=True):
     signal: str = ""
 
 
-_M = TypeVar("_M", Status, Ack, Command)
+class CertificateWord(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`up/certificate`: which certificate the gateway uses, and, with `request`, that it asks for new ones.
+
+    `serial`: hexadecimal. `request`: a signing request in PEM with a new key, whose name is the gateway's. `proof`:
+    that request signed by the key of `serial` (ECDSA with SHA-256 over the PEM's bytes, DER in hexadecimal).
+    """
+
+    serial: str
+    request: str = ""
+    proof: str = ""
+
+
+class CertificateAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """`down/certificate`: the two certificates for the key that was asked for, or why there are none.
+
+    `key`: SHA-256 of the requested key's SubjectPublicKeyInfo, hexadecimal. `first`, `second`: PEM, each with the
+    issuing certificate after it.
+    """
+
+    key: str
+    first: str = ""
+    second: str = ""
+    refused: str = ""
+
+
+_M = TypeVar("_M", Status, Ack, Command, CertificateWord, CertificateAnswer)
 _status_decoder = msgspec.json.Decoder(Status)
 _ack_decoder = msgspec.json.Decoder(Ack)
 _command_decoder = msgspec.json.Decoder(Command)
+_word_decoder = msgspec.json.Decoder(CertificateWord)
+_answer_decoder = msgspec.json.Decoder(CertificateAnswer)
 
 
-def encode(message: Status | Ack | Command) -> bytes:
+def encode(message: Status | Ack | Command | CertificateWord | CertificateAnswer) -> bytes:
     return _encode(message)
 
 
@@ -431,6 +460,17 @@ def decode_ack(payload: bytes) -> Ack:
 
 def decode_command(payload: bytes) -> Command:
     return _decode_with(_command_decoder, payload, "command")
+
+
+def decode_certificate_word(payload: bytes) -> CertificateWord:
+    """Raises ProtocolError also for one that is longer than any certificate needs."""
+    if len(payload) > MAX_CERTIFICATE_WORD:
+        raise ProtocolError(f"a word about a certificate has at most {MAX_CERTIFICATE_WORD} bytes")
+    return _decode_with(_word_decoder, payload, "word about a certificate")
+
+
+def decode_certificate_answer(payload: bytes) -> CertificateAnswer:
+    return _decode_with(_answer_decoder, payload, "answer about a certificate")
 
 
 def _decode_with(decoder: msgspec.json.Decoder[_M], payload: bytes, what: str) -> _M:

@@ -15,7 +15,7 @@ import msgspec
 import typer
 
 from hearthline.clock import SystemClock
-from hearthline.errors import ConfigError, ProtocolError
+from hearthline.errors import ConfigError, ProtocolError, RefusedError
 from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
 from hearthline_edge.config import load_edge_config, own_profile_folder
 from hearthline_edge.devices import Driver, SerialDriver, driver_named, find_drivers
@@ -24,6 +24,7 @@ from hearthline_edge.outbox_view import OutboxView, look_into
 from hearthline_edge.profiles import ProfileView, describe, driver_of, load_profile, load_profiles
 from hearthline_edge.recording import read_recording
 from hearthline_edge.replay import replay
+from hearthline_edge.secret import write_secret
 
 _BITS_PER_BYTE = 10  # on a serial line, with start and stop
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -111,6 +112,37 @@ def decode(
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     return 1 if wrong_lines else 0
+
+
+@app.command()
+def request(
+    out: Annotated[Path, typer.Option(help="A folder for the key and the request.", metavar="FOLDER")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """Make this gateway's key, and a signing request to take to the center; the key stays here.
+
+    Example: hearthline edge request --out /etc/hearthline --config edge.toml
+    """
+    from hearthline_edge.requesting import key_pem, new_key, signing_request
+
+    gateway = load_edge_config(config).gateway
+    key_file, request_file = out / "uplink.key", out / f"{gateway}.csr"
+    if key_file.exists():
+        raise RefusedError(f"{key_file}: there is a key already; it is never written over")
+    key = new_key()
+    try:
+        out.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_secret(key_file, key_pem(key))
+        request_file.write_bytes(signing_request(gateway, key))
+    except OSError as error:
+        raise ConfigError(f"{out}: cannot be written: {error.strerror}") from None
+    if json:
+        typer.echo(_json({"gateway": gateway, "key": str(key_file), "request": str(request_file)}))
+        return
+    typer.echo(f"Take {request_file} to the center, and leave {key_file} where it is. There:")
+    typer.echo(f"  hearthline cloud ca issue {gateway} --request {request_file.name} --out {gateway}")
+    typer.echo(f"Bring the three files of {gateway} back, and name them and the key in [uplink] of {config}.")
 
 
 def _driver(name: str, profile: Path | None) -> Driver:

@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, name: str = "anything") -> bytes:
+def request(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, name: str = "gw-1") -> bytes:
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     made = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     return made.public_bytes(serialization.Encoding.PEM)
@@ -60,7 +60,7 @@ def verified(folder: Path, name: str, purpose: str, *more: str | Path) -> bool:
 
 def test_what_is_issued_is_for_one_use_and_ends_after_ninety_days(folder: Path) -> None:
     authority = Authority(folder / "pki", NOW)
-    key = requested_key(request(ec.generate_private_key(ec.SECP256R1()), name="gw-2"))
+    key = requested_key(request(ec.generate_private_key(ec.SECP256R1()), name="gw-1"), "gw-1")
     issued = authority.issue_client("gw-1", key, NOW)
     write_public(folder / "gw.crt", issued.pem)
     read = x509.load_pem_x509_certificate(issued.pem)
@@ -142,13 +142,14 @@ def altered() -> bytes:
         (lambda: request(rsa.generate_private_key(65537, 2048)), "P-256"),
         (lambda: request(ec.generate_private_key(ec.SECP384R1())), "P-256"),
         (altered, "its own key"),
+        (lambda: request(ec.generate_private_key(ec.SECP256R1()), name="gw-2"), "another name"),
     ],
 )
 def test_a_request_that_proves_nothing_is_refused(made: object, said: str) -> None:
     assert callable(made)
     asked = made()
     with pytest.raises(RequestError, match=said):
-        requested_key(asked)
+        requested_key(asked, "gw-1")
 
 
 def test_keys_are_for_their_owner_alone_and_the_root_is_never_written_over(folder: Path) -> None:

@@ -49,7 +49,7 @@ def config(folder: Path, more: str = "") -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["run", "doctor", "outbox", "decode", "profiles", ""])
+@pytest.mark.parametrize("command", ["run", "doctor", "outbox", "decode", "profiles", "request", ""])
 def test_every_help_has_an_example(edge: Run, command: str) -> None:
     code, out, _ = edge(*([command] if command else []), "--help")
     assert code == 0

@@ -81,5 +81,6 @@ def test_the_examples_in_the_docs_are_the_golden_files() -> None:
 
 def test_the_docs_name_every_topic() -> None:
     text = DOCS.read_text(encoding="utf-8")
-    for leaf in (wire.UP_EVENT, wire.UP_TELEMETRY, wire.UP_STATUS, wire.DOWN_ACK, wire.DOWN_COMMAND):
+    up = (wire.UP_EVENT, wire.UP_TELEMETRY, wire.UP_STATUS, wire.UP_CERTIFICATE)
+    for leaf in (*up, wire.DOWN_ACK, wire.DOWN_COMMAND, wire.DOWN_CERTIFICATE):
         assert f"`{leaf}`" in text

@@ -161,18 +161,24 @@ class Authority:
         return Issued(f"{serial:x}", name, _pem(signed) + _pem(self._certificate), signed.not_valid_before_utc, ends)
 
 
-def requested_key(request: bytes) -> ec.EllipticCurvePublicKey:
-    """The public key of a signing request (PEM) that proves that it has the private one. Raises RequestError."""
+def requested_key(request: bytes, name: str) -> ec.EllipticCurvePublicKey:
+    """The public key of a signing request (PEM) that proves that it has the private one. Raises RequestError.
+
+    `name`: whose it must be, by its common name; a request that names nobody is anybody's.
+    """
     if len(request) > MAX_REQUEST:
         raise RequestError(f"a signing request has at most {MAX_REQUEST} bytes")
     try:
         asked = x509.load_pem_x509_csr(request)
         key = asked.public_key()
         signed = asked.is_signature_valid
+        named = {each.value for each in asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
     except (ValueError, TypeError, InvalidSignature) as error:
         raise RequestError(f"this is no signing request: {error}") from None
     if not signed:
         raise RequestError("the signing request is not signed by its own key")
+    if not named <= {name}:
+        raise RequestError(f"the signing request is for another name than {name}")
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
         raise RequestError("the key of a signing request must be ECDSA P-256")
     return key
