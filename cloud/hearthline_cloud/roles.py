@@ -24,6 +24,7 @@ from hearthline_cloud.identity import keeping
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.listening import Listening
 from hearthline_cloud.selftesting import SelfTester
+from hearthline_cloud.standing import Standing
 from hearthline_cloud.store import open_store
 from hearthline_cloud.supervising import SUPERVISION, Supervision
 from hearthline_cloud.wake import Role, Waker
@@ -79,6 +80,9 @@ def _beside(config: CloudConfig, database: Database, escalator: Escalator, web: 
     def self_tester() -> Part:
         return SelfTester(config.self_test, database, Waker(config.directory), escalator.rules)
 
+    def standing() -> Part:
+        return Standing(config.figures, database, open_store(config.store, config.directory))
+
     def figurer() -> Part:
         return Figurer(database, Asker(config, database).round)
 
@@ -86,6 +90,7 @@ def _beside(config: CloudConfig, database: Database, escalator: Escalator, web: 
         Beside(SUPERVISION, database, supervision),
         Beside("figures", database, figurer),
         Beside("self-test", database, self_tester),
+        Beside("standing", database, standing),
     ]
     if config.identity.folder:
         parts.append(Beside(keeping.ROLE, database, lambda: keeping.Keeper(config, database)))

@@ -147,3 +147,29 @@ VITAL_UNITS: dict[str, str] = {
     "heart_rate": "/min",
     "mean_arterial_pressure": "mm[Hg]",
 }
+
+# What the center itself adds to the time series, without a person or a name: how a community and its gateways stand.
+CENTER_UNITS: dict[str, str] = {
+    # of a home's device, at each change of a door, a lamp or a motion sensor: 1
+    "activity": "count",
+    # of a community, every minute
+    "open_emergencies": "count",
+    "open_service_calls": "count",
+    "open_faults": "count",  # what the center raised itself: silences, low batteries, missed self-tests
+    "unanswered": "count",  # emergencies that nobody has taken yet
+    "longest_wait": "s",  # of them; 0 when there is none
+    "homes": "count",
+    "silent_homes": "count",
+    "silent_devices": "count",
+    "calls_today": "count",  # emergencies since midnight, and how many of them were answered, and how soon
+    "answered_today": "count",
+    "answered_60s_today": "count",
+    "answered_180s_today": "count",
+    # of a gateway, every minute; the outbox while it is heard
+    "gateway_online": "/",  # 1: heard, 0: silent
+    "outbox_events": "count",
+    "outbox_telemetry": "count",
+    "outbox_room": "h",  # until the fuller lane has no room left
+    # of a registered device, every quarter of an hour
+    "device_silent": "/",  # 1: a supervised device is silent, or its gateway says that it is lost
+}

@@ -27,7 +27,7 @@ from hearthline_cloud.telling import FaultKind
 
 DESK_FRESH_S = 30
 ESCALATION = "escalation"  # the role of its heartbeat
-_BESIDE = (SUPERVISION, KEEPER, "figures", "self-test")  # the roles of theirs (`hearthline_cloud.beside`)
+_BESIDE = (SUPERVISION, KEEPER, "figures", "self-test", "standing")  # the roles of theirs (`hearthline_cloud.beside`)
 _PROBE_TIMEOUT_S = 2.0
 KEPT_S = 1.5
 

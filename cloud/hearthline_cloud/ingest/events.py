@@ -8,7 +8,7 @@ unreadable, without ....... kept aside; PUBACK only; if it speaks of an alarm, a
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,8 +155,11 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
     elif is_alarm:
         raise_or_join(connection, stored, event, gateway, home, resident, now_ns)
     elif event.type == EventType.VITAL:
-        _queue_vital(connection, event, gateway, home, resident, occurred_ns)
+        values = _vital_values(event.data.get("values"))
+        _queue_points(connection, values, event, gateway, home, resident or "", occurred_ns)
         journal.append(connection, "vital", now_ns, {"device": event.subject, "gateway": gateway}, event=stored)
+    elif event.type == EventType.ACTIVITY:
+        _queue_points(connection, [("activity", 1.0)], event, gateway, home, "", occurred_ns)
     elif event.type == EventType.DEVICE:
         journal.append(connection, "device", now_ns, {"device": subject, "gateway": gateway}, event=stored)
         if device is not None:
@@ -221,12 +224,18 @@ def _resident_of(device: Row[Any] | None, data: dict[str, Any]) -> str | None:
     return resident
 
 
-def _queue_vital(
-    connection: Connection, event: wire.Event, gateway: str, home: str | None, resident: str | None, at_ns: int
+def _queue_points(
+    connection: Connection,
+    values: Iterable[tuple[str, float]],
+    event: wire.Event,
+    gateway: str,
+    home: str | None,
+    resident: str,
+    at_ns: int,
 ) -> None:
     community = community_of(connection, home)
-    for quantity, value in _vital_values(event.data.get("values")):
-        point = Point(quantity, community, home or "", gateway, event.subject, value, at_ns, resident or "")
+    for quantity, value in values:
+        point = Point(quantity, community, home or "", gateway, event.subject, value, at_ns, resident)
         connection.execute(insert(schema.store_queue).values(point=msgspec.json.encode(point)))
 
 
