@@ -166,9 +166,9 @@ def _url_of(config: DeadmanConfig) -> str:
         raise ConfigError(f"deadman.period_s = {config.period_s:g}: must be 1 to 3600 seconds")
     if not 0 < config.timeout_s <= 30:
         raise ConfigError(f"deadman.timeout_s = {config.timeout_s:g}: must be over 0, 30 at most")
-    url = read_secret(config.url_file, "deadman.url_file") or config.url
-    if url is None or (config.url is not None and config.url_file is not None):
+    if (config.url is None) == (config.url_file is None):
         raise ConfigError("deadman needs url, or url_file where the URL is a secret, and not both")
+    url = read_secret(config.url_file, "deadman.url_file") or config.url or ""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ConfigError("deadman.url is no http or https URL")

@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from hearthline.config import check_private
 from hearthline.errors import ConfigError
 
 DRIVER = "postgresql+psycopg"
@@ -44,9 +45,15 @@ _AWAY: dict[str, Any] = {  # how soon a server that no longer answers is noticed
 
 
 def url_for_us(url: URL) -> URL:
-    """`postgresql://` means psycopg 3; another driver is refused. Raises ConfigError."""
+    """`postgresql://` means psycopg 3; another driver, and a secret in it, is refused. Raises ConfigError."""
     if url.drivername not in ("postgresql", DRIVER):
         raise ConfigError(f"database: write {DRIVER}://… ; the driver of {url.drivername}:// is not supported")
+    for name in ("password", "sslpassword"):
+        if name in url.query or (name == "password" and url.password is not None):
+            raise ConfigError(f"database: the URL carries a {name}; put it into a file that ?passfile= names")
+    passfile = url.query.get("passfile")
+    if isinstance(passfile, str):
+        check_private(passfile, "database: passfile")
     return url.set(drivername=DRIVER)
 
 

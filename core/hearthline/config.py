@@ -1,11 +1,17 @@
 """Configuration files: TOML into a `msgspec.Struct` that forbids unknown fields at every level.
 
 A wrong key names itself and its file; the process then exits with code 2 and has changed nothing.
+
+Secrets are never in the TOML: a key that ends in `_file` names the file that holds one, and only its owner may have
+any right to that file. Whatever reads a configuration refuses others, also for secrets that it would not use itself.
 """
 
 from __future__ import annotations
 
+import os
+import stat
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,6 +20,8 @@ import msgspec
 from hearthline.errors import ConfigError
 
 T = TypeVar("T")
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+_PUBLIC = ("ca_file", "cert_file", "second_cert_file")  # certificates: who has them can do nothing
 
 
 class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -21,7 +29,7 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
 
 def load_config(path: Path, shape: type[T]) -> T:
-    """Read `path` as TOML and check it against `shape`. Raises ConfigError."""
+    """Read `path` as TOML and check it against `shape`, and who may read its secrets. Raises ConfigError."""
     try:
         with path.open("rb") as file:
             tree = tomllib.load(file)
@@ -31,7 +39,10 @@ def load_config(path: Path, shape: type[T]) -> T:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # tomllib's own errors, text that is no UTF-8, numbers without end
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
-    return check_config(tree, shape, str(path))
+    config = check_config(tree, shape, str(path))
+    for key, secret in secret_files(config):
+        check_private(secret, f"{path}: {key}")
+    return config
 
 
 def check_config(tree: dict[str, Any], shape: type[T], where: str) -> T:
@@ -42,18 +53,52 @@ def check_config(tree: dict[str, Any], shape: type[T], where: str) -> T:
         raise ConfigError(f"{where}: {_for_people(str(error))}") from None
 
 
+def secret_files(config: object, where: str = "") -> Iterator[tuple[str, str]]:
+    """Every file that a configuration names and that holds a secret, by its key: `channel[0].url_file`."""
+    for name in getattr(config, "__struct_fields__", ()):
+        value, key = getattr(config, name), f"{where}{name}"
+        if isinstance(value, str) and name.endswith("_file") and name not in _PUBLIC:
+            yield key, value
+        yield from secret_files(value, f"{key}.")
+        for place, part in enumerate(value if isinstance(value, list) else ()):
+            yield from secret_files(part, f"{key}[{place}].")
+
+
+def check_private(path: str | Path, key: str) -> None:
+    """Raises ConfigError, naming `key`, for a file to which others than its owner have any right.
+
+    One that is not there is left to whoever needs it. What is no regular file (a pipe, a terminal) keeps nothing.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    _refuse_others(mode, str(path), key)
+
+
 def read_secret(path: str | None, key: str) -> str | None:
-    """The first line of a secret's file, or None when no file is configured. Secrets are never in the TOML."""
+    """The first line of a secret's file, or None when no file is configured. Raises ConfigError, naming `key`."""
     if path is None:
         return None
     try:
-        return Path(path).read_text(encoding="utf-8").splitlines()[0].strip()
+        with open(path, encoding="utf-8") as file:
+            _refuse_others(os.fstat(file.fileno()).st_mode, path, key)
+            return file.read().splitlines()[0].strip()
     except IndexError:
         raise ConfigError(
             f"{key} = {path!r}: this file should hold the secret in its first line; it is empty"
         ) from None
-    except (OSError, ValueError) as error:  # ValueError: no UTF-8, or a path with U+0000
+    except UnicodeDecodeError:
+        raise ConfigError(f"{key} = {path!r}: the secret in this file is no text in UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: a path with U+0000
         raise ConfigError(f"{key} = {path!r}: the secret cannot be read from this file: {error}") from None
+
+
+def _refuse_others(mode: int, path: str, key: str) -> None:
+    if stat.S_ISREG(mode) and mode & _OTHERS:
+        raise ConfigError(
+            f"{key} = {path!r}: others may read it or change it (mode {mode & 0o777:03o}); chmod 600 {path}"
+        )
 
 
 def _for_people(message: str) -> str:

@@ -37,6 +37,7 @@ from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.people import People
 from hearthline_cloud.permissions import Role
+from secret_files import write_secret
 from servers import Postgresql
 
 NOW_NS = 1_800_000_000 * 10**9
@@ -53,7 +54,7 @@ class Center:
         self.file = folder / "center.backup"
         make_key(self.key_file)
         (folder / "etc").mkdir()
-        (folder / "etc" / "password").write_text("open sesame\n", encoding="utf-8")
+        write_secret(folder / "etc" / "password", "open sesame\n")
         self.config_file = self.configure(folder / "etc" / "cloud.toml", cloud.folder, cloud.database.url)
         (cloud.folder / "link-key").write_text("a" * 64 + "\n", encoding="utf-8")
         (folder / "ca").mkdir()

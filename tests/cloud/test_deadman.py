@@ -20,6 +20,7 @@ from hearthline_cloud.config import DeadmanConfig, WebConfig
 from hearthline_cloud.deadman import ROLE, DeadMan, forget, missing, readiness
 from hearthline_cloud.desk import beat
 from outside_service import OutsideService, outside_service
+from secret_files import write_secret
 from servers import free_ports
 
 NOW = 1_790_000_000 * NS
@@ -137,8 +138,7 @@ def test_the_ping_carries_the_head_of_the_journal(cloud: Cloud, service: Outside
 
 
 def test_a_service_that_wants_get_and_a_secret_url(cloud: Cloud, service: OutsideService, tmp_path: Path) -> None:
-    secret = tmp_path / "url"
-    secret.write_text(service.url + "\n", encoding="utf-8")
+    secret = write_secret(tmp_path / "url", service.url + "\n")
     alive(cloud)
     with pinging(cloud, service, url=None, url_file=str(secret), method="GET"):
         until(lambda: service.got)

@@ -17,6 +17,7 @@ from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.store import Point, SeriesQuery
 from hearthline_cloud.store.influx import InfluxStore
 from hearthline_cloud.store.influx_text import line, line_head, select
+from secret_files import write_secret
 from servers import Influxd, influxd
 
 START_NS = 1_790_000_000_000_000_000
@@ -138,10 +139,8 @@ def test_the_database_is_made_again_when_somebody_dropped_it(server: Influxd) ->
 
 @integration
 def test_logins(tmp_path: Path) -> None:
-    secret = tmp_path / "secret"
-    secret.write_text("pass wörd:1\n", encoding="utf-8")
-    reader_secret = tmp_path / "reader"
-    reader_secret.write_text("r", encoding="utf-8")
+    secret = write_secret(tmp_path / "secret", "pass wörd:1\n")
+    reader_secret = write_secret(tmp_path / "reader", "r")
     with influxd(tmp_path, auth=True) as server:
         create = "CREATE USER admin WITH PASSWORD 'pass wörd:1' WITH ALL PRIVILEGES"
         by_hand(server, "/query", "q=" + create.replace(" ", "+"))

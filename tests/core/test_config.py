@@ -8,6 +8,7 @@ import pytest
 
 from hearthline.config import Config, check_config, load_config, read_secret
 from hearthline.errors import ConfigError
+from secret_files import write_secret
 
 
 class Serial(Config, frozen=True):
@@ -67,8 +68,7 @@ def test_a_right_configuration(tmp_path: Path) -> None:
 
 def test_secrets(tmp_path: Path) -> None:
     assert read_secret(None, "broker.password_file") is None
-    path = tmp_path / "secret"
-    path.write_text("  open sesame \nsecond line")
+    path = write_secret(tmp_path / "secret", "  open sesame \nsecond line")
     assert read_secret(str(path), "k") == "open sesame"
     for content in (b"", b"\xff\xfe"):
         path.write_bytes(content)

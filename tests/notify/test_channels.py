@@ -25,6 +25,7 @@ from hearthline_cloud.notify.port import Message
 from hearthline_cloud.notify.texts import MAX_TEXT, Facts, render, title
 from hearthline_cloud.notify.webhook import Webhook, retry_after_s, signature
 from notify.receivers import MailServer, mail_server
+from secret_files import write_secret
 from servers import free_ports
 
 MESSAGE = Message("hearthline-1-2", "紧急呼叫", "紧急呼叫：home-1", "", {"alert": 1, "kind": "emergency"})
@@ -208,7 +209,7 @@ def secrets(tmp_path: Path) -> dict[str, str]:
         "bad": "?",
     }
     for name, text in files.items():
-        (tmp_path / name).write_text(f"{text}\n", encoding="utf-8")
+        write_secret(tmp_path / name, f"{text}\n")
     return {name: str(tmp_path / name) for name in files}
 
 
@@ -276,7 +277,7 @@ def test_two_channels_of_one_name_and_too_many_are_refused(secrets: dict[str, st
 
 
 def test_a_channel_is_tried_with_a_message_that_says_that_it_is_a_test(hook: Hook, tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text("geheim\n", encoding="utf-8")
+    write_secret(tmp_path / "secret", "geheim\n")
     config = tmp_path / "cloud.toml"
     config.write_text(
         f"""data_dir = "{tmp_path}"

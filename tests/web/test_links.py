@@ -15,6 +15,7 @@ from hearthline.clock import NS
 from hearthline.errors import ConfigError
 from hearthline_cloud.config import CloudConfig, WebConfig, load_cloud_config
 from hearthline_cloud.links import KEY_FILE, TOKEN_LENGTH, DeadLinkError, Link, Links, Purpose, open_links
+from secret_files import write_secret
 
 T0 = 1_800_000_000 * NS
 LINKS = Links(b"k" * 32, "https://center.example.org")
@@ -66,8 +67,7 @@ def test_the_key_is_made_once_for_its_owner_alone_by_whoever_is_first(tmp_path: 
 
 
 def test_a_key_that_is_short_or_not_there_is_refused(tmp_path: Path) -> None:
-    short = tmp_path / "short"
-    short.write_text("geheim\n", encoding="ascii")
+    short = write_secret(tmp_path / "short", "geheim\n")
     for path in (short, tmp_path / "none"):
         with pytest.raises(ConfigError, match=r"web\.link_key_file"):
             open_links(CloudConfig(data_dir=str(tmp_path), web=WebConfig(link_key_file=str(path))))

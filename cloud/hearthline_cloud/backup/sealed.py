@@ -24,9 +24,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from hearthline.config import check_private
 from hearthline.errors import ConfigError
 from hearthline_cloud.backup import BackupError
-from hearthline_cloud.identity.authority import check_secret, write_secret
+from hearthline_cloud.identity.authority import write_secret
 
 CHUNK = 256 * 1024
 TAG = 16
@@ -48,7 +49,7 @@ def make_key(path: Path) -> None:
 
 def read_key(path: Path) -> bytes:
     """Raises ConfigError for a file that is missing, open to others, or holds no key."""
-    check_secret(path)
+    check_private(path, "key of backups")
     try:
         key = bytes.fromhex(path.read_text(encoding="ascii").strip())
     except OSError as error:

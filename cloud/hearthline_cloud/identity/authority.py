@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hearthline.config import check_private
 from hearthline.errors import ConfigError, RefusedError
 
 ROOT_DAYS, ISSUING_DAYS, SERVER_DAYS, GATEWAY_DAYS = 20 * 365, 5 * 365, 365, 90
@@ -93,7 +94,6 @@ class Authority:
 
     def __init__(self, folder: Path, now: datetime) -> None:
         self._folder = folder
-        check_secret(folder / ISSUING_KEY)
         self._key = _load_key(folder / ISSUING_KEY, None)
         self._certificate = _load(folder / ISSUING_CERT)
         if _public(self._certificate) != self._key.public_key():
@@ -203,16 +203,6 @@ def write_public(path: Path, content: bytes) -> None:
     _write(path, content, 0o644)
 
 
-def check_secret(path: Path) -> None:
-    """Raises ConfigError for a secret that is missing, or that others than its owner may read."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from None
-    if mode & 0o077:
-        raise ConfigError(f"{path}: others may read it (mode {mode & 0o777:o}); chmod 600 {path}")
-
-
 def _write(path: Path, content: bytes, mode: int) -> None:
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
@@ -303,6 +293,8 @@ def _load(path: Path) -> x509.Certificate:
 
 
 def _load_key(path: Path, passphrase: bytes | None) -> ec.EllipticCurvePrivateKey:
+    if passphrase is None:
+        check_private(path, "private key")
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), passphrase)
     except OSError as error:

@@ -25,7 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS
 from hearthline.config import read_secret
-from hearthline.errors import ConfigError, HearthlineError, LinkError
+from hearthline.errors import HearthlineError, LinkError
 from hearthline.log import Log
 from hearthline_cloud.config import CloudConfig, IdentityConfig
 from hearthline_cloud.database import Database, is_away
@@ -35,7 +35,6 @@ from hearthline_cloud.identity.authority import (
     LIST,
     LIST_DAYS,
     Authority,
-    check_secret,
     write_public,
 )
 from hearthline_cloud.identity.broker import KEEPER, PID, SERVER_CERT, STATE, Present, gateway_of, reconciled
@@ -214,11 +213,7 @@ class Keeper:
 
 def keeper_password(identity: IdentityConfig) -> str:
     """Raises ConfigError for a file that is missing, empty, or open to others."""
-    path = Path(identity.keeper_password_file or Path(identity.broker) / f"{KEEPER}.password")
-    try:
-        check_secret(path)
-    except ConfigError as error:
-        raise ConfigError(f"identity.keeper_password_file: {error}") from None
+    path = identity.keeper_password_file or Path(identity.broker) / f"{KEEPER}.password"
     return read_secret(str(path), "identity.keeper_password_file") or ""
 
 

@@ -152,17 +152,19 @@ class Stack:
             time.sleep(0.05)
 
     def _prepare_center(self) -> None:
-        (self.folder / "password").write_text(self.password, encoding="utf-8")
+        password = self.folder / "password"
+        password.touch(mode=0o600)
+        password.write_text(self.password, encoding="utf-8")
         common = ("--config", str(self.folder / "cloud.toml"))
         for arguments in (
             ("registry", "load", str(self.folder / "registry.toml"), *common),
-            ("user", "add", OPERATOR, "--password-file", str(self.folder / "password"), *common),
+            ("user", "add", OPERATOR, "--password-file", str(password), *common),
         ):
             command = [sys.executable, "-m", "hearthline", "cloud", *arguments]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise HearthlineError(f"{' '.join(command)} failed: {done.stderr.strip()}")
-        (self.folder / "password").unlink()
+        password.unlink()
 
     def _python(self, module: str, *arguments: str) -> list[str]:
         files = [str(self.folder / a) if a.endswith(".toml") else a for a in arguments]

@@ -23,6 +23,7 @@ from hearthline_cloud.alerts.lifecycle import Outcome
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.notify.sending import LEASE_S
 from notify.receivers import mail_server
+from secret_files import write_secret
 from servers import HOST, mosquitto
 
 pytestmark = pytest.mark.integration
@@ -98,7 +99,7 @@ def channels(folder: Path, hook: Hook, mail_url: str) -> str:
     """The keys of cloud.toml: a webhook for the duty desk, e-mail for the family."""
     files = {"secret": "geheim", "mail-url": mail_url}
     for name, text in files.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_secret(folder / name, text)
     return f"""[[channel]]
 name = "duty"
 kind = "webhook"

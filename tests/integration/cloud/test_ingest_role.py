@@ -31,6 +31,7 @@ from hearthline_cloud.store import SeriesQuery
 from hearthline_cloud.store.embedded import FILE_NAME, EmbeddedStore
 from hearthline_cloud.store.influx import InfluxStore
 from hearthline_cloud.supervising import supervise_once
+from secret_files import write_secret
 from servers import Server, find_binary, free_ports, influxd, mosquitto
 
 pytestmark = pytest.mark.integration
@@ -248,8 +249,7 @@ def test_a_broker_killed_and_back_loses_nothing(cloud: Cloud, broker: Server) ->
 def test_a_broker_that_refuses_the_login_is_tried_again(cloud: Cloud, tmp_path: Path) -> None:
     folder = tmp_path / "b"
     folder.mkdir()
-    secret = tmp_path / "secret"
-    secret.write_text("s3cret\n")
+    secret = write_secret(tmp_path / "secret", "s3cret\n")
     with mosquitto(folder, username="ingester", password="another") as broker:
         broker_extra = f'username = "ingester"\npassword_file = "{secret}"'
         with running(Role(cloud.folder, broker.port, broker_extra=broker_extra)) as role:

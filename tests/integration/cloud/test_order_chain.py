@@ -29,6 +29,7 @@ from hearthline_cloud.desk import Desk
 from hearthline_cloud.notify.sending import LEASE_S
 from hearthline_cloud.order_desk import OrderDesk
 from notify.receivers import MailServer, mail_server
+from secret_files import write_secret
 from servers import HOST, free_ports
 
 pytestmark = pytest.mark.integration
@@ -107,8 +108,8 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
 
 
 def configuration(folder: Path, hook_port: int, web_port: int, mail_url: str) -> str:
-    (folder / "secret").write_text("geheim", encoding="utf-8")
-    (folder / "mail-url").write_text(mail_url, encoding="utf-8")
+    write_secret(folder / "secret", "geheim")
+    write_secret(folder / "mail-url", mail_url)
     return f"""[web]
 port = {web_port}
 public_url = "http://{HOST}:{web_port}"

@@ -21,6 +21,7 @@ from cloud_processes import PlayedEdge, Role, edge, running, until
 from hearthline_cloud import journal, schema
 from hearthline_cloud.notify.sending import LEASE_S
 from notify.receivers import MailServer, mail_server
+from secret_files import write_secret
 from servers import HOST, Postgresql, free_ports, mosquitto, postgresql
 
 pytestmark = pytest.mark.integration
@@ -87,7 +88,7 @@ def center(tmp_path: Path) -> Iterator[Center]:
         cloud.populate()
         with cloud.database.transaction() as connection:
             connection.execute(insert(schema.policy).values(version=1, at_ns=0, saved_by="boss", text=POLICY))
-        (tmp_path / "mail-url").write_text(mail.url("duty@example.org"), encoding="utf-8")
+        write_secret(tmp_path / "mail-url", mail.url("duty@example.org"))
         extra = f'database = "{cloud.database.url}"\n[web]\nport = {web_port}\n'
         extra += f'[[channel]]\nname = "duty"\nkind = "apprise"\nurl_file = "{tmp_path}/mail-url"\n'
         roles = {}

@@ -27,6 +27,7 @@ from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.people import People
 from hearthline_cloud.permissions import Role as StaffRole
+from secret_files import write_secret
 from servers import HOST, mosquitto
 
 pytestmark = pytest.mark.integration
@@ -147,8 +148,7 @@ def test_a_restored_center_has_every_closed_case_takes_up_every_open_one_and_eac
     cloud_command("backup-key", "--key-file", key)
     with mosquitto(tmp_path / "b", persistence=True) as broker, hook_server() as hook:
         channel = f'[[channel]]\nname = "duty"\nkind = "webhook"\nurl = "http://{HOST}:{hook.port}/"\n'
-        secret = tmp_path / "secret"
-        secret.write_text("geheim", encoding="utf-8")
+        secret = write_secret(tmp_path / "secret", "geheim")
         extra = f'database = "{url}"\n{channel}secret_file = "{secret}"\n'
         role = Role(center, broker.port, ("ingest", "desk"), extra)
         with running(role), edge(broker.port) as home:

@@ -14,6 +14,7 @@ import pytest
 from hearthline_sim.port import PtyPort
 from integration.edge.conftest import MakeGateway
 from integration.edge.gateway import Center, Client, HomeEar, press_telegram, release_telegram, steady, wait_for
+from secret_files import write_secret
 from servers import HOST, Server, free_ports, mosquitto
 
 pytestmark = pytest.mark.integration
@@ -90,7 +91,7 @@ def test_a_refused_login_is_told_and_tried_again(
     make_gateway: MakeGateway, port: PtyPort, tmp_path: Path, make_center: Callable[..., Center]
 ) -> None:
     (tmp_path / "strict").mkdir()
-    (tmp_path / "password").write_text("wrong\n", encoding="utf-8")
+    write_secret(tmp_path / "password", "wrong\n")
     with mosquitto(tmp_path / "strict", username="gw", password="right") as strict:
         gateway = make_gateway(
             serial={"radio": (port.path, "enocean-esp3")},
@@ -105,7 +106,7 @@ def test_a_refused_login_is_told_and_tried_again(
         wait_for(lambda: gateway.outbox()["event"]["depth"] == 1, "the press in custody")
         assert not center.events
         gateway.stop()
-        (tmp_path / "password").write_text("right\n", encoding="utf-8")
+        write_secret(tmp_path / "password", "right\n")
         gateway.start()
         center.wait_alarms(1)
 
@@ -114,7 +115,7 @@ def test_a_broker_that_accepts_later_is_found_without_a_restart(
     make_gateway: MakeGateway, port: PtyPort, tmp_path: Path, make_center: Callable[..., Center]
 ) -> None:
     (tmp_path / "strict").mkdir()
-    (tmp_path / "password").write_text("secret\n", encoding="utf-8")
+    write_secret(tmp_path / "password", "secret\n")
     with mosquitto(tmp_path / "strict", username="gw", password="another") as strict:
         gateway = make_gateway(
             serial={"radio": (port.path, "enocean-esp3")},

@@ -19,6 +19,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.selftesting import ask
 from integration.edge.gateway import Client, Gateway, HomeEar
 from outside_service import OutsideService, outside_service
+from secret_files import write_secret
 from servers import HOST, free_ports, mosquitto
 
 pytestmark = pytest.mark.integration
@@ -71,7 +72,7 @@ def whole(tmp_path: Path) -> Iterator[Whole]:
         duty = stack.enter_context(outside_service())
         with cloud.database.transaction() as connection:
             connection.execute(insert(schema.policy).values(version=1, at_ns=0, saved_by="boss", text=POLICY))
-        (tmp_path / "secret").write_text("geheim", encoding="utf-8")
+        write_secret(tmp_path / "secret", "geheim")
         extra = (
             f'[[channel]]\nname = "duty"\nkind = "webhook"\nurl = "{duty.url}"\nsecret_file = "{tmp_path}/secret"\n'
             f'[store]\nkind = "influxdb"\nurl = "http://{HOST}:{nobody}"\n'
