@@ -152,7 +152,7 @@ def populate(folder: Path, open_alerts: int, homes: int) -> None:
     database = Database(sqlite_url(folder / "hearthline.db"))
     database.migrate()
     now = time.time_ns()
-    People(database).add_staff("mei", PASSWORD, StaffRole.OPERATOR, now)
+    People(database).accounts.add("mei", PASSWORD, StaffRole.OPERATOR, now)
     kinds = [AlertKind.EMERGENCY, AlertKind.SERVICE, AlertKind.SERVICE, AlertKind.GATEWAY_SILENT]
     with database.transaction() as connection:
         connection.execute(insert(schema.community).values(id="east", name="东区"))

@@ -52,7 +52,7 @@ def add(
     """
     password = _password(password_file)
     with _people(config) as people:
-        people.add_staff(name, password, role, time.time_ns(), community or None, _me())
+        people.accounts.add(name, password, role, time.time_ns(), community or None, _me())
     _say_login(name, password, password_file is None, json)
 
 
@@ -69,7 +69,7 @@ def password(
     """
     made = _password(password_file)
     with _people(config) as people:
-        people.set_password(name, made, time.time_ns(), _me())
+        people.accounts.set_password(name, made, time.time_ns(), _me())
     _say_login(name, made, password_file is None, json)
 
 
@@ -85,7 +85,7 @@ def change_role(
     Example: hearthline cloud user role mei nurse --config cloud.toml
     """
     with _people(config) as people:
-        people.set_role(name, role, time.time_ns(), _me())
+        people.accounts.set_role(name, role, time.time_ns(), _me())
     _say({"name": name, "role": role.value}, json, f"{name} is {role} now.")
 
 
@@ -101,7 +101,7 @@ def change_communities(
     Example: hearthline cloud user communities mei --community c-1 --community c-2 --config cloud.toml
     """
     with _people(config) as people:
-        people.set_communities(name, community or None, time.time_ns(), _me())
+        people.accounts.set_communities(name, community or None, time.time_ns(), _me())
     told = ", ".join(community) if community else "all communities"
     _say({"name": name, "communities": community or None}, json, f"{name} sees {told} now.")
 
@@ -113,7 +113,7 @@ def disable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
     Example: hearthline cloud user disable mei --config cloud.toml
     """
     with _people(config) as people:
-        people.set_disabled(name, True, time.time_ns(), _me())
+        people.accounts.set_disabled(name, True, time.time_ns(), _me())
     _say({"name": name, "disabled": True}, json, f"{name} cannot log in any more.")
 
 
@@ -124,7 +124,7 @@ def enable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Json
     Example: hearthline cloud user enable mei --config cloud.toml
     """
     with _people(config) as people:
-        people.set_disabled(name, False, time.time_ns(), _me())
+        people.accounts.set_disabled(name, False, time.time_ns(), _me())
     _say({"name": name, "disabled": False}, json, f"{name} can log in again.")
 
 
@@ -135,7 +135,7 @@ def log_out(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
     Example: hearthline cloud user logout mei --config cloud.toml
     """
     with _people(config) as people:
-        people.log_out_everywhere(name, time.time_ns(), _me())
+        people.accounts.log_out_everywhere(name, time.time_ns(), _me())
     _say({"name": name}, json, f"{name} is logged out everywhere.")
 
 
@@ -146,7 +146,7 @@ def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
     Example: hearthline cloud user list --config cloud.toml
     """
     with _people(config) as people:
-        found = people.accounts(time.time_ns())
+        found = people.accounts.all(time.time_ns())
     lines = [
         f"{each.name}: {each.role}, {'all communities' if each.communities is None else ', '.join(each.communities)}, "
         f"{each.sessions} sessions" + (", disabled" if each.disabled else "")

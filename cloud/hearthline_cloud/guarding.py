@@ -91,24 +91,27 @@ class Guard:
 
     def wait_s(self, source: Source, now_ns: int) -> float:
         """How long this source has to wait before it may try; 0 counts as an attempt."""
-        if source.lane is Lane.UNKNOWN:
-            last_ns = self._sources.last_ns(source.name, source.place)
-            passed_s = _LONGEST_S if last_ns is None or last_ns > now_ns else (now_ns - last_ns) / NS
-            wait_s = delay_s(self._attempts(source.name, now_ns)) - passed_s
-            if wait_s > 0:
-                return wait_s
-        if not self._sources.allow(source.name, source.place, now_ns):
-            return _LONGEST_S
-        if source.lane is Lane.UNKNOWN:
-            self._count(source.name, now_ns)
-        return 0.0
+        with self._lock:  # looked at and counted at once: many requests of one moment are not one attempt
+            if source.lane is Lane.UNKNOWN:
+                last_ns = self._sources.last_ns(source.name, source.place)
+                passed_s = _LONGEST_S if last_ns is None or last_ns > now_ns else (now_ns - last_ns) / NS
+                wait_s = delay_s(self._attempts(source.name, now_ns)) - passed_s
+                if wait_s > 0:
+                    return wait_s
+            if not self._sources.allow(source.name, source.place, now_ns):
+                return _LONGEST_S
+            if source.lane is Lane.UNKNOWN:
+                self._count(source.name, now_ns)
+            return 0.0
 
     def succeeded(self, source: Source) -> None:
         """A right password clears the source's own count, not what others do to the name."""
         self._sources.forget(source.name, source.place)
         if source.lane is Lane.UNKNOWN:
             with self._lock:
-                self._names.get(source.name.casefold(), [0]).pop()
+                attempts = self._names.get(source.name.casefold())
+                if attempts:  # none: forgotten meanwhile, or the clock was set back
+                    attempts.pop()
 
     @contextmanager
     def turn(self, lane: Lane) -> Iterator[bool]:
@@ -123,15 +126,13 @@ class Guard:
             self._waiting[lane].release()
 
     def _attempts(self, name: str, now_ns: int) -> int:
-        with self._lock:
-            return len(_recent(self._names.get(name.casefold(), []), now_ns, _NAME_WINDOW_NS))
+        return len(_recent(self._names.get(name.casefold(), []), now_ns, _NAME_WINDOW_NS))
 
     def _count(self, name: str, now_ns: int) -> None:
-        with self._lock:
-            recent = _recent(self._names.pop(name.casefold(), []), now_ns, _NAME_WINDOW_NS)
-            self._names[name.casefold()] = [*recent, now_ns][-_FREE * (_DOUBLES + 1) :]
-            if len(self._names) > _NAME_ENTRIES:
-                self._names.popitem(last=False)
+        recent = _recent(self._names.pop(name.casefold(), []), now_ns, _NAME_WINDOW_NS)
+        self._names[name.casefold()] = [*recent, now_ns][-_FREE * (_DOUBLES + 1) :]
+        if len(self._names) > _NAME_ENTRIES:
+            self._names.popitem(last=False)
 
 
 def delay_s(attempts: int) -> float:

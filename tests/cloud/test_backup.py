@@ -80,7 +80,7 @@ class Center:
             order = {"alert_id": 2, "escalation_id": 1, "climb": 0, "kind": "call-back", "state": "issued"}
             connection.execute(insert(schema.work_order).values(**order, **times))
         people = People(self.cloud.database, 12)
-        people.add_staff("mei", "a long password", Role.OPERATOR, NOW_NS)
+        people.accounts.add("mei", "a long password", Role.OPERATOR, NOW_NS)
         with self.cloud.database.transaction() as connection:
             connection.execute(
                 insert(schema.session).values(token_hash="t", staff_name="mei", created_ns=1, expires_ns=2**62)

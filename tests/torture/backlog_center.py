@@ -111,7 +111,7 @@ def running_center(folder: Path, broker: Server, store: str = "", processes: Pro
     folder.mkdir()
     cloud = Cloud(folder)
     cloud.populate()
-    People(cloud.database).add_staff("operator", PASSWORD, StaffRole.OPERATOR, time.time_ns())
+    People(cloud.database).accounts.add("operator", PASSWORD, StaffRole.OPERATOR, time.time_ns())
     (port,) = free_ports(1)
     extra = f"{store}\n[web]\nport = {port}\n"
     roles = {process[0]: Role(folder, broker.port, process, extra) for process in processes}

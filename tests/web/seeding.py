@@ -104,7 +104,7 @@ class Center:
         accounts = [
             {"name": name, "password_hash": hashed, "role": role, "created_ns": now} for name, role in STAFF.items()
         ]
-        with self.database.transaction() as connection:  # not by `add_staff`: the journal begins with the test
+        with self.database.transaction() as connection:  # not by `Accounts.add`: the journal begins with the test
             connection.execute(insert(schema.staff), accounts)
             for table, rows in COMMUNITY:
                 for row in rows:

@@ -11,8 +11,8 @@ from sqlalchemy import select, update
 from hearthline.clock import NS
 from hearthline.errors import RefusedError
 from hearthline_cloud import schema
-from hearthline_cloud.guarding import Lane, Source, delay_s
-from hearthline_cloud.people import LoginError, People, ThrottledError, hash_token
+from hearthline_cloud.guarding import Guard, Lane, Source, delay_s
+from hearthline_cloud.people import Accounts, LoginError, People, ThrottledError, hash_token
 from web.seeding import PASSWORD, Center
 
 NOW = 1_800_000_000 * NS
@@ -33,31 +33,31 @@ def test_a_session_ends_by_time_by_logout_and_with_a_new_password(center: Center
     people = center.people
     token, session = people.log_in("mei", PASSWORD, "a", NOW)
     for half_hours in range(24):  # somebody works with it
-        assert people.session(token, NOW + half_hours * 1800 * NS) == session
-    assert people.session(token, NOW + 12 * 3600 * NS - 1) == session
-    assert people.session(token, NOW + 12 * 3600 * NS) is None
-    people.log_out(session.token_hash)
-    assert people.session(token, NOW) is None
+        assert people.sessions.find(token, NOW + half_hours * 1800 * NS) == session
+    assert people.sessions.find(token, NOW + 12 * 3600 * NS - 1) == session
+    assert people.sessions.find(token, NOW + 12 * 3600 * NS) is None
+    people.sessions.end(session.token_hash)
+    assert people.sessions.find(token, NOW) is None
     token, _ = people.log_in("mei", PASSWORD, "a", NOW)
-    people.set_password("mei", "another long one", NOW)
-    assert people.session(token, NOW) is None
+    people.accounts.set_password("mei", "another long one", NOW)
+    assert people.sessions.find(token, NOW) is None
 
 
 def test_a_session_that_nobody_uses_ends_a_screens_does_not(center: Center) -> None:
     people = center.people
     token, _ = people.log_in("mei", PASSWORD, "a", NOW)
     screen, _ = people.log_in("wall", PASSWORD, "a", NOW)
-    assert people.session(token, NOW + 3599 * NS) is not None
-    assert people.session(token, NOW + 2 * 3600 * NS - 2 * NS) is not None
-    assert people.session(token, NOW + 3 * 3600 * NS) is None
-    assert people.session(screen, NOW + 89 * 86_400 * NS) is not None
+    assert people.sessions.find(token, NOW + 3599 * NS) is not None
+    assert people.sessions.find(token, NOW + 2 * 3600 * NS - 2 * NS) is not None
+    assert people.sessions.find(token, NOW + 3 * 3600 * NS) is None
+    assert people.sessions.find(screen, NOW + 89 * 86_400 * NS) is not None
 
 
 def test_a_session_of_a_clock_that_was_ahead_does_not_live_on(center: Center) -> None:
     people, years = center.people, 5 * 365 * 86_400 * NS
     ahead, _ = people.log_in("mei", PASSWORD, "a", NOW + years)
-    assert people.session(ahead, NOW + years) is not None
-    assert people.session(ahead, NOW) is None
+    assert people.sessions.find(ahead, NOW + years) is not None
+    assert people.sessions.find(ahead, NOW) is None
     people.log_in("jun", PASSWORD, "a", NOW)
     with center.database.reading() as connection:
         assert connection.execute(select(schema.session.c.staff_name)).scalars().all() == ["jun"]
@@ -66,22 +66,22 @@ def test_a_session_of_a_clock_that_was_ahead_does_not_live_on(center: Center) ->
 def test_what_changes_an_account_ends_its_sessions(center: Center) -> None:
     people = center.people
     changes: list[Callable[[], None]] = [
-        lambda: people.set_role("mei", "nurse", NOW),
-        lambda: people.set_communities("mei", ["c-1"], NOW),
-        lambda: people.set_communities("mei", None, NOW),
-        lambda: people.log_out_everywhere("mei", NOW),
-        lambda: people.set_disabled("mei", True, NOW),
+        lambda: people.accounts.set_role("mei", "nurse", NOW),
+        lambda: people.accounts.set_communities("mei", ["c-1"], NOW),
+        lambda: people.accounts.set_communities("mei", None, NOW),
+        lambda: people.accounts.log_out_everywhere("mei", NOW),
+        lambda: people.accounts.set_disabled("mei", True, NOW),
     ]
     other, _ = people.log_in("jun", PASSWORD, "a", NOW)
     for change in changes:
         token, _ = people.log_in("mei", PASSWORD, "a", NOW)
         change()
-        assert people.session(token, NOW) is None
+        assert people.sessions.find(token, NOW) is None
     with pytest.raises(LoginError):
         people.log_in("mei", PASSWORD, "a", NOW)
-    people.set_disabled("mei", False, NOW)
+    people.accounts.set_disabled("mei", False, NOW)
     people.log_in("mei", PASSWORD, "a", NOW)
-    assert people.session(other, NOW) is not None
+    assert people.sessions.find(other, NOW) is not None
     with center.database.reading() as connection:
         told = connection.execute(select(schema.journal.c.detail).where(schema.journal.c.kind == "account")).scalars()
         assert {"account": "mei", "disabled": True} in list(told)
@@ -90,15 +90,15 @@ def test_what_changes_an_account_ends_its_sessions(center: Center) -> None:
 def test_impossible_changes_of_an_account_are_refused(center: Center) -> None:
     people = center.people
     changes: tuple[Callable[[], None], ...] = (
-        lambda: people.set_role("nobody", "nurse", NOW),
-        lambda: people.set_role("mei", "king", NOW),
-        lambda: people.set_communities("mei", ["c-9"], NOW),
-        lambda: people.set_disabled("nobody", True, NOW),
+        lambda: people.accounts.set_role("nobody", "nurse", NOW),
+        lambda: people.accounts.set_role("mei", "king", NOW),
+        lambda: people.accounts.set_communities("mei", ["c-9"], NOW),
+        lambda: people.accounts.set_disabled("nobody", True, NOW),
     )
     for change in changes:
         with pytest.raises(RefusedError):
             change()
-    assert {each.name: each.communities for each in people.accounts(NOW)}["mei"] is None
+    assert {each.name: each.communities for each in people.accounts.all(NOW)}["mei"] is None
 
 
 def test_a_wrong_password_and_an_unknown_name_are_told_apart_by_nothing(center: Center) -> None:
@@ -120,7 +120,7 @@ def test_guessing_is_slowed_for_a_name_and_an_address(center: Center) -> None:
 def test_who_hammers_a_name_slows_himself_and_not_the_desk(center: Center) -> None:
     """From a thousand addresses, for an hour: neither her own browser nor a new one is kept out."""
     people = center.people
-    device = people.remember_device("mei", NOW)
+    device = people.sessions.remember_device("mei", NOW)
     guard = people.guard
     for number in range(1000):
         guard.wait_s(Source("mei", f"10.0.{number % 200}.1", Lane.UNKNOWN), NOW + number * NS)
@@ -131,9 +131,68 @@ def test_who_hammers_a_name_slows_himself_and_not_the_desk(center: Center) -> No
     people.log_in("mei", PASSWORD, "192.0.2.7", now)  # a new place: its first attempt never waits
     with pytest.raises(ThrottledError):
         people.log_in("mei", PASSWORD, "10.0.1.1", now, "another's browser")
-    people.set_password("mei", PASSWORD, now)
+    people.accounts.set_password("mei", PASSWORD, now)
     with pytest.raises(ThrottledError):  # with a new password no browser is known any more
         people.log_in("mei", PASSWORD, "10.0.1.1", now, device)
+
+
+class Overtaken(Accounts):
+    """Accounts in which something happens between the look at a password and the session that it opens."""
+
+    meanwhile: Callable[[Accounts], None]
+
+    def right_password(self, name: str, password: str) -> str | None:
+        found = super().right_password(name, password)
+        self.meanwhile(self)
+        return found
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        lambda accounts: accounts.set_password("mei", "another long one", NOW),
+        lambda accounts: accounts.set_disabled("mei", True, NOW),
+    ],
+)
+def test_a_login_is_overtaken_by_a_new_password_and_by_a_closed_account(
+    center: Center, meanwhile: Callable[[Accounts], None]
+) -> None:
+    """Its session would outlive the change that ended every session."""
+    center.people.accounts = overtaken = Overtaken(center.database)
+    overtaken.meanwhile = meanwhile
+    with pytest.raises(LoginError):
+        center.people.log_in("mei", PASSWORD, "a", NOW)
+    overtaken.set_disabled("mei", False, NOW)
+    with center.database.reading() as connection:
+        assert connection.execute(select(schema.session)).first() is None
+
+
+def test_attempts_of_one_moment_are_counted_one_by_one() -> None:
+    """A name that is attacked lets one attempt of a source through, however many come at once."""
+    guard, passed = Guard(), []
+    for number in range(60):
+        guard.wait_s(Source("mei", f"10.0.0.{number}", Lane.UNKNOWN), NOW)
+    start = threading.Barrier(8)
+
+    def attempt() -> None:
+        start.wait()
+        passed.append(guard.wait_s(Source("mei", "192.0.2.7", Lane.UNKNOWN), NOW + NS))
+
+    threads = [threading.Thread(target=attempt) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(wait > 0 for wait in passed) == [False] + [True] * 7
+
+
+def test_two_logins_around_a_clock_that_is_set_back_both_succeed() -> None:
+    guard, before, after = Guard(), Source("mei", "a", Lane.UNKNOWN), Source("mei", "b", Lane.UNKNOWN)
+    assert guard.wait_s(before, NOW) == 0
+    assert guard.wait_s(after, NOW - 3600 * NS) == 0
+    guard.succeeded(after)
+    guard.succeeded(before)
+    assert guard.wait_s(before, NOW - 3600 * NS) == 0
 
 
 def test_right_logins_never_slow_a_name(center: Center) -> None:
@@ -166,7 +225,7 @@ def _try_to_log_in(center: Center, number: int) -> None:
 )
 def test_impossible_accounts_are_refused(center: Center, name: str, password: str, role: str) -> None:
     with pytest.raises(RefusedError):
-        People(center.database).add_staff(name, password, role, NOW)
+        People(center.database).accounts.add(name, password, role, NOW)
 
 
 def test_nothing_is_told_without_a_session(served: Center) -> None:

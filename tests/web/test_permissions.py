@@ -220,7 +220,7 @@ def test_who_does_not_see_alerts_hears_only_that_something_happened(served: Cent
 def test_a_stream_ends_when_the_accounts_communities_change(served: Center) -> None:
     settle(served)
     stream = logged_in(served, Role.OPERATOR, OWN).stream()
-    served.people.set_communities("operator-c-1", ["c-2"], time.time_ns())
+    served.people.accounts.set_communities("operator-c-1", ["c-2"], time.time_ns())
     assert stream.journal() is None
 
 

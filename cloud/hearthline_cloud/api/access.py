@@ -47,7 +47,7 @@ def find_session(request: Request) -> Session | None:
     token = _bearer(request) or request.cookies.get(cookie_name(parts, COOKIE))
     if not token:
         return None
-    return parts.people.session(token, parts.now_ns())
+    return parts.people.sessions.find(token, parts.now_ns())
 
 
 async def authorize(request: Request) -> Session | None:
@@ -136,8 +136,8 @@ def set_cookie(response: Response, parts: Parts, token: str, session: Session) -
 def remember_device(request: Request, response: Response, parts: Parts, name: str) -> None:
     """From now on this browser is not slowed by those who guess the person's password."""
     now_ns = parts.now_ns()
-    if not parts.people.knows_device(name, device_of(request, parts), now_ns):
-        _set(response, parts, DEVICE_COOKIE, parts.people.remember_device(name, now_ns), DEVICE_DAYS * 86_400)
+    if not parts.people.sessions.knows_device(name, device_of(request, parts), now_ns):
+        _set(response, parts, DEVICE_COOKIE, parts.people.sessions.remember_device(name, now_ns), DEVICE_DAYS * 86_400)
 
 
 def device_of(request: Request, parts: Parts) -> str | None:

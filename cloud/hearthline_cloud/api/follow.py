@@ -206,7 +206,7 @@ class Follower:
             if not hashes:
                 continue
             try:
-                standing = await self._read(partial(self._people.sessions, hashes, time.time_ns()))
+                standing = await self._read(partial(self._people.sessions.standing, hashes, time.time_ns()))
             except _AwayError:
                 standing = {}  # who cannot be checked is cut; the browser comes back
             for listener in listeners:

@@ -43,6 +43,6 @@ def log_in(credentials: Credentials, request: Request, response: Response, parts
 @router.post("/logout", status_code=204, summary="Log out")
 def log_out(response: Response, parts: PartsOf, session: Staff) -> None:
     """Ends the session and its streams."""
-    parts.people.log_out(session.token_hash)
+    parts.people.sessions.end(session.token_hash)
     parts.follower.recheck_sessions()
     clear_cookie(response, parts)

@@ -100,7 +100,7 @@ def log_in(
 
 @router.post("/logout")
 def log_out(parts: PartsOf, session: Staff) -> Response:
-    parts.people.log_out(session.token_hash)
+    parts.people.sessions.end(session.token_hash)
     parts.follower.recheck_sessions()
     answer = RedirectResponse("/login", 303)
     clear_cookie(answer, parts)

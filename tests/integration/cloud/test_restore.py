@@ -86,7 +86,7 @@ def populate(folder: Path, url: str) -> None:
     cloud = Cloud(folder, url)
     try:
         cloud.populate()
-        People(cloud.database, 12).add_staff("mei", "a long password", StaffRole.OPERATOR, time.time_ns())
+        People(cloud.database, 12).accounts.add("mei", "a long password", StaffRole.OPERATOR, time.time_ns())
         with cloud.database.transaction() as connection:
             connection.execute(insert(schema.policy).values(version=1, at_ns=0, saved_by="boss", text=POLICY))
         desk = Desk(cloud.database, cloud.waker)
