@@ -193,14 +193,21 @@ def _count_today(connection: Connection, of: dict[str, Counter[str]], at_ns: int
             counts[f"answered_{limit_s}s_today"] += case.answered_ns - case.raised_ns <= limit_s * NS
 
 
+_OUTBOX = (
+    ("event", "depth", "outbox_events"),
+    ("telemetry", "depth", "outbox_readings"),
+    ("telemetry", "dropped", "outbox_dropped"),
+)
+
+
 def _gateway(row: Any, is_silent: bool) -> Iterator[tuple[str, float]]:
     is_online = row.state == "online" and not is_silent
     yield "gateway_online", float(is_online)
     status = row.status if is_online and isinstance(row.status, dict) else {}
     lanes = {lane: status[lane] for lane in ("event", "telemetry") if isinstance(status.get(lane), dict)}
-    for lane, quantity in (("event", "outbox_events"), ("telemetry", "outbox_telemetry")):
+    for lane, word, quantity in _OUTBOX:
         if lane in lanes:
-            yield quantity, float(lanes[lane]["depth"])
+            yield quantity, float(lanes[lane][word])
     rooms = [lane["room_h"] for lane in lanes.values() if lane.get("room_h") is not None]
     if rooms:
         yield "outbox_room", float(min(rooms))

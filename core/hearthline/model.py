@@ -148,10 +148,21 @@ VITAL_UNITS: dict[str, str] = {
     "mean_arterial_pressure": "mm[Hg]",
 }
 
+# What an event of a sensor's change is in the time series: its `kind` -> quantity and value.
+CHANGES: dict[str, tuple[str, float]] = {
+    "open": ("contact", 1.0),
+    "closed": ("contact", 0.0),
+    "motion": ("motion", 1.0),
+    "no-motion": ("motion", 0.0),
+    "present": ("presence", 1.0),
+    "absent": ("presence", 0.0),
+    "vibration": ("vibration", 1.0),
+    "on": ("switched", 1.0),
+    "off": ("switched", 0.0),
+}
+
 # What the center itself adds to the time series, without a person or a name: how a community and its gateways stand.
 CENTER_UNITS: dict[str, str] = {
-    # of a home's device, at each change of a door, a lamp or a motion sensor: 1
-    "activity": "count",
     # of a community, every minute
     "open_emergencies": "count",
     "open_service_calls": "count",
@@ -168,7 +179,8 @@ CENTER_UNITS: dict[str, str] = {
     # of a gateway, every minute; the outbox while it is heard
     "gateway_online": "/",  # 1: heard, 0: silent
     "outbox_events": "count",
-    "outbox_telemetry": "count",
+    "outbox_readings": "count",
+    "outbox_dropped": "count",  # readings, since the outbox was made
     "outbox_room": "h",  # until the fuller lane has no room left
     # of a registered device, every quarter of an hour
     "device_silent": "/",  # 1: a supervised device is silent, or its gateway says that it is lost

@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -15,7 +17,7 @@ from cloud_center import Cloud
 from hearthline import wire
 from hearthline.clock import NS
 from hearthline.errors import LinkError
-from hearthline.model import CENTER_UNITS, EventType
+from hearthline.model import CENTER_UNITS, CHANGES, EventType
 from hearthline_cloud import schema
 from hearthline_cloud.alerts.lifecycle import AlertKind, Outcome
 from hearthline_cloud.config import FiguresConfig
@@ -23,7 +25,7 @@ from hearthline_cloud.desk import Desk
 from hearthline_cloud.ingest.telemetry_lane import drain_store_queue
 from hearthline_cloud.silences import raise_once
 from hearthline_cloud.standing import DEVICES_EVERY_NS, MINUTE_NS, Standing, points_of
-from hearthline_cloud.store import Point, Sample, SeriesQuery
+from hearthline_cloud.store import Point, Sample, SeriesQuery, Tags
 from hearthline_cloud.store.embedded import EmbeddedStore
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -95,17 +97,13 @@ def test_todays_answers_are_those_since_midnight_of_the_zone(cloud: Cloud) -> No
 
 
 def test_silent_homes_devices_and_outboxes(cloud: Cloud) -> None:
-    event, telemetry = wire.LaneStatus(depth=3), wire.LaneStatus(depth=70, room_h=12.5)
+    event, telemetry = wire.LaneStatus(depth=3), wire.LaneStatus(depth=70, room_h=12.5, dropped=5)
     online = wire.Status(state="online", outbox="outbox-1", bootid="boot-1", event=event, telemetry=telemetry)
     cloud.take(cloud.gateway.message(online))
     at_ns = DEVICES_EVERY_NS * 120_000
     found = stand(cloud, at_ns)
     assert found["gateway_online", "gw-1"] == 1
-    assert (found["outbox_events", "gw-1"], found["outbox_telemetry", "gw-1"], found["outbox_room", "gw-1"]) == (
-        3,
-        70,
-        12.5,
-    )
+    assert [found[f"outbox_{name}", "gw-1"] for name in ("events", "readings", "dropped", "room")] == [3, 70, 5, 12.5]
     assert found["device_silent", "cuff:1"] == found["device_silent", "enocean:1"] == 0
     assert not any(quantity == "device_silent" for quantity, _ in stand(cloud, at_ns + MINUTE_NS))
 
@@ -173,9 +171,13 @@ class Away:
         raise LinkError("nobody there")
 
 
-def test_each_sign_of_activity_is_one_point_however_often_it_is_told(cloud: Cloud, store: EmbeddedStore) -> None:
-    opened = cloud.gateway.event(EventType.ACTIVITY, "door:1", raw="01")
-    cloud.take(opened, opened)
-    assert drain_store_queue(cloud.database, store) == 1
-    (sample,) = store.read(SeriesQuery("activity", *ALWAYS))
-    assert (sample.value, sample.tags.home, sample.tags.device, sample.tags.resident) == (1.0, "home-1", "door:1", "")
+def test_each_change_of_a_sensor_is_one_point_however_often_it_is_told(cloud: Cloud, store: EmbeddedStore) -> None:
+    changes = [replace(cloud.gateway.event(EventType.ACTIVITY, "door:1"), data={"kind": kind}) for kind in CHANGES]
+    unknown: list[dict[str, Any]] = [{"kind": "sung"}, {"kind": ["open"]}, {}]
+    odd = [replace(changes[0], id=f"odd-{number}", data=data) for number, data in enumerate(unknown)]
+    cloud.take(*changes, *odd, changes[0])
+    assert drain_store_queue(cloud.database, store) == len(CHANGES)
+    for quantity in {quantity for quantity, _ in CHANGES.values()}:
+        samples = store.read(SeriesQuery(quantity, *ALWAYS))
+        assert [sample.value for sample in samples] == [value for of, value in CHANGES.values() if of == quantity]
+        assert {sample.tags for sample in samples} == {Tags("com-1", "home-1", "gw-1", "door:1")}

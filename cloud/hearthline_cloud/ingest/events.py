@@ -18,7 +18,7 @@ from sqlalchemy import Case, Connection, Row, case, insert, select, update
 from hearthline import wire
 from hearthline.clock import NS, rfc3339
 from hearthline.errors import ProtocolError
-from hearthline.model import VITAL_UNITS, EventType, Lane
+from hearthline.model import CHANGES, VITAL_UNITS, EventType, Lane
 from hearthline.ranges import to_ranges
 from hearthline_cloud import journal, schema
 from hearthline_cloud.database import upsert
@@ -159,7 +159,8 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
         _queue_points(connection, values, event, gateway, home, resident or "", occurred_ns)
         journal.append(connection, "vital", now_ns, {"device": event.subject, "gateway": gateway}, event=stored)
     elif event.type == EventType.ACTIVITY:
-        _queue_points(connection, [("activity", 1.0)], event, gateway, home, "", occurred_ns)
+        change = CHANGES.get(str(event.data.get("kind")))  # an unknown kind stays in the event alone
+        _queue_points(connection, [change] if change else [], event, gateway, home, "", occurred_ns)
     elif event.type == EventType.DEVICE:
         journal.append(connection, "device", now_ns, {"device": subject, "gateway": gateway}, event=stored)
         if device is not None:
