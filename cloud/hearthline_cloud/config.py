@@ -132,6 +132,13 @@ class FiguresConfig(Config, frozen=True):
     ask_after_min: int = 60  # after the case was closed
 
 
+class MetricsConfig(Config, frozen=True):
+    """Where each process shows Prometheus how it is: ingest on `port`, a desk alone on the next, a web after that."""
+
+    host: str = "127.0.0.1"
+    port: int = 9464
+
+
 class CloudConfig(Config, frozen=True):
     data_dir: str
     database: str | None = None  # SQLAlchemy URL; by default hearthline.db in data_dir
@@ -145,6 +152,7 @@ class CloudConfig(Config, frozen=True):
     service: ServiceConfig = ServiceConfig()
     figures: FiguresConfig = FiguresConfig()
     identity: IdentityConfig = IdentityConfig()
+    metrics: MetricsConfig | None = None
 
     @property
     def directory(self) -> Path:

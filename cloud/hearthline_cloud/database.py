@@ -6,6 +6,7 @@ through `Database.reading()`, a snapshot. Both databases keep the same promises:
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ from sqlalchemy.exc import (
 from hearthline.disk import write_again
 from hearthline.errors import ConfigError, NotInstalledError, StorageError
 from hearthline_cloud import postgresql, sqlite
+from hearthline_cloud.metrics.instruments import DATABASE_FAILURES, DATABASE_SECONDS
 
 _POOL = {"pool_size": 8, "max_overflow": 8, "pool_timeout": 10, "hide_parameters": True}
 _READ = "hearthline_read_only"
@@ -49,8 +51,15 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A write transaction: committed when the block ends, rolled back when it raises. One at a time."""
-        with self.engine.begin() as connection:
-            yield connection
+        began = time.perf_counter()
+        try:
+            with self.engine.begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            if is_away(error):
+                DATABASE_FAILURES.inc()
+            raise
+        DATABASE_SECONDS.observe(time.perf_counter() - began)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

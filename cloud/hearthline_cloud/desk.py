@@ -14,7 +14,7 @@ from typing import Any
 import uuid_utils
 from sqlalchemy import Connection, Row, func, insert, select, update
 
-from hearthline.clock import rfc3339
+from hearthline.clock import NS, rfc3339
 from hearthline.errors import RefusedError
 from hearthline.model import EventType, HomeSignal
 from hearthline_cloud import journal
@@ -36,6 +36,7 @@ from hearthline_cloud.alerts.lifecycle import (
 )
 from hearthline_cloud.alerts.service import SHIPPED_MEALS, Timetable, check_plan
 from hearthline_cloud.database import Database
+from hearthline_cloud.metrics.instruments import ALARM_ACKNOWLEDGED_SECONDS
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import command as command_table
 from hearthline_cloud.schema import event as event_table
@@ -152,6 +153,8 @@ def take(connection: Connection, row: Row[Any], wish: Wish, now_ns: int) -> tupl
     changed = _write_step(connection, row, wish, step, now_ns)
     if step.tells_home:
         _tell_home(connection, row.id, now_ns)
+    if row.acknowledged_ns is None:
+        ALARM_ACKNOWLEDGED_SECONDS.labels(row.kind).observe(max(now_ns - row.raised_ns, 0) / NS)
     return changed, step.tells_home
 
 

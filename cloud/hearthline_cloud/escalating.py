@@ -38,6 +38,7 @@ from hearthline_cloud.database import Database, is_away, upsert
 from hearthline_cloud.desk import beat
 from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.links import open_links
+from hearthline_cloud.metrics.instruments import ESCALATION_LAG_SECONDS
 from hearthline_cloud.notify.channels import Opened, open_channels
 from hearthline_cloud.notify.retention import delete_finished
 from hearthline_cloud.notify.sending import Worker, contact_phones
@@ -348,6 +349,7 @@ def _follow(
 ) -> None:
     """What a claimed timer leads to: messages in the queue, work orders, the journal, the next timer."""
     if move.firing is not None:
+        ESCALATION_LAG_SECONDS.observe(max(now_ns - row.timer_due_ns, 0) / NS)
         on_duty = policies.on_duty(move.firing, now_ns)
         told = _queue(connection, row, move.firing, reaches, on_duty, now_ns)
         orders, messages = _order(connection, row, move.firing, policy, reaches, now_ns)

@@ -23,6 +23,7 @@ from hearthline_cloud.figuring import Figurer
 from hearthline_cloud.identity import keeping
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.listening import Listening
+from hearthline_cloud.metrics.measured_store import MeasuredStore
 from hearthline_cloud.selftesting import SelfTester
 from hearthline_cloud.standing import Standing
 from hearthline_cloud.store import open_store
@@ -62,9 +63,14 @@ def _parts(config: CloudConfig, database: Database, roles: Sequence[Role]) -> li
     """What the roles run besides the web, in the order of their start."""
     parts: list[Part] = []
     if "ingest" in roles:
-        parts.append(IngestRole(config, database, open_store(config.store, config.directory)))
+        store = MeasuredStore(open_store(config.store, config.directory))
+        parts.append(IngestRole(config, database, store))
     if database.is_server:
         parts.append(Listening(config, database))
+    if config.metrics is not None:
+        from hearthline_cloud.metrics.serving import MetricsPage  # the page's server, where it is wanted
+
+        parts.append(MetricsPage(config, database, roles))
     if "desk" in roles:
         escalator = Escalator(config, database)
         parts += [escalator, *_beside(config, database, escalator, config.web if "web" in roles else None)]

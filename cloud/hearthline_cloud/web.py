@@ -62,6 +62,8 @@ from hearthline_cloud.desk import Desk
 from hearthline_cloud.guarding import Throttle
 from hearthline_cloud.links import DeadLinkError, open_links
 from hearthline_cloud.meals import open_timetable
+from hearthline_cloud.metrics.measured_store import MeasuredStore
+from hearthline_cloud.metrics.requests import MeasuredRequests
 from hearthline_cloud.order_desk import OrderDesk
 from hearthline_cloud.people import People
 from hearthline_cloud.store import Store, open_store
@@ -144,6 +146,7 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
     app.add_exception_handler(DeadLinkError, dead_link)
     app.add_middleware(BodyLimit)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(MeasuredRequests)
     for room in (*_API, routes_health, *_PAGES):
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
@@ -198,7 +201,7 @@ def run_web(config: CloudConfig, stop: threading.Event | None = None) -> int:
     """
     database = Database(config.database_url)
     try:
-        app = create_app(config, database, open_store(config.store, config.directory))
+        app = create_app(config, database, MeasuredStore(open_store(config.store, config.directory)))
         server = WebServer(app, config, stop)
         _log.info("the console listens", host=config.web.host, port=config.web.port)
         server.run()

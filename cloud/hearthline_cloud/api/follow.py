@@ -20,11 +20,12 @@ from typing import TypeVar
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from hearthline.clock import rfc3339
+from hearthline.clock import NS, rfc3339
 from hearthline.log import Log
 from hearthline_cloud.api.journal import PAGE, Frame, frames_after, last_id, progress, server_event
 from hearthline_cloud.api.ready import ingest_state
 from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.metrics.instruments import ALARM_STREAMED_SECONDS, LISTENERS, STREAMED
 from hearthline_cloud.people import People, Session
 from hearthline_cloud.permissions import Permission
 from hearthline_cloud.wake import WakeListener
@@ -65,6 +66,7 @@ class Follower:
         self._data_dir = data_dir
         self._people = people
         self._listeners: set[Listener] = set()
+        LISTENERS.set_function(lambda: len(self._listeners))
         self._cursor = 0
         self._recent: deque[Frame] = deque()  # every message after `_recent_from` up to `_cursor`
         self._recent_from = 0
@@ -179,6 +181,7 @@ class Follower:
     def _publish(self, frames: list[Frame]) -> None:
         self._recent.extend(frames)
         self._cursor = frames[-1].id
+        _count(frames, time.time_ns())
         while len(self._recent) > _RECENT:
             self._recent_from = self._recent.popleft().id
         for listener in self._listeners:
@@ -231,6 +234,13 @@ class Follower:
     def _frames(self, after: int, up_to: int | None) -> list[Frame]:
         with self._database.reading() as connection:
             return frames_after(connection, after, up_to)
+
+
+def _count(frames: list[Frame], now_ns: int) -> None:
+    STREAMED.inc(len(frames))
+    for frame in frames:
+        if frame.alarm is not None:
+            ALARM_STREAMED_SECONDS.observe(max(now_ns - frame.alarm[1], 0) / NS)
 
 
 def _told(listener: Listener, frames: list[Frame]) -> bytes:

@@ -30,11 +30,15 @@ class Audience(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One journal entry ready for the wire, and for which community it is."""
+    """One journal entry ready for the wire, and for which community it is.
+
+    `alarm`: of an entry that a press has made its event's key, and when the center received it.
+    """
 
     id: int
     message: bytes
     audience: str | Audience
+    alarm: tuple[int, int] | None = None
 
     def is_for(self, seen: Communities) -> bool:
         return seen is None or self.audience is Audience.EVERYBODY or self.audience in seen
@@ -107,7 +111,11 @@ def frames_after(connection: Connection, after: int, up_to: int | None = None) -
         query = query.where(journal.c.id <= up_to)
     rows = connection.execute(query.limit(PAGE)).all()
     places = _places(connection, rows)
-    return [Frame(row.id, _message(row), _audience(row, places)) for row in rows]
+    return [Frame(row.id, _message(row), _audience(row, places), _alarm(row)) for row in rows]
+
+
+def _alarm(row: Row[Any]) -> tuple[int, int] | None:
+    return (row.event_key, row.received_ns) if row.kind in ("raised", "joined") and row.event_key is not None else None
 
 
 def progress(key: int) -> bytes:

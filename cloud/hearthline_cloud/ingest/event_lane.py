@@ -14,12 +14,14 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline import wire
+from hearthline.clock import NS
 from hearthline.log import Log
 from hearthline.model import Lane
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.ingest.aside import keep_aside
 from hearthline_cloud.ingest.events import NO_GATEWAY, Outcome, take_event, take_status, take_unreadable
 from hearthline_cloud.ingest.session import Answers, Message
+from hearthline_cloud.metrics.instruments import ALARM_STORED_SECONDS, ALARMS, RECORDS
 from hearthline_cloud.wake import Waker
 
 _RETRY_S = 1.0
@@ -61,7 +63,9 @@ class EventLane:
         """What the committed batch came to. None: the process is stopping, and nothing is known of it."""
         while not self._stopping.is_set():
             try:
-                return self._commit_together(messages)
+                outcome = self._commit_together(messages)
+                _count(outcome, self._now_ns())
+                return outcome
             except SQLAlchemyError as error:
                 if not is_away(error):
                     raise
@@ -105,6 +109,15 @@ class EventLane:
                 reason = f"{type(error).__name__}: {error}"[:500]
                 log.exception("a message cannot be taken", topic=message.topic, payload_bytes=len(message.payload))
         return Outcome()
+
+
+def _count(outcome: Outcome, now_ns: int) -> None:
+    for result, records in (("taken", outcome.taken), ("refused", outcome.refused)):
+        RECORDS.labels(Lane.EVENT, result).inc(sum(map(len, records.values())))
+    for kind, made_ns in outcome.alarms:
+        ALARMS.labels(kind).inc()
+        if made_ns is not None:
+            ALARM_STORED_SECONDS.observe(max(now_ns - made_ns, 0) / NS)
 
 
 def _take(connection: Connection, message: Message, outcome: Outcome, now_ns: int) -> None:

@@ -21,6 +21,7 @@ from hearthline.errors import ProtocolError
 from hearthline.model import CHANGES, VITAL_UNITS, EventType, Lane
 from hearthline.ranges import to_ranges
 from hearthline_cloud import journal, schema
+from hearthline_cloud.alerts.lifecycle import alert_kind
 from hearthline_cloud.database import upsert
 from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
 from hearthline_cloud.ingest.commands import make_due
@@ -28,7 +29,7 @@ from hearthline_cloud.ingest.device_notes import is_loss, subject_of, take_note
 from hearthline_cloud.ingest.proving import answered_test, prove
 from hearthline_cloud.ingest.raising import note_cancellation, raise_or_join
 from hearthline_cloud.ingest.session import Message
-from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, record_time
+from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, SYNCED, record_time
 from hearthline_cloud.store import Point
 
 ALARM_WORD = b"hearthline.alarm"
@@ -41,15 +42,21 @@ MAX_NS = 2**63 - 1
 
 @dataclass(slots=True)
 class Outcome:
-    """What a batch came to: sequence numbers by (gateway, outbox), taken and refused."""
+    """What a batch came to: sequence numbers by (gateway, outbox), taken and refused.
+
+    `alarms`: of each that was stored for the first time its kind, and when it was made, where the gateway's clock was
+    synchronised.
+    """
 
     taken: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     refused: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    alarms: list[tuple[str, int | None]] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         for mine, theirs in ((self.taken, other.taken), (self.refused, other.refused)):
             for key, numbers in theirs.items():
                 mine.setdefault(key, []).extend(numbers)
+        self.alarms += other.alarms
 
     def acks(self, lane: Lane) -> list[tuple[str, wire.Ack]]:
         """(gateway, acknowledgement) for each outbox of the batch."""
@@ -76,7 +83,7 @@ def take_event(connection: Connection, message: Message, gateway: str, now_ns: i
         take_unreadable(connection, message, gateway, now_ns, outcome, str(error))
         return
     suspect = _suspicion(event, gateway, now_ns)
-    _store(connection, event, gateway, now_ns, suspect)
+    _store(connection, event, gateway, now_ns, suspect, outcome)
     outcome.taken.setdefault((gateway, event.envelope.outbox), []).append(event.envelope.seq)
 
 
@@ -89,7 +96,7 @@ def take_unreadable(
     is_alarm = ALARM_WORD in message.payload
     if is_alarm:
         event = _possible_alarm(message, envelope, now_ns)
-        _store(connection, event, gateway, now_ns, storable(f"not readable: {reason}", KEPT_REASON))
+        _store(connection, event, gateway, now_ns, storable(f"not readable: {reason}", KEPT_REASON), outcome)
     if envelope is not None:
         outbox, seq = envelope
         (outcome.taken if is_alarm else outcome.refused).setdefault((gateway, outbox), []).append(seq)
@@ -119,7 +126,9 @@ def _suspicion(event: wire.Event, gateway: str, now_ns: int) -> str:
     return "; ".join(reasons)
 
 
-def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int, suspect: str) -> None:
+def _store(
+    connection: Connection, event: wire.Event, gateway: str, now_ns: int, suspect: str, outcome: Outcome
+) -> None:
     occurred_ns, quality = record_time(connection, gateway, event.wall_ns, event.envelope, now_ns)
     is_alarm = event.type.startswith(ALARM_WORD.decode())
     home = touch_gateway(connection, gateway, now_ns) if gateway else None
@@ -153,6 +162,9 @@ def _store(connection: Connection, event: wire.Event, gateway: str, now_ns: int,
     if is_alarm and (test := answered_test(connection, event, gateway)) is not None:
         prove(connection, test, stored, gateway, home, (occurred_ns, quality), now_ns)
     elif is_alarm:
+        is_timed = quality == SYNCED and event.id and not suspect
+        kind = alert_kind(str(event.data.get("role", "")))
+        outcome.alarms.append((kind, occurred_ns if is_timed else None))
         raise_or_join(connection, stored, event, gateway, home, resident, now_ns)
     elif event.type == EventType.VITAL:
         values = _vital_values(event.data.get("values"))

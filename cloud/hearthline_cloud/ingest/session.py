@@ -26,6 +26,7 @@ from hearthline.errors import ConfigError
 from hearthline.log import Log
 from hearthline_cloud.config import BrokerConfig
 from hearthline_cloud.ingest.mqtt_client import BareClient
+from hearthline_cloud.metrics.instruments import BATCH_SECONDS, CONNECTED, MESSAGES, WAITING
 
 SESSION_EXPIRY_S = 7 * 24 * 3600
 _CONNECT_TIMEOUT_S = 4.0
@@ -75,6 +76,9 @@ class Session:
         self._handle = handle
         self._forgets = forgets
         self._queue: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._batch_seconds, self._messages = BATCH_SECONDS.labels(name), MESSAGES.labels(name)
+        WAITING.labels(name).set_function(self._queue.qsize)
+        CONNECTED.labels(name).set_function(lambda: float(self.connected))
         self._connection = 0
         self.connected = False  # and subscribed: an ingester that hears nothing is not at work
         self._client_connected = False
@@ -156,7 +160,9 @@ class Session:
                 batch = self._next_batch()
                 if not batch:
                     return
-                self._handle(batch)
+                with self._batch_seconds.time():
+                    self._handle(batch)
+                self._messages.inc(len(batch))
         except BaseException as error:  # told to the main thread, which ends the process
             self._failure = error
             log.exception("ingest worker died", session=self._name)

@@ -26,6 +26,7 @@ from hearthline_cloud.ingest.aside import keep_aside
 from hearthline_cloud.ingest.events import MAX_NS, Outcome, touch_device, touch_gateway, touch_known_device
 from hearthline_cloud.ingest.session import Answers, Message
 from hearthline_cloud.ingest.timing import record_time
+from hearthline_cloud.metrics.instruments import RECORDS
 from hearthline_cloud.store import Point, Store
 
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 10.0
@@ -77,6 +78,8 @@ class TelemetryLane:
                 wait_s = min(wait_s * 2, _RETRY_MAX_S)
                 continue
             self.store_fault = ""
+            for result, records in (("taken", outcome.taken), ("refused", outcome.refused)):
+                RECORDS.labels(Lane.TELEMETRY, result).inc(sum(map(len, records.values())))
             for gateway, ack in outcome.acks(Lane.TELEMETRY):
                 # QoS 0 at half the cost: one that gets lost is made good by the pack's next repeat
                 self._session.publish(wire.topic(gateway, wire.DOWN_ACK), wire.encode(ack), qos=0)

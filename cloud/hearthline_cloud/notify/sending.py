@@ -24,6 +24,7 @@ from hearthline_cloud.alerts.orders import OPEN
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.links import Links, Purpose
+from hearthline_cloud.metrics.instruments import ALARM_NOTIFIED_SECONDS, NOTIFICATION_SECONDS, NOTIFICATIONS
 from hearthline_cloud.notify.channels import Opened
 from hearthline_cloud.notify.port import Message, Result
 from hearthline_cloud.notify.texts import Facts, question, render, title
@@ -52,6 +53,8 @@ class Claimed:
     is_plain: bool = False
     refusal: str = ""
     is_question: bool = False
+    kind: str = ""  # of the alert
+    raised_ns: int | None = None
 
 
 def pause_s(attempts: int) -> float:
@@ -102,8 +105,10 @@ class Worker:
         if claimed is None:
             return True  # another desk was first, or it cannot be made
         result = Result(False, claimed.refusal) if claimed.message is None else self._sent(claimed.message)
+        done_ns = self._now_ns()
         with self._database.transaction() as connection:
-            finish(connection, name, claimed, result, self._now_ns())
+            state = finish(connection, name, claimed, result, done_ns)
+        _measure(name, claimed, state, done_ns)
         self._waker.wake("web")
         return True
 
@@ -159,7 +164,8 @@ def claim(
         return None
     row = connection.execute(select(table).where(table.c.id == notification)).one()
     alert = connection.execute(select(schema.alert).where(schema.alert.c.id == row.alert_id)).one()
-    claimed = Claimed(row.id, row.alert_id, row.attempts, row.created_ns, row.contact, None)
+    about = {"kind": alert.kind, "raised_ns": alert.raised_ns}
+    claimed = Claimed(row.id, row.alert_id, row.attempts, row.created_ns, row.contact, None, **about)
     if row.feedback_id:
         return _question(connection, replace(claimed, is_question=True), alert, opened, row.feedback_id, links)
     if alert.state == State.RESOLVED:
@@ -225,9 +231,7 @@ def _volunteer(connection: Connection, order: Row[Any], links: Links | None) -> 
 
 
 def _refused(claimed: Claimed, reason: str) -> Claimed:
-    return Claimed(
-        claimed.id, claimed.alert_id, claimed.attempt, claimed.created_ns, claimed.contact, None, refusal=reason
-    )
+    return replace(claimed, refusal=reason)
 
 
 def _with_message(claimed: Claimed, facts: Facts, alert: Row[Any], opened: Opened, to: str) -> Claimed:
@@ -249,9 +253,7 @@ def _with_message(claimed: Claimed, facts: Facts, alert: Row[Any], opened: Opene
         machine |= {"order": facts.order, "order_kind": facts.order_kind}
     key = f"hearthline-{claimed.alert_id}-{claimed.id}"
     message = Message(key, title(facts, config.language), text, to, machine)
-    return Claimed(
-        claimed.id, claimed.alert_id, claimed.attempt, claimed.created_ns, claimed.contact, message, is_plain
-    )
+    return replace(claimed, message=message, is_plain=is_plain)
 
 
 def _facts(connection: Connection, alert: Row[Any], opened: Opened, notice: int, now_ns: int) -> Facts:
@@ -300,8 +302,16 @@ def give_up(connection: Connection, notification: int, reason: str, now_ns: int)
         journal.append(connection, "not-notified", now_ns, detail, alert=row.alert_id, actor=SYSTEM)
 
 
-def finish(connection: Connection, channel: str, claimed: Claimed, result: Result, now_ns: int) -> None:
-    """Write down what came of an attempt: in the queue, and in the alert's journal."""
+def _measure(channel: str, claimed: Claimed, state: str, done_ns: int) -> None:
+    NOTIFICATIONS.labels(channel, "retried" if state == "queued" else state).inc()
+    if state == "sent":
+        NOTIFICATION_SECONDS.labels(channel).observe(max(done_ns - claimed.created_ns, 0) / NS)
+        if claimed.raised_ns is not None and not claimed.is_question:
+            ALARM_NOTIFIED_SECONDS.labels(claimed.kind).observe(max(done_ns - claimed.raised_ns, 0) / NS)
+
+
+def finish(connection: Connection, channel: str, claimed: Claimed, result: Result, now_ns: int) -> str:
+    """Write down what came of an attempt, in the queue and in the alert's journal; the message's state after it."""
     table = schema.notification
     is_late = now_ns - claimed.created_ns > GIVE_UP_AFTER_S * NS
     if result.sent:
@@ -324,3 +334,4 @@ def finish(connection: Connection, channel: str, claimed: Claimed, result: Resul
         detail["template"] = "failed"
     kind = "not-notified" if not result.sent else ASKED if claimed.is_question else "notified"
     journal.append(connection, kind, now_ns, detail, alert=claimed.alert_id, actor=SYSTEM)
+    return state

@@ -1,0 +1,1 @@
+"""What the center measures of itself, for Prometheus; docs/metrics.md has every name."""
