@@ -176,12 +176,13 @@ CENTER_UNITS: dict[str, str] = {
     "answered_today": "count",
     "answered_60s_today": "count",
     "answered_180s_today": "count",
-    # of a gateway, every minute; the outbox while it is heard
+    # of a gateway, every 5 minutes
     "gateway_online": "/",  # 1: heard, 0: silent
+    # of a gateway that is heard, every quarter of an hour
     "outbox_events": "count",
     "outbox_readings": "count",
     "outbox_dropped": "count",  # readings, since the outbox was made
     "outbox_room": "h",  # until the fuller lane has no room left
-    # of a registered device, every quarter of an hour
+    # of a registered device, every hour
     "device_silent": "/",  # 1: a supervised device is silent, or its gateway says that it is lost
 }
