@@ -20,7 +20,7 @@ from hearthline_cloud.deadman import DeadMan, forget
 from hearthline_cloud.escalating import Escalator
 from hearthline_cloud.feedback import Asker
 from hearthline_cloud.figuring import Figurer
-from hearthline_cloud.identity import keeping
+from hearthline_cloud.identity import keeping, renewing
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.listening import Listening
 from hearthline_cloud.metrics.measured_store import MeasuredStore
@@ -100,8 +100,10 @@ def _beside(config: CloudConfig, database: Database, escalator: Escalator, web: 
     ]
     if config.identity.folder:
         parts.append(Beside(keeping.ROLE, database, lambda: keeping.Keeper(config, database)))
+        parts.append(Beside(renewing.ROLE, database, lambda: renewing.Renewer(config, database)))
     else:
         keeping.forget(database)
+        renewing.forget(database)
     deadman = config.deadman
     if deadman is None:
         forget(database)

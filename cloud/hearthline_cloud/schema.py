@@ -469,6 +469,10 @@ certificate = Table(
     Column("revoked_ns", BigInteger),
     Column("reason", Text, nullable=False, server_default=""),
     Column("enforced_ns", BigInteger),  # of a revoked one: when the broker had thrown it out
+    Column("key", String(64), nullable=False, server_default=""),  # SHA-256 of its public key, hexadecimal
+    Column("pem", Text, nullable=False, server_default=""),  # with the issuing certificate after it
+    Column("seen_ns", BigInteger),  # when its gateway first said that it uses it
     Index("ix_certificate_gateway", "gateway_id"),
     Index("ix_certificate_ends", "ends_ns"),
+    Index("ix_certificate_key", "key"),
 )

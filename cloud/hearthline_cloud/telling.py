@@ -36,7 +36,8 @@ class FaultKind(StrEnum):
     LIST_OLD = "list-old"  # the revocation list
     RELOAD = "reload"
     CONTROL = "control"  # of the broker's clients and roles
-    ENDING = "ending"  # a certificate of the center's own
+    ENDING = "ending"  # a certificate of the center's own, or of a gateway
+    RENEWAL = "renewal"  # of gateways' certificates
 
 
 _WORDS = {
@@ -51,6 +52,7 @@ _WORDS = {
     FaultKind.LIST_OLD: "the broker's revocation list is good until {ends}; after that no gateway gets in",
     FaultKind.RELOAD: "the broker could not be made to read its revocation list anew: {why}",
     FaultKind.CONTROL: "the broker's clients and roles cannot be kept: {why}",
+    FaultKind.RENEWAL: "no gateway's certificate can be renewed: {why}",
     FaultKind.ENDING: "the certificate {name} ends on {ends}; make a new one",
 }
 

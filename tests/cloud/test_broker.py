@@ -49,6 +49,8 @@ class Plugin:
                 case "deleteClient":
                     del self.clients[command["username"]]
                     self.thrown_out.append(command["username"])
+                case "modifyRole":
+                    self.roles[command["rolename"]] = command
 
     @property
     def present(self) -> Present:
@@ -118,3 +120,12 @@ def test_the_centers_own_accounts_are_left_alone() -> None:
 def test_sessions_are_the_gateways_own(gateway: str) -> None:
     assert {gateway_of(session) for session in sessions_of(gateway)} == {gateway}
     assert all(f"hearthline/v1/{gateway}/" in acl["topic"] for acl in gateway_role(gateway)["acls"])
+
+
+def test_our_own_roles_are_what_this_version_gives_them() -> None:
+    broker = plugin("gw-1")
+    broker.roles[KEEPER]["acls"] = broker.roles[KEEPER]["acls"][:3]  # as a version before made it
+    commands = reconciled({"gw-1"}, broker.present)
+    assert [(each["command"], each["rolename"]) for each in commands] == [("modifyRole", KEEPER)]
+    broker.run(commands)
+    assert reconciled({"gw-1"}, broker.present) == []

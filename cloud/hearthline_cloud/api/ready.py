@@ -21,13 +21,15 @@ from hearthline_cloud.deadman import ROLE as DEADMAN
 from hearthline_cloud.deadman import readiness
 from hearthline_cloud.desk import beat
 from hearthline_cloud.identity.keeping import ROLE as KEEPER
+from hearthline_cloud.identity.renewing import ROLE as RENEWAL
 from hearthline_cloud.schema import heartbeat
 from hearthline_cloud.supervising import SUPERVISION
 from hearthline_cloud.telling import FaultKind
 
 DESK_FRESH_S = 30
 ESCALATION = "escalation"  # the role of its heartbeat
-_BESIDE = (SUPERVISION, KEEPER, "figures", "self-test", "standing")  # the roles of theirs (`hearthline_cloud.beside`)
+# the roles of theirs (`hearthline_cloud.beside`)
+_BESIDE = (SUPERVISION, KEEPER, RENEWAL, "figures", "self-test", "standing")
 _PROBE_TIMEOUT_S = 2.0
 KEPT_S = 1.5
 
@@ -83,7 +85,7 @@ def _probe(database: Database, now_ns: int) -> Look:
             beat(connection, "web", now_ns, {})
         state = ingest_state(database, now_ns)
         desk_at, deadman = _beat_of(database, "desk"), _beat_of(database, DEADMAN)
-        escalation, keeper = _beat_of(database, ESCALATION), _beat_of(database, KEEPER)
+        escalation, keeper, renewal = (_beat_of(database, role) for role in (ESCALATION, KEEPER, RENEWAL))
     except SQLAlchemyError:
         return Look({"database": "cannot be written"})
     parts = {"database": "ok", "ingest": "ok" if state["ingest"] else "not heard for 5 s"}
@@ -103,6 +105,8 @@ def _probe(database: Database, now_ns: int) -> Look:
     if keeper is not None:
         faults = [*faults, *_faults(keeper)]
         parts[KEEPER] = "ok" if now_ns - keeper.at_ns < DESK_FRESH_S * NS else "not heard for 30 s"
+    if renewal is not None:
+        faults = [*faults, *_faults(renewal)]
     unusable = [fault["text"] for fault in faults if fault["kind"] == FaultKind.POLICY]
     if unusable:
         parts["policy"] = unusable[0]
@@ -118,7 +122,7 @@ def _died(database: Database) -> Parts:
 
 def escalation_faults(connection: Connection) -> list[dict[str, str]]:
     """What stands in the way of telling people, as the desk wrote it last (`telling.Fault`); nothing without a desk."""
-    rows = connection.execute(select(heartbeat).where(heartbeat.c.role.in_((ESCALATION, KEEPER))))
+    rows = connection.execute(select(heartbeat).where(heartbeat.c.role.in_((ESCALATION, KEEPER, RENEWAL))))
     return [fault for row in rows for fault in _faults(row)]
 
 

@@ -11,6 +11,7 @@ is written anew long before: a broker with an expired one lets nobody in.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hearthline.config import check_private
@@ -36,7 +38,14 @@ MAX_REQUEST = 8192  # bytes of a signing request
 
 
 class RequestError(RefusedError):
-    """A signing request that is none, is not signed by its own key, or has a key that we do not take."""
+    """A signing request that is none, is not signed by its own key, or has a key or name that we do not take.
+
+    `key`: its key's digest (`key_digest`), as far as it could be read.
+    """
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +182,31 @@ def requested_key(request: bytes, name: str) -> ec.EllipticCurvePublicKey:
         key = asked.public_key()
         signed = asked.is_signature_valid
         named = {each.value for each in asked.subject.get_attributes_for_oid(NameOID.COMMON_NAME)}
+        digest = _digest(key)
     except (ValueError, TypeError, InvalidSignature) as error:
         raise RequestError(f"this is no signing request: {error}") from None
     if not signed:
-        raise RequestError("the signing request is not signed by its own key")
+        raise RequestError("the signing request is not signed by its own key", digest)
     if not named <= {name}:
-        raise RequestError(f"the signing request is for another name than {name}")
+        raise RequestError(f"the signing request is for another name than {name}", digest)
     if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise RequestError("the key of a signing request must be ECDSA P-256")
+        raise RequestError("the key of a signing request must be ECDSA P-256", digest)
     return key
+
+
+def key_digest(key: ec.EllipticCurvePublicKey) -> str:
+    """SHA-256 of its SubjectPublicKeyInfo, hexadecimal."""
+    return _digest(key)
+
+
+def proves(certificate_pem: bytes, proof: str, content: bytes) -> bool:
+    """Whether `proof` (hexadecimal) is `content` signed by the certificate's key, with ECDSA and SHA-256."""
+    try:
+        key = _public(x509.load_pem_x509_certificate(certificate_pem))
+        key.verify(bytes.fromhex(proof), content, ec.ECDSA(hashes.SHA256()))
+    except (ValueError, InvalidSignature):
+        return False
+    return True
 
 
 def list_ends(path: Path) -> datetime | None:
@@ -263,6 +288,11 @@ def _authority(
         .add_extension(_CERTIFIES, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
+
+
+def _digest(key: CertificatePublicKeyTypes) -> str:
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
 
 
 def _name(common: str) -> x509.Name:

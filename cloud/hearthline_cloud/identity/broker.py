@@ -5,6 +5,7 @@
                      hears     hearthline/v1/gw-1/down/#
     ingester         sends     hearthline/v1/+/down/#         hears     hearthline/v1/+/up/#
     keeper           the plugin's own topics: it keeps the clients and roles as our database has them
+                     sends     hearthline/v1/+/down/certificate    hears     hearthline/v1/+/up/certificate
 
 Everything else is denied: the plugin's four defaults are. A session's name and its client id are the certificate's, so
 that no gateway can push another off (`use_username_as_clientid`); a gateway's id has no `~` in it, so no gateway can be
@@ -128,7 +129,8 @@ def reconciled(gateways: Iterable[str], present: Present, thrown_out: Iterable[s
     """The plugin's commands that make what the broker has into what it must have; none when it has it.
 
     Clients come before roles: deleting a client is what ends its session, and disabling one leaves its certificate good
-    for coming back. `thrown_out`: clients whose session ends even if they stay. What somebody else made goes.
+    for coming back. `thrown_out`: clients whose session ends even if they stay. What somebody else made goes, and
+    our own two roles are what this version gives them.
     """
     wanted = {session: gateway for gateway in gateways for session in sessions_of(gateway)}
     roles = {role_name(gateway): gateway for gateway in wanted.values()}
@@ -145,6 +147,11 @@ def reconciled(gateways: Iterable[str], present: Present, thrown_out: Iterable[s
     strange = present.roles.keys() - sound - {INGEST, KEEPER}
     commands += [{"command": "deleteRole", "rolename": role} for role in sorted(strange)]
     commands += [{"command": "createRole", **gateway_role(roles[role])} for role in sorted(roles.keys() - sound)]
+    commands += [
+        {"command": "modifyRole", "rolename": ours["rolename"], "acls": ours["acls"]}
+        for ours in (_role(INGEST, _INGEST_ACLS), _role(KEEPER, _KEEPER_ACLS))
+        if present.roles.get(ours["rolename"]) != _rules(ours)
+    ]
     missing = sorted(wanted.keys() - stays)
     return commands + [{"command": "createClient", **_client(session, wanted[session])} for session in missing]
 
@@ -183,6 +190,9 @@ _KEEPER_ACLS = (
     ("publishClientSend", "$CONTROL/dynamic-security/#"),
     ("publishClientReceive", "$CONTROL/dynamic-security/#"),
     ("subscribePattern", "$CONTROL/dynamic-security/#"),
+    ("publishClientSend", wire.topic("+", wire.DOWN_CERTIFICATE)),
+    ("publishClientReceive", wire.topic("+", wire.UP_CERTIFICATE)),
+    ("subscribePattern", wire.topic("+", wire.UP_CERTIFICATE)),
 )
 
 

@@ -1,10 +1,11 @@
 """The certificates that were issued to gateways, as rows: issued, revoked, and what the broker has to be told of them.
 
-    issued --> ends by itself after 90 days
+    issued --> seen: its gateway uses it --> ends by itself after 90 days
        |
        +--> revoked --> enforced: on the broker's revocation list, and its session thrown out
 
 A gateway may speak to the broker while one of its certificates is valid. Its two sessions have one each, of one key.
+One that was renewed is not revoked: that would throw the gateway's live session out, for a key that ends in a month.
 """
 
 from __future__ import annotations
@@ -14,17 +15,21 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, case, func, insert, select, update
 
 from hearthline.clock import NS
 from hearthline.errors import RefusedError
 from hearthline_cloud import journal
-from hearthline_cloud.identity.authority import Authority, Issued, Revoked
+from hearthline_cloud.identity.authority import Authority, Issued, Revoked, key_digest
 from hearthline_cloud.identity.broker import sessions_of
 from hearthline_cloud.schema import certificate, gateway
 
 TOLD_BEFORE_END_S = 20 * 24 * 3600
 LISTED_AFTER_END_S = 24 * 3600  # an ended certificate stays on the list a little longer, for clocks that differ
+
+
+_UNTIL = certificate.c.ends_ns
+_SEEN_UNTIL = case((certificate.c.seen_ns.is_not(None), _UNTIL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +43,15 @@ class Held:
     ends_ns: int
     revoked_ns: int | None
     reason: str
+    seen_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What the broker must have: who may come, which certificates are not valid any more, and who must be thrown out.
 
-    `unenforced`: serial -> session. `ending`: gateway -> when it will be locked out, where that is soon (Unix ns).
+    `unenforced`: serial -> session. `ending`: gateway -> when it will be locked out, where that is soon (Unix ns): what
+    it is known to use counts, not what was signed for it.
     """
 
     gateways: frozenset[str]
@@ -68,7 +75,7 @@ def issue(
     for each in made:
         values = {"serial": each.serial, "gateway_id": gateway_id, "session": each.name}
         times = {"issued_ns": now_ns, "ends_ns": round(each.ends.timestamp()) * NS}
-        connection.execute(insert(certificate).values(**values, **times))
+        connection.execute(insert(certificate).values(**values, **times, key=key_digest(key), pem=each.pem.decode()))
     detail = {"gateway": gateway_id, "serials": [each.serial for each in made], "ends": f"{made[0].ends:%Y-%m-%d}"}
     journal.append(connection, "certificate-issued", now_ns, detail, actor=actor)
     return made
@@ -76,7 +83,7 @@ def issue(
 
 def revoke(connection: Connection, gateway_id: str, reason: str, now_ns: int, actor: str) -> int:
     """Every certificate of the gateway that is still valid; how many. The broker hears of it from the keeper."""
-    valid = (certificate.c.gateway_id == gateway_id) & _valid(now_ns)
+    valid = (certificate.c.gateway_id == gateway_id) & is_valid(now_ns)
     serials = connection.execute(select(certificate.c.serial).where(valid)).scalars().all()
     connection.execute(update(certificate).where(valid).values(revoked_ns=now_ns, reason=reason))
     if serials:
@@ -88,8 +95,8 @@ def revoke(connection: Connection, gateway_id: str, reason: str, now_ns: int, ac
 def standing(connection: Connection, now_ns: int) -> Standing:
     """As of now."""
     newest = (  # of each session
-        select(certificate.c.gateway_id, func.max(certificate.c.ends_ns).label("ends_ns"))
-        .where(_valid(now_ns))
+        select(certificate.c.gateway_id, func.coalesce(func.max(_SEEN_UNTIL), func.max(_UNTIL)).label("ends_ns"))
+        .where(is_valid(now_ns))
         .group_by(certificate.c.gateway_id, certificate.c.session)
         .subquery()
     )
@@ -122,7 +129,9 @@ def held(connection: Connection) -> list[Held]:
         )
     )
     return [
-        Held(row.serial, row.gateway_id, row.session, row.issued_ns, row.ends_ns, row.revoked_ns, row.reason)
+        Held(
+            row.serial, row.gateway_id, row.session, row.issued_ns, row.ends_ns, row.revoked_ns, row.reason, row.seen_ns
+        )
         for row in rows
     ]
 
@@ -131,5 +140,6 @@ def utc(at_ns: int) -> datetime:
     return datetime.fromtimestamp(at_ns // NS, UTC)
 
 
-def _valid(now_ns: int) -> ColumnElement[bool]:
+def is_valid(now_ns: int) -> ColumnElement[bool]:
+    """A row that is neither revoked nor ended."""
     return certificate.c.revoked_ns.is_(None) & (certificate.c.ends_ns > now_ns)

@@ -56,6 +56,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "policy.wrong.no-staff": ("必须有人值班", "somebody has the duty"),
     # what stands in the way of telling people
     "telling.title": ("通知有故障", "Telling people does not work as it should"),
+    "telling.title.broker": ("网关证书与接入有故障", "Gateways' certificates and their way in need seeing to"),
     "telling.no-channel": (
         "没有配置任何通知渠道：除值班台外，谁也不会得到通知。",
         "No channel is configured: nobody is told but this console.",
@@ -99,6 +100,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "telling.control": (
         "无法维护消息服务器的网关权限：{why}",
         "The broker's clients and roles cannot be kept: {why}",
+    ),
+    "telling.renewal": (
+        "网关证书无法自动续期：{why}",
+        "No gateway's certificate can be renewed: {why}",
     ),
     "telling.ending": (
         "证书 {name} 将于 {ends} 到期，请更换",
