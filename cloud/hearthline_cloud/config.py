@@ -15,6 +15,8 @@ from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
 
 MAX_ASK_AFTER_MIN = 7 * 24 * 60
+_LEAST_RAW_DAYS = 7  # an outage of so many days comes late and is taken all the same
+_MOST_DAYS = 36_500
 
 
 class BrokerConfig(Config, frozen=True):
@@ -31,14 +33,20 @@ class BrokerConfig(Config, frozen=True):
 
 
 class StoreConfig(Config, frozen=True):
-    """Where time series go: `embedded` (one SQLite file in `data_dir`) or `influxdb` (1.x)."""
+    """Where time series go: `embedded` (a SQLite file in `data_dir`), `influxdb` (1.x), `influxdb2` (2.x to Cloud)."""
 
-    kind: Literal["embedded", "influxdb"] = "embedded"
+    kind: Literal["embedded", "influxdb", "influxdb2"] = "embedded"
     url: str = "http://127.0.0.1:8086"
-    database: str = "hearthline"
+    database: str = "hearthline"  # of influxdb2: the bucket; those of the summaries have its name and /quarter, /daily
     username: str | None = None
     password_file: str | None = None
+    org: str = ""  # of influxdb2: the organisation; 3.x has none
+    token_file: str | None = None  # of influxdb2
     timeout_s: float = 10.0
+    raw_days: int = 90  # how long each value is kept; 0: for ever
+    quarter_days: int = 1826  # how long the summaries of 15 minutes are kept; 0: for ever
+    daily_days: int = 0  # those of days
+    zone: str = "Asia/Shanghai"  # at whose midnight a day begins
 
 
 class WebConfig(Config, frozen=True):
@@ -171,6 +179,7 @@ def load_cloud_config(path: Path) -> CloudConfig:
     _check_web(path, config.web)
     _check_public_url(path, config.web.public_url)
     _check_figures(path, config)
+    _check_store(path, config.store)
     _check_identity(path, config.identity)
     return config
 
@@ -182,12 +191,26 @@ def _check_identity(path: Path, identity: IdentityConfig) -> None:
         raise ConfigError(f"{path}: identity.{missing[0]} must be set too, for the broker is to be kept")
 
 
-def _check_figures(path: Path, config: CloudConfig) -> None:
+def _check_zone(path: Path, key: str, zone: str) -> None:
     try:
-        ZoneInfo(config.figures.zone)
+        ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        zone = config.figures.zone
-        raise ConfigError(f"{path}: figures.zone = {zone!r}: there is no such time zone on this machine") from None
+        raise ConfigError(f"{path}: {key} = {zone!r}: there is no such time zone on this machine") from None
+
+
+def _check_store(path: Path, store: StoreConfig) -> None:
+    _check_zone(path, "store.zone", store.zone)
+    for key, days, least in (
+        ("raw_days", store.raw_days, _LEAST_RAW_DAYS),
+        ("quarter_days", store.quarter_days, store.raw_days),
+        ("daily_days", store.daily_days, store.raw_days),
+    ):
+        if days != 0 and not least <= days <= _MOST_DAYS:
+            raise ConfigError(f"{path}: store.{key} = {days}: must be 0 (for ever) or {least} to {_MOST_DAYS} days")
+
+
+def _check_figures(path: Path, config: CloudConfig) -> None:
+    _check_zone(path, "figures.zone", config.figures.zone)
     wait = config.figures.ask_after_min
     if not 0 <= wait <= MAX_ASK_AFTER_MIN:
         raise ConfigError(f"{path}: figures.ask_after_min = {wait}: must be 0 to {MAX_ASK_AFTER_MIN} minutes")

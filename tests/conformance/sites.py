@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hearthline_cloud.config import StoreConfig
-from hearthline_cloud.store import Point, SeriesQuery, Store, open_store
+from hearthline_cloud.store import Point, SeriesQuery, Store, TimeSeries, open_store
 from hearthline_cloud.store.embedded import FILE_NAME
 from servers import Influxd
 
@@ -24,7 +24,7 @@ LINK_TIMEOUT_S = 0.5
 class Site(Protocol):
     """Where a store's data is, so that a test may take it away, kill it and bring it back."""
 
-    def open(self) -> Store: ...
+    def open(self) -> TimeSeries: ...
 
     def away(self) -> AbstractContextManager[None]:
         """Inside, the store cannot be written."""
@@ -38,7 +38,7 @@ class EmbeddedSite:
         self.directory = directory
         self.config = StoreConfig(timeout_s=LINK_TIMEOUT_S)
 
-    def open(self) -> Store:
+    def open(self) -> TimeSeries:
         return open_store(self.config, self.directory)
 
     @contextmanager
@@ -57,9 +57,9 @@ class InfluxSite:
     def __init__(self, directory: Path, server: Influxd) -> None:
         self.directory = directory
         self.server = server
-        self.config = StoreConfig(kind="influxdb", url=server.url, timeout_s=LINK_TIMEOUT_S * 10)
+        self.config = StoreConfig(kind="influxdb", url=server.url, timeout_s=LINK_TIMEOUT_S * 10, raw_days=0)
 
-    def open(self) -> Store:
+    def open(self) -> TimeSeries:
         return open_store(self.config, self.directory)
 
     @contextmanager
@@ -76,12 +76,10 @@ class InfluxSite:
 
 
 @contextmanager
-def opened(site: Site) -> Iterator[Store]:
+def opened(site: Site) -> Iterator[TimeSeries]:
     store = site.open()
     yield store
-    close = getattr(store, "close", None)
-    assert close is not None
-    close()
+    store.close()
 
 
 def point(index: int, value: float | None = None, device: str = "meter-1", quantity: str = "power") -> Point:

@@ -11,26 +11,32 @@ import itertools
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 from hearthline.errors import ConfigError, LinkError
+from hearthline_cloud.store import embedded_tiers as tiers
 from hearthline_cloud.store.port import (
     MAX_TIME_NS,
     MIN_TIME_NS,
     Aggregate,
+    Keeping,
     Point,
     Sample,
     SeriesKey,
     SeriesQuery,
+    StoreState,
+    Summary,
     Tags,
     series_refusal,
     value_refusal,
 )
+from hearthline_cloud.store.tiers import Tier
 
 FILE_NAME = "timeseries.db"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+_WITHOUT_TIERS = 1  # the version before there were summaries
 
 _SCHEMA = (
     """CREATE TABLE series (
@@ -40,8 +46,10 @@ _SCHEMA = (
     """CREATE TABLE sample (
         series INTEGER NOT NULL, time INTEGER NOT NULL, value REAL NOT NULL,
         PRIMARY KEY (series, time)) WITHOUT ROWID""",
+    *tiers.SCHEMA,
     f"PRAGMA user_version={SCHEMA_VERSION}",
 )
+_ADD_TIERS = _SCHEMA[2:]
 _UPSERT = "INSERT INTO sample VALUES (?, ?, ?) ON CONFLICT (series, time) DO UPDATE SET value = excluded.value"
 _FIND_SERIES = (
     "SELECT id FROM series WHERE quantity=? AND community=? AND home=? AND gateway=? AND device=? AND resident=?"
@@ -68,7 +76,7 @@ _Row = tuple[int, float, Tags]
 
 
 class EmbeddedStore:
-    """A `Store` in `data_dir`/timeseries.db. One writer at a time; readers in any thread or process never wait."""
+    """A `TimeSeries` in `data_dir`/timeseries.db. One writer at a time; readers in any thread or process never wait."""
 
     def __init__(self, data_dir: Path, timeout_s: float = 10.0, open_timeout_s: float | None = None) -> None:
         """Raises ConfigError for a directory that is missing or an unknown schema version.
@@ -87,30 +95,49 @@ class EmbeddedStore:
         refused: list[tuple[Point, str]] = []
         with self._locked(), self._errors("write"):
             added: dict[SeriesKey, int] = {}
-            try:
-                self._writer.execute("BEGIN IMMEDIATE")
+            with self._transaction():
                 self._writer.executemany(_UPSERT, self._rows(points, added, refused))
-                self._writer.execute("COMMIT")
-            finally:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
             self._ids.update(added)  # not before the commit: a series rolled back has no id
         return refused
 
     def read(self, query: SeriesQuery) -> list[Sample]:
-        with self._errors("read"), self._reader() as reader:
-            reader.execute("BEGIN")  # one snapshot for all series
-            try:
-                streams = [_series_rows(reader, query, *series) for series in _matching_series(reader, query)]
-                merged = heapq.merge(*streams, key=_time_of, reverse=query.newest_first)
-                return [Sample(*row) for row in itertools.islice(merged, query.limit)]
-            finally:
-                reader.execute("ROLLBACK")
+        with self._errors("read"), self._reader() as reader, _snapshot(reader):
+            streams = [_series_rows(reader, query, *series) for series in _matching_series(reader, query)]
+            merged = heapq.merge(*streams, key=_time_of, reverse=query.newest_first)
+            return [Sample(*row) for row in itertools.islice(merged, query.limit)]
 
     def check(self) -> None:
         with self._locked(), self._errors("check"):
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.execute("ROLLBACK")
+
+    def roll_up(self, tier: Tier, from_ns: int, to_ns: int, gateway: str | None = None) -> list[str]:
+        span = (_clamp(from_ns), _clamp(to_ns))
+        self._for_series(gateway, lambda series: tiers.roll_up(self._writer, tier, span, series))
+        return []
+
+    def summaries(self, tier: Tier, query: SeriesQuery) -> list[Summary]:
+        with self._errors("read"), self._reader() as reader, _snapshot(reader):
+            return tiers.rows(reader, tier, query, _matching_series(reader, query))
+
+    def keep(self, keeping: Keeping, now_ns: int, shorten: bool) -> list[str]:
+        gone: list[int] = []
+        self._for_series(None, lambda series: gone.append(tiers.let_go(self._writer, keeping, now_ns, series)))
+        return [f"{sum(gone)} old rows deleted"] if any(gone) else []
+
+    def oldest_ns(self) -> int | None:
+        with self._errors("read"), self._reader() as reader:
+            times = [
+                reader.execute("SELECT min(time) FROM sample WHERE series=?", (series,)).fetchone()[0]
+                for series in tiers.series_ids(reader, None)
+            ]
+        return min((time_ns for time_ns in times if time_ns is not None), default=None)
+
+    def state(self) -> StoreState:
+        with self._errors("read"), self._reader() as reader:
+            series = reader.execute("SELECT count(*) FROM series").fetchone()[0]
+        engine = f"embedded, SQLite {sqlite3.sqlite_version}"
+        return StoreState(engine, str(self.path), None, series, self.path.stat().st_size)
 
     def close(self) -> None:
         with self._lock:
@@ -140,6 +167,25 @@ class EmbeddedStore:
         if row is None:
             row = self._writer.execute(_ADD_SERIES, series).fetchone()
         return int(row[0])
+
+    def _for_series(self, gateway: str | None, work: Callable[[int], None]) -> None:
+        """Do `work` for each series, some at a time, so that readings are written between."""
+        with self._errors("read"), self._reader() as reader:
+            ids = tiers.series_ids(reader, gateway)
+        for first in range(0, len(ids), tiers.SERIES_AT_ONCE):
+            with self._locked(), self._errors("write"), self._transaction():
+                for series in ids[first : first + tiers.SERIES_AT_ONCE]:
+                    work(series)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            yield
+            self._writer.execute("COMMIT")
+        finally:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -200,7 +246,7 @@ class EmbeddedStore:
         """Refuse an unknown file untouched; then WAL and FULL; then the schema, made by one process only."""
         connection.execute(f"PRAGMA busy_timeout={round(self._open_timeout_s * 1000)}")
         connection.execute("BEGIN")
-        fresh = self._is_fresh(connection)
+        missing = self._missing(connection)
         connection.execute("ROLLBACK")
         deadline = time.monotonic() + self._open_timeout_s
         while True:
@@ -215,24 +261,37 @@ class EmbeddedStore:
         connection.execute(f"PRAGMA journal_size_limit={_WAL_BYTES_KEPT}")
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA cache_size=-{_WRITER_CACHE_KIB}")
-        if fresh:
+        if missing:
             connection.execute("BEGIN IMMEDIATE")
-            for statement in _SCHEMA if self._is_fresh(connection) else ():
+            for statement in self._missing(connection):
                 connection.execute(statement)
             connection.execute("COMMIT")
         connection.execute(f"PRAGMA busy_timeout={round(self._timeout_s * 1000)}")
 
-    def _is_fresh(self, connection: sqlite3.Connection) -> bool:
+    def _missing(self, connection: sqlite3.Connection) -> tuple[str, ...]:
+        """The statements that make the file this version's. Raises ConfigError for one that is not known."""
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version == SCHEMA_VERSION:
-            return False
+            return ()
+        if version == _WITHOUT_TIERS:
+            return _ADD_TIERS
         tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
         if version or tables:
             raise ConfigError(
                 f"{self.path}: schema version {version} is not known to this version; install the version that wrote "
                 "it, or move the file away. Nothing was changed."
             )
-        return True
+        return _SCHEMA
+
+
+@contextmanager
+def _snapshot(reader: sqlite3.Connection) -> Iterator[None]:
+    """One state of the file for all statements."""
+    reader.execute("BEGIN")
+    try:
+        yield
+    finally:
+        reader.execute("ROLLBACK")
 
 
 def _matching_series(reader: sqlite3.Connection, query: SeriesQuery) -> list[tuple[int, Tags]]:

@@ -1,220 +1,125 @@
-"""InfluxDB 1.x as time-series store: `/write` with line protocol, `/query` with InfluxQL.
+"""InfluxDB as time-series store: line protocol in, InfluxQL out. What versions differ in is their dialect's.
 
-InfluxDB answers 204 after its own fsync. A 400 may have stored any part of the batch, and its text names one cause of
-several, so nothing is read from it: the batch is sent again in halves until each bad point stands alone.
+    influxdb ..... 1.x, `influx_v1`: /write, retention policies, summaries made by the server
+    influxdb2 .... 2.x, 3.x and Cloud, `influx_v2`: /api/v2/write, buckets, summaries read and written by us
+
+InfluxQL at `/query` is the one language that all of them answer.
 """
 
 from __future__ import annotations
 
-import base64
 import heapq
 import itertools
 from collections.abc import Iterator, Sequence
-from urllib.parse import urlencode
+from typing import Protocol
 
-import msgspec
-import urllib3
-from urllib3.util import Timeout, parse_url
-
-from hearthline.config import read_secret
-from hearthline.errors import ConfigError, LinkError
+from hearthline.errors import LinkError
 from hearthline_cloud.config import StoreConfig
-from hearthline_cloud.store.influx_text import TAGS, create_database, decoded, line, line_head, select
-from hearthline_cloud.store.port import Point, Sample, SeriesKey, SeriesQuery, Tags, series_refusal, value_refusal
-
-_CONNECTIONS = 4
-_SERIES_REMEMBERED = 100_000
-_ERROR_CHARS = 300
-# What InfluxDB says in a 400 when a limit of its configuration is reached: it is full, the point is good.
-_FULL = ("max-series-per-database", "max-values-per-tag")
-_SIGNATURE = "X-Influxdb-Version"
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+from hearthline_cloud.store.influx_http import InfluxHttp, Result, Series
+from hearthline_cloud.store.influx_text import TAGS, select, select_summaries, summary_rows, tags_of
+from hearthline_cloud.store.influx_v1 import InfluxV1
+from hearthline_cloud.store.influx_writing import Answer, LineWriting
+from hearthline_cloud.store.port import Keeping, Point, Sample, SeriesQuery, StoreState, Summary
+from hearthline_cloud.store.tiers import Span, Tier
 
 
-class _Series(msgspec.Struct):
-    values: list[list[float | int | str | bool | None]] = []
-    tags: dict[str, str] = {}
-    partial: bool = False
+class Dialect(Protocol):
+    """What versions of InfluxDB differ in."""
 
+    def write(self, lines: bytes, tier: Tier = Tier.RAW) -> Answer: ...
 
-class _Result(msgspec.Struct):
-    series: list[_Series] = []
-    error: str = ""
-    partial: bool = False
+    def check(self) -> None: ...
 
+    def roll_up(self, measurement: str, tier: Tier, span: Span, gateway: str | None) -> str: ...
 
-class _Answer(msgspec.Struct):
-    results: list[_Result] = []
-    error: str = ""
+    def source(self, tier: Tier) -> dict[str, str]: ...
 
+    def keep(self, keeping: Keeping, shorten: bool) -> list[str]: ...
 
-_decode_answer = msgspec.json.Decoder(_Answer).decode
-_Line = tuple[Point, str]
+    def state(self) -> StoreState: ...
 
 
 class InfluxStore:
-    """A `Store` in one database of an InfluxDB 1.x. The database is created when it is missing."""
+    """A `TimeSeries` in one database or bucket of an InfluxDB."""
 
     def __init__(self, config: StoreConfig) -> None:
         """Connects at the first call only. Raises ConfigError for a wrong URL, an empty database or a lost secret."""
-        self.url = _checked_url(config.url)
-        if not config.database:
-            raise ConfigError("store.database is empty; name the database of the InfluxDB")
-        self._database = config.database
-        self._timeout_s = config.timeout_s
-        self._headers = _login(config)
-        self._heads: dict[SeriesKey, str] = {}
-        self._write_url = f"{self.url}/write?{urlencode({'db': config.database, 'precision': 'ns'})}"
-        self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=_CONNECTIONS, retries=False, timeout=Timeout(total=config.timeout_s)
-        )
+        self._http = InfluxHttp(config)
+        keeping = Keeping(config.raw_days, config.quarter_days, config.daily_days)
+        self._dialect: Dialect
+        if config.kind == "influxdb2":
+            from hearthline_cloud.store.influx_v2 import InfluxV2  # its client is large
+
+            self._dialect = InfluxV2(config, self._http)
+        else:
+            self._dialect = InfluxV1(self._http, keeping)
+        self._writing = LineWriting(self._http, self._dialect.write)
 
     def write(self, points: Sequence[Point]) -> list[tuple[Point, str]]:
-        refused: list[tuple[Point, str]] = []
-        lines = list(self._lines(points, refused))
-        if lines:
-            answer = self._post_lines(lines)
-            if answer.status != 204:
-                # What is bad is often one quantity or one span of time: side by side, they need fewer requests.
-                lines.sort(key=lambda each: (each[0].quantity, each[0].time_ns))
-                self._isolate(lines, answer, refused)
-        return refused
+        return self._writing.write(points)
 
     def read(self, query: SeriesQuery) -> list[Sample]:
-        fields = {"q": select(query), "db": self._database, "epoch": "ns"}
-        for result in self._query(fields):
+        streams = [_samples(series) for series in self._series(select(query), Tier.RAW)]
+        merged = heapq.merge(*streams, key=lambda sample: sample.time_ns, reverse=query.newest_first)
+        return list(itertools.islice(merged, query.limit))
+
+    def check(self) -> None:
+        self._dialect.check()
+
+    def roll_up(self, tier: Tier, from_ns: int, to_ns: int, gateway: str | None = None) -> list[str]:
+        problems = []
+        for measurement in self._measurements():
+            problem = self._dialect.roll_up(measurement, tier, (from_ns, to_ns), gateway)
+            if problem:
+                problems.append(f"{measurement}: {problem}")
+        return problems
+
+    def summaries(self, tier: Tier, query: SeriesQuery) -> list[Summary]:
+        streams = [summary_rows(series) for series in self._series(select_summaries(query), tier)]
+        merged = heapq.merge(*streams, key=lambda row: row.time_ns, reverse=query.newest_first)
+        return list(itertools.islice(merged, query.limit))
+
+    def keep(self, keeping: Keeping, now_ns: int, shorten: bool) -> list[str]:
+        return self._dialect.keep(keeping, shorten)
+
+    def oldest_ns(self) -> int | None:
+        times = []
+        for series in self._series('SELECT first("value") FROM /.*/', Tier.RAW):
+            times += [row[0] for row in series.values if isinstance(row[0], int)]
+        return min(times, default=None)
+
+    def state(self) -> StoreState:
+        return self._dialect.state()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _measurements(self) -> list[str]:
+        """The names of all measurements, as they are stored."""
+        rows = [row for series in self._series("SHOW MEASUREMENTS", Tier.RAW) for row in series.values]
+        return [str(row[-1]) for row in rows]  # 3.x puts the kind of measurement before the name
+
+    def _series(self, text: str, tier: Tier) -> list[Series]:
+        """What one statement found. Raises LinkError for an error, and for an answer that was cut short."""
+        for result in self._http.query(text, fields=self._dialect.source(tier)):
             if result.error.startswith("database not found"):
                 return []
             if result.error:
-                raise self._trouble(f"could not answer: {result.error}", "look at its log")
+                raise self._trouble_of(result)
             if result.partial or any(series.partial for series in result.series):
-                raise self._trouble("cut its answer short", "raise its max-row-limit")
-            streams = [_samples(series) for series in result.series]
-            merged = heapq.merge(*streams, key=lambda sample: sample.time_ns, reverse=query.newest_first)
-            return list(itertools.islice(merged, query.limit))
-        raise self._trouble("answered a query with nothing", "look whether store.url is an InfluxDB 1.x")
+                raise self._http.trouble("cut its answer short", "raise its max-row-limit")
+            return result.series
+        raise self._http.trouble("answered a query with nothing", "look whether store.url is an InfluxDB")
 
-    def check(self) -> None:
-        answer = self._post_lines([])  # an empty write passes its login, the database and the right to write
-        if answer.status != 204:
-            raise self._wrong_answer(answer)
-
-    def close(self) -> None:
-        self._pool.clear()
-
-    def _lines(self, points: Sequence[Point], refused: list[tuple[Point, str]]) -> Iterator[_Line]:
-        if len(self._heads) > _SERIES_REMEMBERED:
-            self._heads = {}
-        heads = self._heads
-        for point in points:
-            series = point.series
-            head = heads.get(series)
-            reason = value_refusal(point.value, point.time_ns)
-            if head is None and reason is None:
-                reason = series_refusal(series)
-            if reason is not None:
-                refused.append((point, reason))
-                continue
-            if head is None:
-                head = heads[series] = line_head(series)
-            yield point, line(head, point.value, point.time_ns)
-
-    def _isolate(self, lines: list[_Line], answer: urllib3.BaseHTTPResponse, refused: list[tuple[Point, str]]) -> None:
-        """Send `lines`, answered by `answer`, in halves until all but the bad points are stored."""
-        if answer.status == 204:
-            return
-        too_large = answer.status == 413
-        reason = "" if too_large else self._refusal(answer)
-        if len(lines) > 1:
-            middle = len(lines) // 2
-            for half in (lines[:middle], lines[middle:]):
-                self._isolate(half, self._post_lines(half), refused)
-        elif too_large:
-            raise self._trouble("takes not even one point in a request", "raise its max-body-size")
-        elif any(limit in reason for limit in _FULL):
-            raise self._trouble(f"is full: {reason}", "raise that limit in its configuration")
-        else:
-            refused.append((lines[0][0], f"InfluxDB: {reason}"))
-
-    def _post_lines(self, lines: Sequence[_Line]) -> urllib3.BaseHTTPResponse:
-        body = "\n".join([text for _, text in lines]).encode()
-        answer = self._post(self._write_url, body)
-        if answer.status == 404:
-            for result in self._query({"q": create_database(self._database)}):
-                if result.error:
-                    advice = f"create it by hand: {create_database(self._database)}"
-                    raise self._trouble(f"has no database {self._database!r}: {result.error}", advice)
-            answer = self._post(self._write_url, body)
-        if answer.status in (204, 400) and _SIGNATURE not in answer.headers:
-            raise self._wrong_answer(answer)  # a proxy's or a stranger's word about points is worth nothing
-        return answer
-
-    def _query(self, fields: dict[str, str]) -> list[_Result]:
-        answer = self._post(f"{self.url}/query", urlencode(fields).encode(), _FORM)
-        if answer.status != 200:
-            raise self._wrong_answer(answer)
-        try:
-            return _decode_answer(answer.data).results
-        except msgspec.DecodeError as error:
-            raise self._trouble(f"gave an answer that is not its own: {error}", "look at store.url") from None
-
-    def _post(self, url: str, body: bytes, headers: dict[str, str] | None = None) -> urllib3.BaseHTTPResponse:
-        try:
-            return self._pool.request("POST", url, body=body, headers=self._headers | (headers or {}), redirect=False)
-        except urllib3.exceptions.TimeoutError:
-            raise self._trouble(f"did not answer within {self._timeout_s:g} s", "look at its load and log") from None
-        except urllib3.exceptions.HTTPError as error:
-            raise self._trouble(f"cannot be reached: {error}", "start influxd, or correct store.url") from None
-
-    def _refusal(self, answer: urllib3.BaseHTTPResponse) -> str:
-        """Why InfluxDB refused. Raises LinkError for what is not about the points."""
-        if answer.status != 400:
-            raise self._wrong_answer(answer)
-        return _error_text(answer)
-
-    def _wrong_answer(self, answer: urllib3.BaseHTTPResponse) -> LinkError:
-        advice = {
-            401: "check store.username and store.password_file",
-            403: f"grant store.username all rights on {self._database!r}",
-            404: "look whether store.url is an InfluxDB 1.x",
-        }.get(answer.status, "look at its log, or correct store.url")
-        return self._trouble(f"answered {answer.status}: {_error_text(answer)}", advice)
-
-    def _trouble(self, what: str, advice: str) -> LinkError:
-        return LinkError(f"InfluxDB at {self.url} {what}; {advice}")
+    def _trouble_of(self, result: Result) -> LinkError:
+        missing = "retention policy not found" in result.error
+        advice = "run hearthline cloud store migrate" if missing else "look at its log"
+        return self._http.trouble(f"could not answer: {result.error}", advice)
 
 
-def _samples(series: _Series) -> Iterator[Sample]:
+def _samples(series: Series) -> Iterator[Sample]:
     """The samples of one result. Whatever is not a number was written into the database by somebody else."""
     for time_ns, value, *tags in series.values:
         if isinstance(time_ns, int) and isinstance(value, int | float) and not isinstance(value, bool):
-            texts = [decoded(str(tag or "")) for tag in tags or [series.tags.get(tag) for tag in TAGS]]
-            yield Sample(time_ns, float(value), Tags(*texts))
-
-
-def _error_text(answer: urllib3.BaseHTTPResponse) -> str:
-    try:
-        text = _decode_answer(answer.data).error
-    except msgspec.DecodeError:
-        text = answer.data.decode("utf-8", "replace")
-    return " ".join(text.split())[:_ERROR_CHARS] or "no reason given"
-
-
-def _checked_url(url: str) -> str:
-    try:
-        parts = parse_url(url)
-    except urllib3.exceptions.LocationParseError:
-        parts = parse_url("")
-    if parts.scheme not in ("http", "https") or not parts.host or parts.query or parts.fragment:
-        raise ConfigError(f"store.url = {url!r}: expected something like http://127.0.0.1:8086")
-    if parts.auth is not None:
-        raise ConfigError("store.url carries a login; use store.username and store.password_file")
-    return url.rstrip("/")
-
-
-def _login(config: StoreConfig) -> dict[str, str]:
-    if config.username is None:
-        return {}
-    password = read_secret(config.password_file, "store.password_file") or ""
-    token = base64.b64encode(f"{config.username}:{password}".encode()).decode("ascii")
-    return {"Authorization": f"Basic {token}"}
+            texts = tags or [series.tags.get(tag) for tag in TAGS]
+            yield Sample(time_ns, float(value), tags_of(texts))

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from hearthline_cloud.store.tiers import Tier
+
 Aggregate = Literal["mean", "min", "max", "last", "sum", "spread"]
 
 # InfluxDB keeps the outermost 64-bit times for itself; the same bounds hold for every store.
@@ -56,6 +58,43 @@ class Sample:
     time_ns: int
     value: float
     tags: Tags
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The values of one series in one quarter of an hour or one day; `time_ns` is its start."""
+
+    time_ns: int
+    count: int
+    mean: float
+    min: float
+    max: float
+    last: float
+    tags: Tags
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """For how many days each tier is kept; 0: for ever."""
+
+    raw_days: int
+    quarter_days: int
+    daily_days: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreState:
+    """What a store says of itself. `days`: for how long each tier is kept, 0 for ever; a tier that is missing has none.
+    None: the store lets go of what is old when it is told to.
+
+    `series` and `bytes` are None where the store does not tell.
+    """
+
+    engine: str
+    place: str
+    days: dict[str, float] | None
+    series: int | None = None
+    bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +153,51 @@ class Store(Protocol):
 
     def check(self) -> None:
         """Raises LinkError, saying what to do, when a write could not work now."""
+
+
+class Tiers(Protocol):
+    """The summaries of a store: a quarter of an hour and a day of raw values as one row each (`tiers`)."""
+
+    def roll_up(self, tier: Tier, from_ns: int, to_ns: int, gateway: str | None = None) -> list[str]:
+        """Make the summaries of [from_ns, to_ns) anew out of raw values; durable on return, a repeat is harmless.
+
+        QUARTER: of each quarter in the span. DAILY: of the span as one day. Of one gateway, or of all. Returns what
+        could not be summarised, a line for each quantity: the others are. Raises LinkError.
+        """
+
+    def summaries(self, tier: Tier, query: SeriesQuery) -> list[Summary]:
+        """QUARTER or DAILY rows as `query` asks for them, which has no window. Raises LinkError."""
+
+
+class Kept(Protocol):
+    """What a store keeps and for how long."""
+
+    def keep(self, keeping: Keeping, now_ns: int, shorten: bool) -> list[str]:
+        """Make what is missing (database, tiers), and let go of what is older than `keeping` says; what was changed.
+
+        Raw values that somebody may not have summarised are let go of only with `shorten`. Raises LinkError.
+        """
+
+    def oldest_ns(self) -> int | None:
+        """The time of the oldest raw value, None without any. Raises LinkError."""
+
+    def state(self) -> StoreState:
+        """What is there now. Raises LinkError."""
+
+
+class TimeSeries(Store, Tiers, Kept, Protocol):
+    """All that a store does; `close` it at the end."""
+
+    def close(self) -> None: ...
+
+
+def is_longer(days: float, than: float) -> bool:
+    """Whether a tier is to be kept longer than it is; 0 days is for ever."""
+    return than != 0 and (days == 0 or days > than)
+
+
+def in_words(days: float) -> str:
+    return f"{days:g} days" if days else "ever"
 
 
 def value_refusal(value: float, time_ns: int) -> str | None:

@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from hearthline.errors import ConfigError, LinkError
-from hearthline_cloud.store.port import Point, Sample, SeriesQuery, Store
-
-
-class ClosableStore(Store, Protocol):
-    def close(self) -> None: ...
+from hearthline_cloud.store.port import Keeping, Point, Sample, SeriesQuery, StoreState, Summary, TimeSeries
+from hearthline_cloud.store.tiers import Tier
 
 
 class ReopeningStore:
     """The store that `open_it` opens. Until that works every call raises LinkError."""
 
-    def __init__(self, open_it: Callable[[], ClosableStore]) -> None:
+    def __init__(self, open_it: Callable[[], TimeSeries]) -> None:
         """Tries once at once. Raises ConfigError for what no waiting mends."""
         self._open_it = open_it
         self._opening = threading.Lock()
-        self._store: ClosableStore | None = None
+        self._store: TimeSeries | None = None
         try:
             self._store = open_it()
         except LinkError:
@@ -39,11 +35,26 @@ class ReopeningStore:
     def check(self) -> None:
         self._opened().check()
 
+    def roll_up(self, tier: Tier, from_ns: int, to_ns: int, gateway: str | None = None) -> list[str]:
+        return self._opened().roll_up(tier, from_ns, to_ns, gateway)
+
+    def summaries(self, tier: Tier, query: SeriesQuery) -> list[Summary]:
+        return self._opened().summaries(tier, query)
+
+    def keep(self, keeping: Keeping, now_ns: int, shorten: bool) -> list[str]:
+        return self._opened().keep(keeping, now_ns, shorten)
+
+    def oldest_ns(self) -> int | None:
+        return self._opened().oldest_ns()
+
+    def state(self) -> StoreState:
+        return self._opened().state()
+
     def close(self) -> None:
         if self._store is not None:
             self._store.close()
 
-    def _opened(self) -> ClosableStore:
+    def _opened(self) -> TimeSeries:
         if self._store is not None:
             return self._store
         if not self._opening.acquire(blocking=False):
