@@ -132,6 +132,11 @@ CASES: dict[str, Case] = {
             event=_LANE,
             telemetry=wire.LaneStatus(depth=0),
             faults=["port usb-meter: cannot be opened"],
+            hops=[
+                wire.AlarmHops(
+                    event="01934d2a-7a00-7000-8000-000000000003", kept=0.004, received=0.031, sent=0.006, sendings=1
+                )
+            ],
             refusals={"enocean-esp3: crc": 4},
         ),
         wire.encode,

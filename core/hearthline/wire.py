@@ -365,6 +365,20 @@ class LaneStatus(msgspec.Struct, kw_only=True):
     refused: int = 0
 
 
+class AlarmHops(msgspec.Struct, kw_only=True):
+    """The way of one alarm until the center's acknowledgement: seconds since its telegram was read, by one clock.
+
+    `kept`: on the gateway's disk; `sent`: first handed to the link, `sendings` how often it was; `received`: the
+    center's word that it has committed it has come.
+    """
+
+    event: str
+    kept: float
+    received: float
+    sent: float | None = None
+    sendings: int = 0
+
+
 class Status(msgspec.Struct, kw_only=True):
     """`up/status`: retained, every 30 s, and as the last will with `state` offline."""
 
@@ -379,6 +393,7 @@ class Status(msgspec.Struct, kw_only=True):
     telemetry: LaneStatus | None = None
     faults: list[str] = []
     refusals: dict[str, int] = {}
+    hops: list[AlarmHops] = []
 
 
 class Ack(msgspec.Struct, kw_only=True, omit_defaults=True):

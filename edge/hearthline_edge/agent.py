@@ -33,6 +33,7 @@ from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import DeviceNote, Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
 from hearthline_edge.home import Home, reset_topic
+from hearthline_edge.hops import Hops, Sight
 from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingIntake, RoleOf, Source, take_chatter
 from hearthline_edge.local_devices import LANE, LocalDevices, OnMessage
 from hearthline_edge.local_mqtt import LocalSession
@@ -79,7 +80,8 @@ class Agent:
         sirens = open_sirens(config.siren, self._order_siren)
         after_s = config.local_alarm_after_s
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
-        ears = Ears(self._home.received, self._home.refused, self._home.look, self._commanded, self._status)
+        self._hops = Hops()
+        ears = Ears(self._received, self._home.refused, self._home.look, self._commanded, self._status, self._sent)
         self._uplink = Uplink(config.gateway, config.uplink, self._custody, clock, ears, rng, self._outside.client)
         self._self_test = self._event_intake(self_test.SOURCE, _nothing, self_test.role_of)
         for port in config.serial:
@@ -107,6 +109,10 @@ class Agent:
                 group.create_task(self._uplink.second.run())
                 group.create_task(self._chores())
                 group.create_task(self._live())
+                if self._config.metrics is not None:
+                    from hearthline_edge import metrics  # its library is in memory only where it is wanted
+
+                    group.create_task(metrics.serve(self._config.metrics, self._look))
                 notify("READY=1")
                 log.info("agent running", gateway=self._config.gateway, outbox=self._custody.outbox.id)
         finally:
@@ -178,11 +184,19 @@ class Agent:
     # --- what the parts tell each other ---
 
     def _committed(self, rows: list[EventRow]) -> None:
+        self._hops.committed(rows, self._clock.now())
         urgent = any(row.urgent for row in rows)
         if rows:
             self._uplink.woken(alarm=urgent)
         if urgent:
             self._home.look()
+
+    def _received(self, rows: list[EventRow]) -> None:
+        self._hops.acknowledged(rows, self._clock.now())
+        self._home.received(rows)
+
+    def _sent(self, row: EventRow) -> None:
+        self._hops.sent(row, self._clock.now())
 
     def _packed(self, packs: int) -> None:
         self._packs.taken += packs
@@ -292,6 +306,7 @@ class Agent:
             clock="synced" if now.synced else "free",
             mono=str(now.mono_ns),
             time=rfc3339(now.wall_ns),
+            hops=self._hops.to_tell(now),
         )
         rate = self._packs.per_hour
         try:
@@ -309,6 +324,14 @@ class Agent:
         status.refusals = {name[8:]: count for name, count in counters.items() if name.startswith("refused:")}
         status.event, status.faults = event, self._faults(event.depth)
         return status
+
+    async def _look(self) -> Sight:
+        durations = {
+            "commit_seconds": ("A commit of the outbox", self._custody.commits),
+            "alarm_kept_seconds": ("From an alarm's telegram to its being on the disk", self._hops.kept),
+            "alarm_received_seconds": ("From its telegram to the center's word that it has it", self._hops.received),
+        }
+        return Sight(await self._status(), self._uplink.connected, durations)
 
     def _tell_of_faults(self) -> None:
         """A fault that has come or gone is told at once, not with the next status in half a minute."""

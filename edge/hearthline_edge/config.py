@@ -96,6 +96,13 @@ class ClockConfig(Config, frozen=True):
     trust: ClockTrust = "auto"
 
 
+class MetricsConfig(Config, frozen=True):
+    """Where the agent shows Prometheus how it is."""
+
+    host: Word = "127.0.0.1"
+    port: TcpPort = 9467
+
+
 class EdgeFile(Config, frozen=True):
     """What the file may say. `profile_dir`: absent: `profiles` beside the file, if there is such a folder."""
 
@@ -113,6 +120,7 @@ class EdgeFile(Config, frozen=True):
     cancel_window_s: Annotated[float, Meta(ge=0, le=60)] = WINDOW_S
     status_period_s: Annotated[float, Meta(ge=1)] = 30.0
     profile_dir: Word | None = None
+    metrics: MetricsConfig | None = None
 
 
 class EdgeConfig(EdgeFile, frozen=True):

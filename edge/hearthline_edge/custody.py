@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from hearthline.errors import StorageError
 from hearthline.log import Log
+from hearthline_edge.hops import Tally
 from hearthline_edge.outbox import Outbox
 
 T = TypeVar("T")
@@ -42,6 +44,7 @@ class Custody:
         self.outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self.commits = Tally()
         self._begin()
 
     def _begin(self) -> None:
@@ -95,9 +98,11 @@ class Custody:
         return orders, False
 
     def _commit(self, orders: list[_Order]) -> None:
+        began = time.perf_counter()
         try:
             with self.outbox.transaction():
                 results = [order.job(self.outbox) for order in orders]
+            self.commits.observe(time.perf_counter() - began)
         except StorageError as error:
             if len(orders) > 1:
                 for order in orders:

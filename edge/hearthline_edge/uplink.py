@@ -52,13 +52,17 @@ Ranges = list[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """Who is told of what comes down. `received`, `refused`: before the rows leave the outbox; `let_go`: after."""
+    """Who is told of what comes down. `received`, `refused`: before the rows leave the outbox; `let_go`: after.
+
+    `sent`: of each alarm that is handed to the link.
+    """
 
     received: Callable[[list[EventRow]], None]
     refused: Callable[[list[EventRow]], None]
     let_go: Callable[[], None]
     command: Callable[[wire.Command], Awaitable[None]]
     status: Callable[[], Awaitable[wire.Status]]
+    sent: Callable[[EventRow], None]
 
 
 class Uplink:
@@ -294,6 +298,8 @@ class Uplink:
                     payload = self._event_payload(self._outbox, *event)
                     timeout_s = _ALARM_PUBACK_TIMEOUT_S if event[0].urgent else _PUBACK_TIMEOUT_S
                     group.create_task(self._publish(client, wire.UP_EVENT, payload, timeout_s))
+                    if event[0].urgent:
+                        self._ears.sent(event[0])
                 if not self._wake.is_set():  # an alarm that came meanwhile goes first
                     for pack in await self._next_packs(now):
                         payload = self._pack_payload(self._outbox, *pack)

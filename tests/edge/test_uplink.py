@@ -149,7 +149,7 @@ async def uplink_at(
     server = await asyncio.start_server(serve, HOST, 0)
     custody = Custody(Outbox(folder))
     config = UplinkConfig(host=HOST, port=server.sockets[0].getsockname()[1], protocol="3.1.1")
-    ears = Ears(lambda _: None, lambda _: None, lambda: None, obey, tell)
+    ears = Ears(lambda _: None, lambda _: None, lambda: None, obey, tell, lambda _: None)
     try:
         yield Uplink("gw", config, custody, StandingClock(), ears, random.Random(1), make_client), custody
     finally:
