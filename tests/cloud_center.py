@@ -20,10 +20,11 @@ from hearthline import wire
 from hearthline.model import EventType, Lane, Reading
 from hearthline_cloud import schema
 from hearthline_cloud.backup.making import make_backup
-from hearthline_cloud.config import load_cloud_config
+from hearthline_cloud.config import RetentionConfig, load_cloud_config
 from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.ingest.event_lane import EventLane
 from hearthline_cloud.ingest.session import Message
+from hearthline_cloud.retention.job import remove_all
 from hearthline_cloud.wake import Waker
 
 HOMES = ("home-1", "home-2")
@@ -153,3 +154,10 @@ def back_up_in_a_process(config_file: Path, file: Path, key_file: Path) -> None:
     config = load_cloud_config(config_file)
     while True:
         make_backup(config_file, config, file, key_file, time.time_ns())
+
+
+def remove_old_in_a_process(url: str, now_ns: int, start: Any) -> None:
+    database = Database(url)
+    start.wait(20)
+    remove_all(database, RetentionConfig(), now_ns, lambda: threading.Event().wait(0.02))
+    database.close()

@@ -18,6 +18,7 @@ from hearthline_cloud.alerts.self_test import Standing
 from hearthline_cloud.commands_backup import backup, backup_key, restore
 from hearthline_cloud.commands_identity import broker_config, ca_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
+from hearthline_cloud.commands_retention import retention_app
 from hearthline_cloud.commands_user import user_app
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
@@ -35,6 +36,7 @@ app.add_typer(journal_app, name="journal")
 app.add_typer(policy_app, name="policy")
 app.add_typer(notify_app, name="notify")
 app.add_typer(ca_app, name="ca")
+app.add_typer(retention_app, name="retention")
 app.command("broker-config")(broker_config)
 app.command("backup")(backup)
 app.command("backup-key")(backup_key)
@@ -161,6 +163,10 @@ def _verdict_for_people(verdict: journal.Verdict, head: str | None) -> str:
     if verdict.broken_at is not None:
         return f"The journal is broken at entry {verdict.broken_at}: it, or one before it, is not as it was written."
     lines = [f"{verdict.entries} entries, none changed. Head: {verdict.head}"]
+    if verdict.removed:
+        lines.append(
+            f"{verdict.removed} older ones were removed by their retention period; the chain begins after them."
+        )
     if head is not None and verdict.known_at is None:
         lines = [f"No entry has the hash {head}: the journal was written anew, or the hash is of another journal."]
     elif head is not None:

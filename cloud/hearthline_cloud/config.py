@@ -147,6 +147,26 @@ class MetricsConfig(Config, frozen=True):
     port: int = 9464
 
 
+class RetentionConfig(Config, frozen=True):
+    """How many days what is kept. What they are long for, and why: docs/operations.md."""
+
+    enabled: bool = True
+    words_days: int = 1095  # of notes, reports and reasons, after the case was closed
+    vitals_days: int = 1095
+    activity_days: int = 90  # doors, movements
+    self_tests_days: int = 90  # proofs that came through
+    messages_days: int = 30  # attempts to tell people, and commands to gateways
+    aside_days: int = 90  # what could not be read
+    cases_days: int = 1825
+    journal_days: int = 1825
+
+
+LEAST_DAYS = {  # less would take away what the desk still works with
+    "words_days": 30, "vitals_days": 30, "activity_days": 7, "self_tests_days": 90, "messages_days": 7,
+    "aside_days": 7, "cases_days": 400,
+}  # fmt: skip
+
+
 class CloudConfig(Config, frozen=True):
     data_dir: str
     database: str | None = None  # SQLAlchemy URL; by default hearthline.db in data_dir
@@ -161,6 +181,7 @@ class CloudConfig(Config, frozen=True):
     figures: FiguresConfig = FiguresConfig()
     identity: IdentityConfig = IdentityConfig()
     metrics: MetricsConfig | None = None
+    retention: RetentionConfig = RetentionConfig()
 
     @property
     def directory(self) -> Path:
@@ -181,7 +202,18 @@ def load_cloud_config(path: Path) -> CloudConfig:
     _check_figures(path, config)
     _check_store(path, config.store)
     _check_identity(path, config.identity)
+    _check_retention(path, config.retention)
     return config
+
+
+def _check_retention(path: Path, retention: RetentionConfig) -> None:
+    """A case is shown with its words and its entries of the journal."""
+    least = {**LEAST_DAYS, "journal_days": retention.cases_days}
+    for key, days in least.items():
+        found = getattr(retention, key)
+        if found < days:
+            why = " (retention.cases_days)" if key == "journal_days" else ""
+            raise ConfigError(f"{path}: retention.{key} = {found}: must be {days}{why} or more")
 
 
 def _check_identity(path: Path, identity: IdentityConfig) -> None:

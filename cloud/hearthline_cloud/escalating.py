@@ -91,6 +91,7 @@ class Escalator:
         self._links = open_links(config)
         self._link_faults = link_faults(config.web.public_url, self._reaches)
         self._database = database
+        self._message_days = config.retention.messages_days
         with database.reading() as connection:
             self._held = holding(connection)
         self._policy_faults: list[Fault] = []
@@ -178,7 +179,7 @@ class Escalator:
             log.info("the policies are another version", version=self._held.version)
         if is_new or time.monotonic() - self._looked_at >= _LOOK_S:
             self._policy_faults = policy_faults(self._held, self._reaches, now_ns)
-            delete_finished(self._database, now_ns)
+            delete_finished(self._database, self._message_days, now_ns)
             self._looked_at = time.monotonic()
 
     def _beat(self) -> None:

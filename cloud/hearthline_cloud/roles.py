@@ -24,6 +24,7 @@ from hearthline_cloud.identity import keeping, renewing
 from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.listening import Listening
 from hearthline_cloud.metrics.measured_store import MeasuredStore
+from hearthline_cloud.retention import job
 from hearthline_cloud.selftesting import SelfTester
 from hearthline_cloud.standing import Standing
 from hearthline_cloud.store import open_store
@@ -98,6 +99,8 @@ def _beside(config: CloudConfig, database: Database, escalator: Escalator, web: 
         Beside("self-test", database, self_tester),
         Beside("standing", database, standing),
     ]
+    if config.retention.enabled:
+        parts.append(Beside(job.ROLE, database, lambda: job.Retainer(config.retention, database)))
     if config.identity.folder:
         parts.append(Beside(keeping.ROLE, database, lambda: keeping.Keeper(config, database)))
         parts.append(Beside(renewing.ROLE, database, lambda: renewing.Renewer(config, database)))

@@ -169,6 +169,7 @@ alert = Table(
     Column("provider", String(64)),  # who does it; empty: the staff
     Column("version", Integer, nullable=False, server_default="1"),  # optimistic lock of two operators
     Column("hastened", Integer, nullable=False, server_default="0"),  # how often the next step was wanted at once
+    Column("wordless_ns", BigInteger),  # when the words of its notes were removed
     Index("uq_alert_open", "join_key", unique=True, sqlite_where=text("state <> 'resolved'"),
           postgresql_where=text("state <> 'resolved'")),
     Index("ix_alert_state", "state", "raised_ns"),
@@ -179,6 +180,7 @@ alert = Table(
     Index("ix_alert_since", "kind", "gateway_id", "since_ns"),
     Index("ix_alert_ended", "kind", "ended_ns",  # the silences that last, and the last ones, among those of years
           sqlite_where=text("since_ns IS NOT NULL"), postgresql_where=text("since_ns IS NOT NULL")),
+    sqlite_autoincrement=True,  # a number is never given twice, also when the last case is removed
 )  # fmt: skip
 
 journal = Table(
@@ -187,8 +189,8 @@ journal = Table(
     Column("id", _Key, primary_key=True, autoincrement=True),
     Column("at_ns", BigInteger, nullable=False),
     Column("kind", String(32), nullable=False),  # raised, joined, acknowledged, …; vital, gateway, card-shown
-    Column("alert_id", ForeignKey("alert.id")),
-    Column("event_key", ForeignKey("event.id")),
+    Column("alert_id", _Key),  # no foreign keys: an entry outlives what it speaks of
+    Column("event_key", _Key),
     Column("actor", String(64), nullable=False, server_default=""),
     Column("detail", JSON, nullable=False),
     Column("hash", String(64), nullable=False, server_default=""),  # written by `journal.append` alone
@@ -228,6 +230,7 @@ self_test = Table(
     UniqueConstraint("gateway_id", "day"),
     Index("ix_self_test_gateway", "gateway_id", "asked_ns"),
     Index("ix_self_test_undecided", "decided_ns", "received_ns"),
+    Index("ix_self_test_alert", "alert_id"),
 )
 
 store_queue = Table(
@@ -352,13 +355,14 @@ notification = Table(
     UniqueConstraint("escalation_id", "channel", "contact", "order_id"),
     Index("ix_notification_due", "channel", "state", "next_try_ns"),
     Index("ix_notification_channel", "channel", "id"),  # how a channel's last messages went
+    Index("ix_notification_alert", "alert_id"),
     sqlite_autoincrement=True,
 )
 
 figure = Table(  # what the journal says of each case, as far as `figure_cursor`: derived, it can be made anew
     "figure",
     metadata,
-    Column("alert_id", ForeignKey("alert.id"), primary_key=True, autoincrement=False),
+    Column("alert_id", _Key, primary_key=True, autoincrement=False),  # the case itself may be removed
     Column("kind", String(32), nullable=False),
     Column("home_id", String(64)),
     Column("gateway_id", String(64), nullable=False),
@@ -475,4 +479,13 @@ certificate = Table(
     Index("ix_certificate_gateway", "gateway_id"),
     Index("ix_certificate_ends", "ends_ns"),
     Index("ix_certificate_key", "key"),
+)
+
+removed = Table(  # what the retention periods have taken away
+    "removed",
+    metadata,
+    Column("kind", String(16), primary_key=True),  # of `retention.kinds`
+    Column("until_ns", BigInteger, nullable=False),  # what is older is gone
+    Column("rows", BigInteger, nullable=False, server_default="0"),  # since the journal was told
+    Column("since_ns", BigInteger),  # when the first of them went; NULL: none
 )

@@ -18,7 +18,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.alerts.escalation import SHIPPED, Firing, Reach, Target, TargetKind
 from hearthline_cloud.alerts.schedule import Hours, Override, Rotation, Schedule, Shift
 from hearthline_cloud.commands import app
-from hearthline_cloud.notify.retention import BATCH, KEPT_DAYS, UNSENT, delete_finished
+from hearthline_cloud.notify.retention import BATCH, UNSENT, delete_finished
 from hearthline_cloud.policy_file import MAX_CHARACTERS, read_policies
 from hearthline_cloud.policy_problems import Problem, Wrong
 from hearthline_cloud.policy_store import (
@@ -37,6 +37,7 @@ from hearthline_cloud.telling import FaultKind, failing_channels, policy_faults
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "policy.toml"
 REACHES = (Reach("duty", frozenset({"mei", "jun", "boss"})), Reach("family", contacts=True), Reach("street"))
+KEPT_DAYS = 30
 NOW = 1_800_000_000 * NS  # 2027-01-15 16:00 in Shanghai
 ANY = '[policy.a]\nrepeat_s = 60\nprogress_s = 900\n[[policy.a.step]]\nafter_s = 0\nto = ["everyone"]\n'
 GOOD = """otherwise = "a"
@@ -348,21 +349,21 @@ def test_old_messages_leave_the_queue_in_batches_and_the_journal_keeps_what_beca
     queue(cloud, *[("sent", 1, "ok")] * (BATCH + 20), ("queued", 1, "x"), ("failed", 1, "x"), age_s=old_s)
     queue(cloud, ("sent", 1, "ok"), age_s=new_s)
     journal = cloud.rows(schema.journal)
-    assert [delete_finished(cloud.database, NOW) for _ in range(3)] == [BATCH, 21, 0]
+    assert [delete_finished(cloud.database, KEPT_DAYS, NOW) for _ in range(3)] == [BATCH, 21, 0]
     assert [row.state for row in cloud.rows(schema.notification)] == ["failed", "sent"]
     (entry,) = cloud.rows(schema.journal)[len(journal) :]
     assert (entry.kind, entry.detail["result"]) == ("not-notified", UNSENT), "its channel is gone: said, and not kept"
     with cloud.database.transaction() as connection:
         connection.execute(update(schema.notification).values(state="sent", done_ns=NOW - round(old_s * NS)))
-    assert delete_finished(cloud.database, NOW) == 2
+    assert delete_finished(cloud.database, KEPT_DAYS, NOW) == 2
 
 
 def test_messages_of_a_channel_that_is_gone_do_not_keep_the_others_in_the_queue_for_ever(cloud: Cloud) -> None:
     old_s = (2 * KEPT_DAYS + 1) * 86_400
     queue(cloud, *[("queued", 0, "")] * BATCH, ("sent", 1, "ok"), age_s=old_s)
-    assert delete_finished(cloud.database, NOW) == 0
+    assert delete_finished(cloud.database, KEPT_DAYS, NOW) == 0
     later_ns = NOW + (KEPT_DAYS + 1) * 86_400 * NS
-    assert [delete_finished(cloud.database, later_ns) for _ in range(2)] == [BATCH, 1]
+    assert [delete_finished(cloud.database, KEPT_DAYS, later_ns) for _ in range(2)] == [BATCH, 1]
     assert cloud.rows(schema.notification) == []
 
 

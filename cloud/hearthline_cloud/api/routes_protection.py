@@ -19,10 +19,12 @@ from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.figures_csv import guarded
 from hearthline_cloud.api.model import refusals
 from hearthline_cloud.api.parts import Parts
+from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.protecting import Protected, protected_hours
+from hearthline_cloud.retention.removing import horizons
 from hearthline_cloud.scoping import Communities
 
-router = APIRouter(prefix="/api/v1", tags=["supervision"], responses=refusals(401, 403, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["supervision"], responses=refusals(401, 403, 404, 422, 503))
 Month = Annotated[str, Query(pattern=r"^(?:20[0-9][0-9])-(?:0[1-9]|1[0-2])$", description="e.g. 2026-11")]
 _HOUR_NS = 3600 * NS
 
@@ -66,8 +68,12 @@ def get_protection_csv(parts: PartsOf, session: Staff, month: Month) -> Response
 
 
 def read(parts: Parts, month: str, seen: Communities) -> list[Protected]:
+    """Raises NotFoundError for a month whose silences the retention period has taken away."""
+    interval = _interval(parts, month)
     with parts.database.reading() as connection:
-        return protected_hours(connection, _interval(parts, month), parts.now_ns(), seen)
+        if interval[0] < horizons(connection).get("cases", 0):
+            raise NotFoundError(f"nothing is known of {month} any more: its cases are older than retention.cases_days")
+        return protected_hours(connection, interval, parts.now_ns(), seen)
 
 
 def this_month(parts: Parts) -> str:

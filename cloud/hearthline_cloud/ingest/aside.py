@@ -13,7 +13,7 @@ from hearthline_cloud.ingest.session import Message
 KEPT_ROWS = 10_000
 KEPT_REASON = 500
 _KEPT_BYTES = 65536
-_COUNTER = 0  # the id of the row whose payload is the number of those that are no longer kept
+COUNTER = 0  # the id of the row whose payload is the number of those that are no longer kept
 
 
 def keep_aside(connection: Connection, message: Message, reason: str, now_ns: int) -> None:
@@ -46,14 +46,14 @@ def storable(text: str, length: int) -> str:
 def _drop(connection: Connection, last: int, now_ns: int) -> None:
     """Let go of rows up to `last`, for a device that is never understood must not fill the disk."""
     table = schema.kept_aside
-    dropped = connection.execute(delete(table).where((table.c.id > _COUNTER) & (table.c.id <= last))).rowcount
+    dropped = connection.execute(delete(table).where((table.c.id > COUNTER) & (table.c.id <= last))).rowcount
     if not dropped:
         return
-    before = connection.execute(select(table.c.payload).where(table.c.id == _COUNTER)).scalar()
+    before = connection.execute(select(table.c.payload).where(table.c.id == COUNTER)).scalar()
     number = int(before or 0) + dropped
     values = {"received_ns": now_ns, "payload": str(number).encode(), "reason": f"{number} older ones, only counted"}
     connection.execute(
         upsert(connection, table)
-        .values(id=_COUNTER, topic="", **values)
+        .values(id=COUNTER, topic="", **values)
         .on_conflict_do_update(index_elements=["id"], set_=values)
     )

@@ -9,18 +9,17 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.notify.sending import give_up
 from hearthline_cloud.schema import notification
 
-KEPT_DAYS = 30
 BATCH = 500
 UNSENT = "no desk has had its channel since"
 
 
-def delete_finished(database: Database, now_ns: int) -> int:
-    """Delete what was finished long ago, a batch of it. Looks at the oldest rows alone, so it costs the same always.
+def delete_finished(database: Database, days: int, now_ns: int) -> int:
+    """Delete what was finished `days` ago, a batch of it. Looks at the oldest rows alone, so it costs the same always.
 
     What still waits after so long has a channel that no desk has any more: it is given up, or it would stand in front
     of all that comes after it.
     """
-    before_ns = now_ns - KEPT_DAYS * 86_400 * NS
+    before_ns = now_ns - days * 86_400 * NS
     columns = (notification.c.id, notification.c.done_ns, notification.c.created_ns)
     oldest = select(*columns).order_by(notification.c.id).limit(BATCH)
     with database.reading() as connection:
