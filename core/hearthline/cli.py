@@ -17,6 +17,7 @@ _HELP = {
     "demo": "the whole product on this machine: press a pendant, watch the alert arrive",
     "edge": "the gateway in the home: run, doctor, outbox, decode",
     "cloud": "the community center: run, migrate, user, registry",
+    "dashboards": "Grafana's dashboards and provisioning: build, check, push",
     "sim": "simulated devices and homes, byte-exact firmware",
 }
 
@@ -82,6 +83,6 @@ def _fail(message: str, code: int) -> int:
 
 def _usage(rooms: dict[str, EntryPoint]) -> str:
     lines = ["usage: hearthline COMMAND …", ""]
-    lines += [f"  {name:8} {_HELP.get(name, '')}" for name in sorted(rooms)]
+    lines += [f"  {name:10} {_HELP.get(name, '')}" for name in sorted(rooms)]
     lines += ["", "example: hearthline demo"]
     return "\n".join(lines)

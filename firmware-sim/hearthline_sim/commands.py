@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ from hearthline_sim.ledger import Ledger
 from hearthline_sim.session import Schedule, run_home
 from hearthline_sim.year import CHINA, MAX_DAYS, MAX_HOMES
 from hearthline_sim.year import year as days_of
+from hearthline_sim.year_center import year_center
 from hearthline_sim.year_output import to_file, to_influxdb
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -83,6 +85,7 @@ def year(
     except ValueError as error:
         raise ConfigError(f"--last {last!r}: {error}") from None
     until_s = None if last else int(time.time())
-    pieces = days_of(homes, days, seed, last_day, until_s)
+    numbers = (homes, days, seed, last_day, until_s)
+    pieces = chain(days_of(*numbers), year_center(*numbers))
     points = to_file(pieces, out) if out is not None else to_influxdb(pieces, store or "", database)
     typer.echo(f"{points} points of {homes} homes on {days} days", err=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ from hearthline.errors import ConfigError
 from hearthline.model import TELEMETRY_UNITS, VITAL_UNITS
 from hearthline_sim.commands import app
 from hearthline_sim.year import CHINA, year
+from hearthline_sim.year_center import year_center
 
 LAST = dt.date(2026, 11, 20)
 BUDGET = 100  # series a home, docs/data.md
@@ -85,7 +87,8 @@ def test_the_command_writes_a_file(tmp_path: Path) -> None:
     options = ["--homes", "2", "--days", "2", "--seed", "7", "--last", "2026-11-20", "--out", str(out)]
     result = CliRunner().invoke(app, ["year", *options])
     assert result.exit_code == 0, result.output
-    assert out.read_text(encoding="utf-8").splitlines() == lines_of(2, 2, 7)
+    center = itertools.chain.from_iterable(year_center(2, 2, 7, LAST))
+    assert out.read_text(encoding="utf-8").splitlines() == [*lines_of(2, 2, 7), *center]
 
 
 @pytest.mark.parametrize("options", [[], ["--last", "yesterday", "--out", "x"], ["--out", "x", "--store", "http://y"]])
