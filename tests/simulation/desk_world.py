@@ -249,8 +249,13 @@ class World:
             self.counts["told again"] += 1
             if message.key not in self.excused:
                 raise BrokenPromiseError(f"{message.key} was sent twice, and nobody died or lost an answer between")
-        if self.closed_turn.get(alert, self.turn_began) < self.turn_began:
+        if self._is_closed_since_a_turn(alert):
+            self.read_journal()  # somebody may have reopened it within this very turn
+        if self._is_closed_since_a_turn(alert):
             raise BrokenPromiseError(f"{message.key} was sent after alert {alert} was closed")
+
+    def _is_closed_since_a_turn(self, alert: int) -> bool:
+        return self.closed_turn.get(alert, self.turn_began) < self.turn_began
 
     # --- who acts ---
 
