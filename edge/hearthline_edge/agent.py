@@ -82,7 +82,9 @@ class Agent:
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
         self._hops = Hops()
         ears = Ears(self._received, self._home.refused, self._home.look, self._commanded, self._status, self._sent)
-        self._uplink = Uplink(config.gateway, config.uplink, self._custody, clock, ears, rng, self._outside.client)
+        self._uplink = Uplink(
+            config.gateway, config.uplink, self._custody, clock, ears, rng, self._outside.client, config.gather_s
+        )
         self._self_test = self._event_intake(self_test.SOURCE, _nothing, self_test.role_of)
         for port in config.serial:
             self._add_port(port)
@@ -177,7 +179,7 @@ class Agent:
         return intake
 
     def _reading_intake(self, source: Source, on_taken: Callable[[list[MqttTicket]], None]) -> ReadingIntake:
-        intake = ReadingIntake(source, self._custody, self._packed, on_taken)
+        intake = ReadingIntake(source, self._custody, self._packed, on_taken, self._config.gather_s)
         self._readings.append(intake)
         return intake
 
@@ -311,6 +313,7 @@ class Agent:
         rate = self._packs.per_hour
         try:
             async with asyncio.timeout(_ANSWER_S):
+                await self._uplink.landed.leave()
                 event, status.telemetry, counters = await self._custody.submit(
                     lambda ob: (
                         ob.lane_status(Lane.EVENT, now),

@@ -116,6 +116,7 @@ class EdgeFile(Config, frozen=True):
     clock: ClockConfig = ClockConfig()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     telemetry_max_mb: Annotated[int, Meta(ge=1)] = 64
+    gather_s: Annotated[float, Meta(ge=0.0, le=60)] = 5.0  # readings of all sources share a commit so often
     local_alarm_after_s: Annotated[float, Meta(ge=0)] = 10.0
     cancel_window_s: Annotated[float, Meta(ge=0, le=60)] = WINDOW_S
     status_period_s: Annotated[float, Meta(ge=1)] = 30.0

@@ -11,6 +11,7 @@ writes down.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import math
 from collections.abc import Callable, Sequence
@@ -42,9 +43,11 @@ from hearthline_edge.devices import (
 from hearthline_edge.grouping import PressState, Verdict, chatter_report, judge, release
 from hearthline_edge.outbox import EventRow, Outbox
 from hearthline_edge.signs import SignsOfLife
+from hearthline_edge.ticks import next_tick
 
 RETRY_S = 1.0
 STALL_S = 3.0  # a commit that takes longer is told as one that failed, and still awaited
+_MANY = 250  # readings that wait for no tick
 MAX_WAITING = 1000  # arrivals; beyond it only what matters, and what the local broker keeps, is still taken
 WINDOW = 10  # unacknowledged messages; brokers give 20 or more, then nothing until one is acknowledged
 _PACK_ROOM = MAX_PACK_BYTES - 512  # the envelope, and what the estimate of a record misses
@@ -412,17 +415,23 @@ def _is_noise(arrival: Arrival) -> bool:
 
 @dataclass(slots=True)
 class ReadingIntake:
-    """One source's way of readings into custody. `on_packs`: how many packs were committed."""
+    """One source's way of readings into custody. `on_packs`: how many packs were committed.
+
+    They wait for the tick of all sources (`gather_s`), unless so many wait that their broker or our memory would fill.
+    """
 
     source: Source
     custody: Custody
     on_packs: Callable[[int], None]
     on_taken: Callable[[list[MqttTicket]], None]
+    gather_s: float = 0.0
     lost: int = 0
     fault: str = ""
     signs: SignsOfLife = field(default_factory=SignsOfLife)
     _waiting: list[Arrival] = field(default_factory=list)
+    _submitted: int = 0  # how many of those waiting are in the hands of custody
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _enough: asyncio.Event = field(default_factory=asyncio.Event)
 
     def offer(self, arrival: Arrival) -> None:
         if arrival.items:
@@ -434,23 +443,50 @@ class ReadingIntake:
             return
         self._waiting.append(arrival)
         self._wake.set()
+        if self._is_enough():
+            self._enough.set()
+
+    def _is_enough(self) -> bool:
+        return len(self._waiting) >= _MANY or sum(each.ticket is not None for each in self._waiting) >= WINDOW
 
     async def run(self) -> None:
-        """Take until cancelled."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            while self._waiting:
+        """Take until cancelled; what nobody else keeps is still handed over then."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                await self._gather()
                 await self._take(list(self._waiting))
+                if self._waiting:
+                    self._wake.set()
+        finally:
+            rest = [arrival for arrival in self._waiting[self._submitted :] if arrival.ticket is None]
+            if rest:
+                self._submit(rest).add_done_callback(_tell_unstored)
+
+    async def _gather(self) -> None:
+        """Until the next tick, or until many wait."""
+        self._enough.clear()
+        if self._is_enough():
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(next_tick(self.gather_s)):
+                await self._enough.wait()
+
+    def _submit(self, batch: list[Arrival]) -> asyncio.Future[int]:
+        source = self.source
+        return self.custody.submit(lambda ob: take_readings(ob, source, batch))
 
     async def _take(self, batch: list[Arrival]) -> None:
-        source = self.source
         if any(arrival.items for arrival in batch):
+            self._submitted = len(batch)
             try:
-                self.on_packs(await self.custody.submit(lambda ob: take_readings(ob, source, batch)))
+                self.on_packs(await self._submit(batch))
             except StorageError as error:
+                self._submitted = 0
                 await self._failed(batch, error)
                 return
+            self._submitted = 0
         self.fault = ""
         del self._waiting[: len(batch)]
         tickets = [arrival.ticket for arrival in batch if arrival.ticket is not None]
@@ -465,3 +501,8 @@ class ReadingIntake:
         log.error("readings not stored", source=self.source.name, lost=lost, kept=len(self._waiting), error=str(error))
         self.fault = f"outbox: readings of {self.source.name} cannot be stored: {error}"
         await asyncio.sleep(RETRY_S)
+
+
+def _tell_unstored(future: asyncio.Future[int]) -> None:
+    if not future.cancelled() and (error := future.exception()) is not None:
+        log.error("the last readings not stored", error=str(error))

@@ -28,6 +28,7 @@ from hearthline.model import Lane
 from hearthline.ranges import to_ranges
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
+from hearthline_edge.landed import LandedPacks
 from hearthline_edge.link import ANSWER_S, connected, socket_options, tls_context, within
 from hearthline_edge.outbox import EventRow, Outbox, PackRow
 from hearthline_edge.pack_time import Told, note_told_free, told_free, told_time
@@ -77,6 +78,7 @@ class Uplink:
         ears: Ears,
         rng: random.Random,
         make_client: Callable[..., aiomqtt.Client] = aiomqtt.Client,
+        gather_s: float = 0.0,
     ) -> None:
         self._gateway = gateway
         self._config = config
@@ -87,6 +89,8 @@ class Uplink:
         self._make_client = make_client
         self._events = Flights(Lane.EVENT, rng)
         self._packs = Flights(Lane.TELEMETRY, rng)
+        self._caught_up = True  # no packs wait that were not sent
+        self.landed = LandedPacks(custody, gather_s)
         self._wake = asyncio.Event()
         self._status_wake = asyncio.Event()
         self._protocol = ProtocolVersion.V311 if config.protocol == "3.1.1" else ProtocolVersion.V5
@@ -186,12 +190,15 @@ class Uplink:
         self.fault = "uplink: the broker lets this gateway hear nothing; allow it its down/ topics" if deaf else ""
         if deaf:
             log.warning("uplink is deaf", fault=self.fault)
+        with contextlib.suppress(StorageError):  # a disk that takes no note: they are sent again
+            await self.landed.leave()
         self._ground(self._custody.outbox.id)
         self._wake.set()
         log.info("uplink connected", host=self._config.host, port=self._config.port, mqtt=self._protocol.name)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._say_status(client, status_period_s))
+                group.create_task(self.landed.run())
                 group.create_task(self._send(client, group))
                 await self._listen(client)  # here: a group that fails at its end leaves its task marked as cancelled
         except BaseExceptionGroup as errors:
@@ -248,32 +255,28 @@ class Uplink:
         if ack.outbox != self._custody.outbox.id:
             log.warning("acknowledgement for another outbox ignored", outbox=ack.outbox)
             return
-        for lane, flights, taken in (
-            (Lane.EVENT, self._events, ack.event),
-            (Lane.TELEMETRY, self._packs, ack.telemetry),
-        ):
-            if taken is None:
-                continue
-            try:
-                await self._let_go(ack.outbox, lane, taken, ack.refused)
-            except StorageError as error:
-                log.error("acknowledged records not removed, they will be sent again", lane=lane, error=str(error))
-                continue
-            flights.landed([*taken, *ack.refused])
+        try:
+            if ack.event is not None:
+                await self._let_go(ack.outbox, ack.event, ack.refused)
+                self._events.landed([*ack.event, *ack.refused])
+            if ack.telemetry is not None:
+                self.landed.add(ack.outbox, ack.telemetry, ack.refused)
+                self._packs.landed([*ack.telemetry, *ack.refused])
+                if not self._caught_up:  # a lane that may be full must not drop what the center has
+                    await self.landed.leave()
+        except StorageError as error:
+            log.error("acknowledged records not removed, they will be sent again", error=str(error))
         self._wake.set()
 
-    async def _let_go(self, outbox: str, lane: Lane, taken: Ranges, refused: Ranges) -> None:
-        """Tell the home, then give up custody. What an alarm's end needs is worth the ballast on a full disk."""
-        urgent = lane is Lane.EVENT
-        if urgent:
-            rows, turned_away = await self._custody.submit(
-                lambda ob: (ob.events_in(taken), ob.events_in(refused)) if ob.id == outbox else ([], [])
-            )
-            self._ears.received(rows)
-            self._ears.refused(turned_away)
-        self._alarm_waiting = await self._custody.submit(lambda ob: _let_go(ob, outbox, lane, taken, refused), urgent)
-        if urgent:
-            self._ears.let_go()
+    async def _let_go(self, outbox: str, taken: Ranges, refused: Ranges) -> None:
+        """Tell the home, then give up custody of events; what an alarm's end needs is worth the ballast."""
+        rows, turned_away = await self._custody.submit(
+            lambda ob: (ob.events_in(taken), ob.events_in(refused)) if ob.id == outbox else ([], [])
+        )
+        self._ears.received(rows)
+        self._ears.refused(turned_away)
+        self._alarm_waiting = await self._custody.submit(lambda ob: _let_go(ob, outbox, taken, refused), urgent=True)
+        self._ears.let_go()
 
     # --- upward ---
 
@@ -384,6 +387,7 @@ class Uplink:
         present = {pack.seq for pack, _, _ in found}
         self._packs.landed([(seq, seq) for seq in due if seq not in present])  # dropped to make room
         self._last_pack_seq = max([after, *present])
+        self._caught_up = len(present.difference(due)) < room
         for seq in present:
             self._packs.sent(seq, False, now)
         return found
@@ -414,11 +418,11 @@ class Uplink:
         return wire.topic(self._gateway, leaf)
 
 
-def _let_go(ob: Outbox, outbox: str, lane: Lane, taken: Ranges, refused: Ranges) -> bool:
+def _let_go(ob: Outbox, outbox: str, taken: Ranges, refused: Ranges) -> bool:
     """Whether alarms are still waiting for the center. The file may have been found damaged since, and begun anew."""
     if ob.id == outbox:
-        ob.delete(lane, taken)
-        ob.refuse(lane, refused)
+        ob.delete(Lane.EVENT, taken)
+        ob.refuse(Lane.EVENT, refused)
     return bool(ob.events(1, urgent_only=True))
 
 

@@ -337,3 +337,24 @@ def test_a_pack_keeps_the_time_it_was_told_with_though_the_disk_took_no_note_of_
             assert await custody.submit(lambda ob: ob.counters()) == {f"told-free:{START.boot}": 1}
 
     asyncio.run(asyncio.wait_for(test(), 20))
+
+
+def test_a_new_link_sends_no_pack_that_the_center_has(tmp_path: Path) -> None:
+    """Acknowledged on the link before, and not yet gone from the disk."""
+
+    async def test() -> None:
+        broker = BadBroker()
+        async with uplink_at(tmp_path, broker.serve) as (uplink, custody):
+            for _ in range(2):
+                await custody.submit(lambda ob: ob.append_pack([(Reading("m", "power", 1.0, "W"), 0)], START))
+            uplink.landed.add(custody.outbox.id, [(1, 1)], [])
+            running = asyncio.create_task(uplink.run(60))
+            await until(lambda: wire.topic("gw", wire.UP_TELEMETRY) in broker.published)
+            await custody.submit(lambda ob: ob.append_event(EventType.ALARM, "d", {}, START, urgent=True))
+            uplink.woken(alarm=True)
+            await until(lambda: wire.topic("gw", wire.UP_EVENT) in broker.published)
+            assert broker.published.count(wire.topic("gw", wire.UP_TELEMETRY)) == 1
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(test(), 20))

@@ -227,6 +227,8 @@ class Gateway:
 
     def write_config(self) -> Path:
         lines = [f'gateway = "{self.name}"', f'data_dir = "{self.data}"', f'log_level = "{self.log_level}"', self.top]
+        if "gather_s" not in self.top:
+            lines.append("gather_s = 0.2")  # a test need not wait for as long as a card wants
         lines += ["[uplink]", f'host = "{HOST}"', f"port = {self.center_port}", self.uplink]
         if self.local_port is not None:
             lines += ["[local_mqtt]", f"port = {self.local_port}"]
