@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
 from hearthline.errors import ConfigError
 from hearthline.log import Log
@@ -22,12 +23,13 @@ from hearthline_cloud.feedback import Asker
 from hearthline_cloud.figuring import Figurer
 from hearthline_cloud.identity import keeping, renewing
 from hearthline_cloud.ingest.role import IngestRole
+from hearthline_cloud.ingest.rolling import ROLL_UP, Roller
 from hearthline_cloud.listening import Listening
 from hearthline_cloud.metrics.measured_store import MeasuredStore
 from hearthline_cloud.retention import job
 from hearthline_cloud.selftesting import SelfTester
 from hearthline_cloud.standing import Standing
-from hearthline_cloud.store import open_store
+from hearthline_cloud.store import keeping_of, open_store
 from hearthline_cloud.supervising import SUPERVISION, Supervision
 from hearthline_cloud.wake import Role, Waker
 
@@ -64,8 +66,10 @@ def _parts(config: CloudConfig, database: Database, roles: Sequence[Role]) -> li
     """What the roles run besides the web, in the order of their start."""
     parts: list[Part] = []
     if "ingest" in roles:
-        store = MeasuredStore(open_store(config.store, config.directory))
-        parts.append(IngestRole(config, database, store))
+        store = open_store(config.store, config.directory)
+        keeping, zone = keeping_of(config.store), ZoneInfo(config.store.zone)
+        parts.append(IngestRole(config, database, MeasuredStore(store)))
+        parts.append(Beside(ROLL_UP, database, lambda: Roller(database, store, keeping, zone)))
     if database.is_server:
         parts.append(Listening(config, database))
     if config.metrics is not None:

@@ -241,6 +241,16 @@ store_queue = Table(
     sqlite_autoincrement=True,  # a number is never given twice: the drain deletes up to the last one it has copied
 )
 
+roll_up_due = Table(  # spans of time whose summaries in the time-series store are to be made (anew)
+    "roll_up_due",
+    metadata,
+    Column("gateway_id", String(64), primary_key=True),  # "": all gateways
+    Column("from_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("to_ns", BigInteger, primary_key=True, autoincrement=False),
+    Column("renewed", Integer, nullable=False),
+    Index("ix_roll_up_due_from", "from_ns"),
+)
+
 kept_aside = Table(
     "kept_aside",
     metadata,

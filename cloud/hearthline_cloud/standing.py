@@ -28,6 +28,7 @@ from hearthline_cloud.alerts.lifecycle import AlertKind, State
 from hearthline_cloud.config import FiguresConfig
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.figuring import Period, read_cases
+from hearthline_cloud.ingest.rolling import Marker, mark
 from hearthline_cloud.schema import alert, community, device, gateway, home
 from hearthline_cloud.silences import LASTS
 from hearthline_cloud.store import Point, Store
@@ -51,6 +52,7 @@ class Standing:
         self._database = database
         self._store = store
         self._now_ns = now_ns
+        self._marker = Marker()
         self._written_ns = 0
         self._is_away = False
         self._stopping = threading.Event()
@@ -78,6 +80,7 @@ class Standing:
             with self._database.reading() as connection:
                 points = list(points_of(connection, at_ns, self._zone))
             self._store.write(points)
+            self._mark(points)
         except (LinkError, SQLAlchemyError) as error:
             if isinstance(error, SQLAlchemyError) and not is_away(error):
                 raise
@@ -87,6 +90,14 @@ class Standing:
             return 0
         self._is_away = False
         return len(points)
+
+    def _mark(self, points: list[Point]) -> None:
+        """Have them summarised: a community's counts have no gateway, and go with everybody's."""
+        marks = self._marker.needed([each for each in points if not each.gateway], self._now_ns())
+        if marks:
+            with self._database.transaction() as connection:
+                mark(connection, marks)
+            self._marker.written(marks)
 
     def _guard(self) -> None:
         try:

@@ -22,6 +22,7 @@ from hearthline_cloud.deadman import readiness
 from hearthline_cloud.desk import beat
 from hearthline_cloud.identity.keeping import ROLE as KEEPER
 from hearthline_cloud.identity.renewing import ROLE as RENEWAL
+from hearthline_cloud.ingest.rolling import ROLL_UP
 from hearthline_cloud.retention.job import ROLE as RETENTION
 from hearthline_cloud.schema import heartbeat
 from hearthline_cloud.supervising import SUPERVISION
@@ -30,7 +31,7 @@ from hearthline_cloud.telling import FaultKind
 DESK_FRESH_S = 30
 ESCALATION = "escalation"  # the role of its heartbeat
 # the roles of theirs (`hearthline_cloud.beside`)
-_BESIDE = (SUPERVISION, KEEPER, RENEWAL, RETENTION, "figures", "self-test", "standing")
+_BESIDE = (SUPERVISION, KEEPER, RENEWAL, RETENTION, "figures", "self-test", "standing", ROLL_UP)
 _PROBE_TIMEOUT_S = 2.0
 KEPT_S = 1.5
 

@@ -48,7 +48,8 @@ class IngestRole:
         self._waker = Waker(config.directory)
         self._listener = WakeListener(config.directory, "ingest")
         self._event_lane = EventLane(database, self._waker, self._stopping)
-        self._telemetry_lane = TelemetryLane(database, store, self._stopping)
+        self._telemetry_lane = TelemetryLane(database, store, self._stopping, raw_days=config.store.raw_days)
+        self._raw_days = config.store.raw_days
         every = f"{wire.PREFIX}/+/"
         self._events = Session(
             config.broker,
@@ -114,7 +115,7 @@ class IngestRole:
     def _drain(self) -> None:
         moved = 0
         try:
-            moved = drain_store_queue(self._database, self._store)
+            moved = drain_store_queue(self._database, self._store, raw_days=self._raw_days)
             if moved or time.monotonic() - self._store_checked_at > _CHECK_STORE_S:
                 if not moved:
                     self._store.check()  # a quiet center must know too that its store is away

@@ -24,6 +24,8 @@ from hearthline_cloud import schema
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.ingest.aside import keep_aside
 from hearthline_cloud.ingest.events import MAX_NS, Outcome, touch_device, touch_gateway, touch_known_device
+from hearthline_cloud.ingest.plausible import oddity
+from hearthline_cloud.ingest.rolling import Mark, Marker, mark
 from hearthline_cloud.ingest.session import Answers, Message
 from hearthline_cloud.ingest.timing import record_time
 from hearthline_cloud.metrics.instruments import RECORDS
@@ -33,6 +35,7 @@ _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 10.0
 _TOUCH_EVERY_S = 20.0
 _PLACES_FOR_S = 5.0
 _REMEMBERED = 100_000
+REFUSED = "refused by the store: "  # how the reasons of points begin that are kept aside
 log = Log(__name__)
 
 
@@ -46,12 +49,16 @@ class TelemetryLane:
         stopping: threading.Event,
         now_ns: Callable[[], int] = time.time_ns,
         mono_s: Callable[[], float] = time.monotonic,
+        raw_days: int = 0,
     ) -> None:
+        """`raw_days`: for how long the store keeps raw values, 0 for ever."""
         self._database = database
         self._store = store
         self._stopping = stopping
         self._now_ns = now_ns
         self._mono_s = mono_s
+        self._raw_days = raw_days
+        self._marker = Marker()
         self._session: Answers | None = None
         self._places: dict[str, tuple[str, str]] = {}
         self._places_until = 0.0
@@ -119,9 +126,8 @@ class TelemetryLane:
                 heard[gateway, reading.device] = max(heard.get((gateway, reading.device), 0), said_ns)
             outcome.taken.setdefault((gateway, pack.envelope.outbox), []).append(pack.envelope.seq)
         for point, reason in self._store.write(points) if points else ():
-            topic = wire.topic(point.gateway, wire.UP_TELEMETRY)
-            aside.append((Message(topic, msgspec.json.encode(point), False, 0, 0), f"refused by the store: {reason}"))
-        self._write_down(aside, heard, measured)
+            aside.append(_refused(point, wire.UP_TELEMETRY, reason))
+        self._write_down(aside, heard, measured, self._marker.needed(points, self._now_ns()))
         return outcome
 
     def _points(self, gateway: str, pack: wire.Pack) -> tuple[list[Point], list[tuple[Reading, str]]]:
@@ -142,7 +148,12 @@ class TelemetryLane:
             if unit is not None and unit != reading.unit:
                 odd.append((reading, f"{quantity} in {reading.unit!r}, not in {unit!r}"))
                 continue
-            points.append(Point(quantity, community, home, gateway, reading.device, reading.value, base_ns + offset_ns))
+            time_ns = base_ns + offset_ns
+            fault = oddity(quantity, reading.value, time_ns, self._now_ns(), self._raw_days)
+            if fault is not None:
+                odd.append((reading, fault))
+                continue
+            points.append(Point(quantity, community, home, gateway, reading.device, reading.value, time_ns))
         return points, odd
 
     def _estimate(self, gateway: str, pack: wire.Pack) -> int:
@@ -174,20 +185,23 @@ class TelemetryLane:
         aside: list[tuple[Message, str]],
         heard: dict[tuple[str, str], int],
         measured: set[tuple[str, str]],
+        marks: set[Mark],
     ) -> None:
-        """What was kept aside, and now and then that gateways and devices were heard."""
+        """What was kept aside, what is to be summarised, and now and then that gateways and devices were heard."""
         now = self._mono_s()
         late = {key for key in heard if now - self._touched.get(key, -_TOUCH_EVERY_S) >= _TOUCH_EVERY_S}
-        if not aside and not late:
+        if not aside and not late and not marks:
             return
         now_ns = self._now_ns()
         with self._database.transaction() as connection:
             for message, reason in aside:
                 keep_aside(connection, message, reason, now_ns)
+            mark(connection, marks)
             for gateway, device in late:
                 touch_gateway(connection, gateway, now_ns)
                 touch = touch_device if (gateway, device) in measured else touch_known_device
                 touch(connection, gateway, device, now_ns, heard[gateway, device])
+        self._marker.written(marks)
         if len(self._touched) > _REMEMBERED:
             self._touched.clear()
         self._touched.update(dict.fromkeys(late, now))
@@ -203,25 +217,38 @@ def _encode_odd(pack: wire.Pack, odd: list[tuple[Reading, str]]) -> bytes:
     return json.dumps({"outbox": envelope.outbox, "seq": envelope.seq, "readings": readings}).encode()
 
 
+def _refused(point: Point, lane: str, reason: str) -> tuple[Message, str]:
+    """What is kept aside of a point that the store does not take."""
+    topic = wire.topic(point.gateway, lane)
+    return Message(topic, msgspec.json.encode(point), False, 0, 0), f"{REFUSED}{reason}"
+
+
 def drain_store_queue(
-    database: Database, store: Store, limit: int = 500, now_ns: Callable[[], int] = time.time_ns
+    database: Database, store: Store, limit: int = 500, now_ns: Callable[[], int] = time.time_ns, raw_days: int = 0
 ) -> int:
     """Copy what events have queued for the time-series store; how many points went. Raises LinkError."""
     with database.reading() as connection:
         rows = connection.execute(select(schema.store_queue).order_by(schema.store_queue.c.id).limit(limit)).all()
     if not rows:
         return 0
-    points, aside = [], []
+    points: list[Point] = []
+    aside: list[tuple[Message, str]] = []
     for row in rows:
         try:
-            points.append(msgspec.json.decode(row.point, type=Point))
+            point = msgspec.json.decode(row.point, type=Point)
         except (msgspec.DecodeError, ValueError) as error:
             aside.append((Message("", row.point, False, 0, 0), f"not a point: {error}"))
-    for point, reason in store.write(points) if points else ():
-        topic = wire.topic(point.gateway, wire.UP_EVENT)
-        aside.append((Message(topic, msgspec.json.encode(point), False, 0, 0), f"refused by the store: {reason}"))
+            continue
+        fault = oddity(point.quantity, point.value, point.time_ns, now_ns(), raw_days)
+        if fault is None:
+            points.append(point)
+        else:
+            aside.append(_refused(point, wire.UP_EVENT, fault))
+    aside += [_refused(point, wire.UP_EVENT, reason) for point, reason in (store.write(points) if points else ())]
+    marks = Marker().needed(points, now_ns())
     with database.transaction() as connection:
         for message, reason in aside:
             keep_aside(connection, message, reason, now_ns())
+        mark(connection, marks)
         connection.execute(schema.store_queue.delete().where(schema.store_queue.c.id <= rows[-1].id))
     return len(rows)
