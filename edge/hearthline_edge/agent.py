@@ -42,6 +42,7 @@ from hearthline_edge.profile_mqtt import mqtt_driver
 from hearthline_edge.serial_port import SerialPort
 from hearthline_edge.siren import open_sirens
 from hearthline_edge.uplink import Ears, Uplink
+from hearthline_edge.wallet import Wallet
 
 _CHORES_S = 5.0
 _RATE_SMOOTHING = 0.05
@@ -82,9 +83,9 @@ class Agent:
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
         self._hops = Hops()
         ears = Ears(self._received, self._home.refused, self._home.look, self._commanded, self._status, self._sent)
-        self._uplink = Uplink(
-            config.gateway, config.uplink, self._custody, clock, ears, rng, self._outside.client, config.gather_s
-        )
+        wallet = Wallet(config.uplink, Path(config.data_dir))
+        reach = (config.gateway, config.uplink, self._custody, clock, ears, rng, wallet)
+        self._uplink = Uplink(*reach, self._outside.client, config.gather_s)
         self._self_test = self._event_intake(self_test.SOURCE, _nothing, self_test.role_of)
         for port in config.serial:
             self._add_port(port)
@@ -348,6 +349,7 @@ class Agent:
         faults += [port.fault for port in self._ports] + [session.fault for session in self._sessions]
         faults += [events.fault for events in self._events] + [readings.fault for readings in self._readings]
         faults = [fault for fault in (*faults, self._uplink.fault) if fault] + self._home.faults
+        faults += self._uplink.renewal.faults(self._clock.now())
         if self._ballast_gone:
             faults.append("outbox: the disk is nearly full, what room there is, is kept for alarms; free space")
         faults += [f"outbox: was damaged and set aside as {name}" for name in self._custody.outbox.damaged]

@@ -13,6 +13,7 @@ import socket
 import ssl
 import sys
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
 
 import aiomqtt
 
@@ -21,6 +22,7 @@ from hearthline_edge.config import UplinkConfig
 
 ANSWER_S = 6.0  # for CONNACK, SUBACK, and the end of the connection
 SocketOption = tuple[int, int, int | bytes]
+_NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h
 _TCP_THIN_LINEAR_TIMEOUTS = 16  # of linux/tcp.h
 _WISHED: list[SocketOption] = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # Nagle holds an alarm back by 40 ms
@@ -43,19 +45,46 @@ def socket_options(wished: Iterable[SocketOption] = tuple(_WISHED)) -> list[Sock
     return granted
 
 
-def tls_context(config: UplinkConfig, second: bool = False) -> ssl.SSLContext | None:
-    """With the certificate of the first session, or of the second if it has one of its own. Raises ConfigError."""
-    cert_file = (config.second_cert_file if second else None) or config.cert_file
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """Of both sessions, with their one key."""
+
+    cert_file: str | None
+    key_file: str | None
+    second_cert_file: str | None
+
+
+def tls_context(
+    config: UplinkConfig, files: CertificateFiles | None = None, second: bool = False
+) -> ssl.SSLContext | None:
+    """With the certificate of the first session, or of the second if it has one of its own. Raises ConfigError.
+
+    `files`: others than those of the configuration.
+    """
+    files = files or CertificateFiles(config.cert_file, config.key_file, config.second_cert_file)
+    cert_file = (files.second_cert_file if second else None) or files.cert_file
     if config.ca_file is None:
         return None
     try:
         context = ssl.create_default_context(cafile=config.ca_file)
         if cert_file is not None:
-            context.load_cert_chain(cert_file, config.key_file)
+            context.load_cert_chain(cert_file, files.key_file)
     except OSError as error:
         cert_key = "second_cert_file" if second else "cert_file"
         raise ConfigError(f"uplink.ca_file, {cert_key} or key_file cannot be used: {error}") from None
     return context
+
+
+def judge_times(context: ssl.SSLContext, clock_is_right: bool) -> None:
+    """Whether the next handshake minds when the center's certificate begins and ends.
+
+    A gateway without a clock of its own starts somewhere in the past, and would send no alarm until NTP answers. Whose
+    certificate it is counts all the same.
+    """
+    if clock_is_right:
+        context.verify_flags &= ~_NO_CHECK_TIME
+    else:
+        context.verify_flags |= _NO_CHECK_TIME
 
 
 @contextlib.asynccontextmanager

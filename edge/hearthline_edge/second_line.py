@@ -13,6 +13,7 @@ import contextlib
 import math
 import random
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import aiomqtt
 
@@ -35,14 +36,27 @@ Connect = Callable[[], contextlib.AbstractAsyncContextManager[aiomqtt.Client]]
 Alarms = Callable[[int], Awaitable[list[tuple[int, bytes]]]]  # (at most so many) -> (sequence number, payload)
 
 
+class Errand(Protocol):
+    """What else this session does: nothing that an alarm waits for."""
+
+    async def run(self, client: aiomqtt.Client) -> None:
+        """While the session lives. Raises MqttError to have it made anew."""
+        ...
+
+    def heard(self, message: aiomqtt.Message) -> None: ...
+
+
 class SecondLine:
     """`connect` raises MqttError; `alarms` are those that the center has not acknowledged, the oldest first."""
 
-    def __init__(self, connect: Connect, topic: str, alarms: Alarms, rng: random.Random) -> None:
+    def __init__(
+        self, connect: Connect, topic: str, alarms: Alarms, rng: random.Random, errand: Errand | None = None
+    ) -> None:
         self._connect = connect
         self._topic = topic
         self._alarms = alarms
         self._rng = rng
+        self._errand = errand
         self._wake = asyncio.Event()
 
     def woken(self) -> None:
@@ -73,8 +87,11 @@ class SecondLine:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._repeat(client, group))
-                async for _ in client.messages:
-                    pass  # nothing was subscribed; this hears the end of the connection
+                if self._errand is not None:
+                    group.create_task(self._errand.run(client))
+                async for message in client.messages:  # hears the end of the connection too
+                    if self._errand is not None:
+                        self._errand.heard(message)
                 raise aiomqtt.MqttError("the broker closed the connection")
         except BaseExceptionGroup as errors:
             lost, bugs = errors.split(aiomqtt.MqttError)

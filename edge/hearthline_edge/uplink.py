@@ -29,11 +29,13 @@ from hearthline.ranges import to_ranges
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.landed import LandedPacks
-from hearthline_edge.link import ANSWER_S, connected, socket_options, tls_context, within
+from hearthline_edge.link import ANSWER_S, connected, judge_times, socket_options, within
 from hearthline_edge.outbox import EventRow, Outbox, PackRow
 from hearthline_edge.pack_time import Told, note_told_free, told_free, told_time
+from hearthline_edge.renewing import Renewal
 from hearthline_edge.second_line import SecondLine
 from hearthline_edge.sending import EVENT_WINDOW, TELEMETRY_WINDOW, Flights
+from hearthline_edge.wallet import Identity, Wallet
 
 _RECONNECT_FIRST_S = 0.25
 _RECONNECT_MAX_S = 30.0
@@ -44,6 +46,7 @@ _PUBACK_TIMEOUT_S = 15.0
 _ALARM_PUBACK_TIMEOUT_S = 4.0  # a link that swallows an alarm is given up soon; on the next one it goes first
 _GOODBYE_S = 1.0
 _STORAGE_RETRY_S = 1.0
+_LOOK_FOR_ALARMS_S = 1.0
 _NO_SUCH_PROTOCOL = frozenset({1, 129, 130, 132})  # CONNACK of 3.1.1, and malformed, protocol error, version of 5
 log = Log(__name__)
 
@@ -77,6 +80,7 @@ class Uplink:
         clock: Clock,
         ears: Ears,
         rng: random.Random,
+        wallet: Wallet,
         make_client: Callable[..., aiomqtt.Client] = aiomqtt.Client,
         gather_s: float = 0.0,
     ) -> None:
@@ -103,11 +107,17 @@ class Uplink:
         self._met = asyncio.Event()
         self.connected = False
         self.fault = "uplink: not connected yet"
-        self._tls = tls_context(config)
-        self._second_tls = tls_context(config, second=True)
+        self._wallet = wallet
+        self._identity = wallet.chosen
+        self._stands_in_for: Identity | None = None
+        self._turned_away = 0  # attempts in a row that reached the broker, and got no session
+        self._renewed = asyncio.Event()
+        self._is_changing_over = False
         self._socket_options = socket_options()
         self._password = read_secret(config.password_file, "uplink.password_file")
-        self.second = SecondLine(self._second_link, self._topic(wire.UP_EVENT), self._alarms, rng)
+        self.renewal = Renewal(gateway, wallet, clock, rng, self._renewed.set)
+        errand = self.renewal if wallet.renews else None
+        self.second = SecondLine(self._second_link, self._topic(wire.UP_EVENT), self._alarms, rng, errand)
 
     def woken(self, alarm: bool = False) -> None:
         if alarm:
@@ -125,13 +135,19 @@ class Uplink:
         backoff = _RECONNECT_FIRST_S
         while True:
             began = loop.time()
+            self._identity = self._wallet.shown(self._turned_away, self._clock.now())
+            self._stands_in_for = None if self._identity == self._wallet.chosen else self._wallet.chosen
             try:
                 async with self._link() as client:
                     await self._session(client, status_period_s)
             except aiomqtt.MqttError as error:
-                self._lost(error)
+                if not self._is_changing_over:
+                    self._lost(error)
                 if (task := asyncio.current_task()) is not None and task.cancelling():
                     raise asyncio.CancelledError from None  # it came while the session was being lost
+            if self._is_changing_over:
+                self._is_changing_over = self.connected = False
+                continue
             if self.connected and loop.time() - began > _STEADY_S:
                 backoff = _RECONNECT_FIRST_S
             self.connected = False
@@ -154,16 +170,29 @@ class Uplink:
     def _link(self) -> contextlib.AbstractAsyncContextManager[aiomqtt.Client]:
         offline = wire.encode(wire.Status(state="offline"))
         will = aiomqtt.Will(self._topic(wire.UP_STATUS), offline, qos=1, retain=True)
-        return connected(self._client(self._gateway, will, self._tls))
+        return connected(self._client(self._gateway, will, self._identity))
 
     @contextlib.asynccontextmanager
     async def _second_link(self) -> AsyncIterator[aiomqtt.Client]:
         """Once the first session has found out the protocol; without a last will, for its end says nothing."""
         await self._met.wait()
-        async with connected(self._client(f"{self._gateway}-second", None, self._second_tls)) as client:
+        identity = self.renewal.candidate() or self._identity
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                client = self._client(f"{self._gateway}-second", None, identity, second=True)
+                await stack.enter_async_context(connected(client))
+            except aiomqtt.MqttError:
+                self.renewal.turned_away(identity)
+                raise
+            await self.renewal.let_in(identity)
             yield client
 
-    def _client(self, identifier: str, will: aiomqtt.Will | None, tls: ssl.SSLContext | None) -> aiomqtt.Client:
+    def _client(
+        self, identifier: str, will: aiomqtt.Will | None, identity: Identity, second: bool = False
+    ) -> aiomqtt.Client:
+        tls = self._wallet.context(identity, second)
+        if tls is not None:
+            judge_times(tls, self._clock.now().synced)
         return self._make_client(
             self._config.host,
             self._config.port,
@@ -200,6 +229,7 @@ class Uplink:
                 group.create_task(self._say_status(client, status_period_s))
                 group.create_task(self.landed.run())
                 group.create_task(self._send(client, group))
+                group.create_task(self._change_over())
                 await self._listen(client)  # here: a group that fails at its end leaves its task marked as cancelled
         except BaseExceptionGroup as errors:
             lost, bugs = errors.split(aiomqtt.MqttError)
@@ -209,6 +239,22 @@ class Uplink:
         except asyncio.CancelledError:
             await self._say_goodbye(client)
             raise
+
+    async def _change_over(self) -> None:
+        """Keep to the certificate that let this session in; end the session for a newer one when no alarm waits."""
+        if not self._wallet.renews:
+            return
+        if self._stands_in_for == self._wallet.chosen:
+            await asyncio.to_thread(self._wallet.prove, self._identity)
+        await asyncio.to_thread(self._wallet.settled)
+        while self._wallet.chosen == self._identity:
+            self._renewed.clear()
+            await self._renewed.wait()
+        while self._alarm_waiting:  # noqa: ASYNC110 - it ends by an acknowledgement, and a second more is nothing
+            await asyncio.sleep(_LOOK_FOR_ALARMS_S)
+        log.info("uplink changes over to the renewed certificate")
+        self._is_changing_over = True
+        raise aiomqtt.MqttError("the renewed certificate takes over")
 
     def _ground(self, outbox: str) -> None:
         """Of what is in flight nothing is known any more: the link is new, or the outbox is."""
@@ -230,6 +276,10 @@ class Uplink:
         if fault != self.fault:
             log.warning("uplink lost", reason=str(error))
         self.fault = fault
+        if self.connected:
+            self._turned_away = 0
+        elif not _is_unreachable(cause):
+            self._turned_away += 1
         if self._config.protocol != "auto" or self.connected:
             return
         code = error.rc if isinstance(error, aiomqtt.MqttCodeError) else None
@@ -416,6 +466,11 @@ class Uplink:
 
     def _topic(self, leaf: str) -> str:
         return wire.topic(self._gateway, leaf)
+
+
+def _is_unreachable(cause: BaseException | None) -> bool:
+    """Whether the attempt ended before the broker could say anything about us."""
+    return isinstance(cause, OSError) and not isinstance(cause, ssl.SSLError | TimeoutError)
 
 
 def _let_go(ob: Outbox, outbox: str, taken: Ranges, refused: Ranges) -> bool:

@@ -17,18 +17,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
+from cryptography.hazmat.primitives.asymmetric import ec
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.enums import MQTTProtocolVersion as Version
 from sqlalchemy import insert, select
 
 from cloud_processes import until
+from hearthline.clock import NS
 from hearthline_cloud import commands_identity as commands
 from hearthline_cloud import schema
 from hearthline_cloud.database import Database, sqlite_url
+from hearthline_cloud.identity import certificates
+from hearthline_cloud.identity.authority import Authority, key_pem, write_secret
 from hearthline_cloud.identity.broker import CONF, INGEST, STATE
 from servers import HOST, Server, find_binary, free_ports
 
@@ -81,6 +86,22 @@ class Place:
     def issue(self, gateway: str, folder: str = "") -> Path:
         out = self.folder / (folder or gateway)
         commands.issue(gateway, out, self.config)
+        return out
+
+    def issue_aged(self, gateway: str, days: float, folder: str = "") -> Path:
+        """Certificates that were made so many days ago."""
+        out = self.folder / (folder or gateway)
+        out.mkdir(mode=0o700, exist_ok=True)
+        key, at_ns = ec.generate_private_key(ec.SECP256R1()), time.time_ns() - round(days * 24 * 3600) * NS
+        authority = Authority(self.folder / "pki", datetime.now(UTC))
+        database = self.database()
+        with database.transaction() as connection:
+            made = certificates.issue(connection, authority, gateway, key.public_key(), at_ns, "mei")
+        database.close()
+        write_secret(out / commands.KEY, key_pem(key))
+        for name, each in zip((commands.CERTIFICATE, commands.SECOND_CERTIFICATE), made, strict=True):
+            (out / name).write_bytes(each.pem)
+        (out / commands.ROOT).write_bytes((self.folder / "root" / "root.crt").read_bytes())
         return out
 
     def password(self, name: str) -> str:

@@ -27,6 +27,7 @@ from hearthline_edge.link import socket_options
 from hearthline_edge.outbox import Outbox
 from hearthline_edge.outbox_file import DamagedError
 from hearthline_edge.uplink import Ears, Uplink
+from hearthline_edge.wallet import Wallet
 
 HOST = "127.0.0.1"
 SERVER_UNAVAILABLE = bytes.fromhex("20020003")  # CONNACK of 3.1.1
@@ -151,7 +152,8 @@ async def uplink_at(
     config = UplinkConfig(host=HOST, port=server.sockets[0].getsockname()[1], protocol="3.1.1")
     ears = Ears(lambda _: None, lambda _: None, lambda: None, obey, tell, lambda _: None)
     try:
-        yield Uplink("gw", config, custody, StandingClock(), ears, random.Random(1), make_client), custody
+        wallet = Wallet(config, folder)
+        yield Uplink("gw", config, custody, StandingClock(), ears, random.Random(1), wallet, make_client), custody
     finally:
         server.close()
         await custody.stop()
