@@ -25,6 +25,8 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.proof import await_proof, in_words
 from hearthline_cloud.registry import load_registry
 from hearthline_cloud.selftesting import ask
+from hearthline_cloud.tracing import in_words as in_words_of_trace
+from hearthline_cloud.tracing import trace
 from hearthline_cloud.wake import Waker
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -121,6 +123,25 @@ def self_test(
         database.close()
     _say(asdict(found), json, in_words(gateway, found))
     return 0 if found.standing == Standing.PROVED else 1
+
+
+@app.command("trace")
+def trace_alert(
+    alert: Annotated[int, typer.Argument(help="The number of the alert.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> int:
+    """Show the way of an alert hop by hop: through the gateway, the center and people; 1 when there is none.
+
+    Example: hearthline cloud trace 17 --config cloud.toml
+    """
+    with _database(config) as database, database.reading() as connection:
+        found = trace(connection, alert)
+    if found is None:
+        typer.echo(f"there is no alert {alert}", err=True)
+        return 1
+    _say(found, json, in_words_of_trace(found))
+    return 0
 
 
 @journal_app.command("check")

@@ -92,6 +92,7 @@ ROUTES: dict[str, Permission | None] = {
     "GET /fragments/alerts/{alert_id}": _P.ALERTS,
     f"GET {_API}/alerts": _P.ALERTS,
     f"GET {_API}/alerts/{{alert_id}}": _P.ALERTS,
+    f"GET {_API}/alerts/{{alert_id}}/trace": _P.ALERTS,
     **{f"POST {_API}/alerts/{{alert_id}}/{action}": _P.ANSWER for action in _ACTIONS},
     f"GET {_API}/staff": _P.ALERTS,
     f"GET {_API}/events": _P.ALERTS,

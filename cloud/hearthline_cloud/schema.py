@@ -129,6 +129,9 @@ event = Table(
     Column("suspect", Text, nullable=False, server_default=""),  # why this event deserves a second look
     Column("resident_id", String(64)),
     Column("alert_id", ForeignKey("alert.id")),
+    Column("committed_ns", BigInteger),  # of an alarm: hops that are noted afterwards (`tracing`); NULL: unknown
+    Column("streamed_ns", BigInteger),
+    Column("hops", JSON(none_as_null=True)),  # seconds by the gateway's clock, as it told them
     UniqueConstraint("gateway_id", "event_id"),
     Index("ix_event_device", "gateway_id", "device_id", "type"),
     Index("ix_event_alert", "alert_id"),

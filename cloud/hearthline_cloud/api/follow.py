@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -28,6 +29,7 @@ from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.metrics.instruments import ALARM_STREAMED_SECONDS, LISTENERS, STREAMED
 from hearthline_cloud.people import People, Session
 from hearthline_cloud.permissions import Permission
+from hearthline_cloud.tracing import Noted, note_streamed
 from hearthline_cloud.wake import WakeListener
 
 HEARTBEAT_S = 2.0
@@ -35,6 +37,7 @@ _POLL_S = 1.0
 _SESSION_CHECK_S = 0.5
 _FRESH_S = 3.0  # a heartbeat vouches for a journal read at most this long ago
 _RECENT = 4096  # messages kept in memory
+_NOTED = 1000
 _STUCK_S = 15.0  # a listener that takes nothing for so long is cut
 MAX_LISTENERS = 1000
 
@@ -70,6 +73,7 @@ class Follower:
         self._cursor = 0
         self._recent: deque[Frame] = deque()  # every message after `_recent_from` up to `_cursor`
         self._recent_from = 0
+        self._streamed: deque[Noted] = deque(maxlen=_NOTED)  # alarms, until it is written down when they were
         self._read_at = 0.0
         self._heartbeat = b""
         self._woken = asyncio.Event()
@@ -181,7 +185,9 @@ class Follower:
     def _publish(self, frames: list[Frame]) -> None:
         self._recent.extend(frames)
         self._cursor = frames[-1].id
-        _count(frames, time.time_ns())
+        now_ns = time.time_ns()
+        _count(frames, now_ns)
+        self._streamed.extend((frame.alarm[0], now_ns) for frame in frames if frame.alarm is not None)
         while len(self._recent) > _RECENT:
             self._recent_from = self._recent.popleft().id
         for listener in self._listeners:
@@ -189,6 +195,9 @@ class Follower:
 
     async def _beat(self) -> None:
         while True:
+            if self._streamed:
+                with suppress(_AwayError):  # then their traces go without this hop
+                    await self._read(self._note_streamed)
             try:
                 state = await self._read(lambda: ingest_state(self._database, time.time_ns()))
             except _AwayError:
@@ -226,6 +235,11 @@ class Follower:
             if not is_away(error):
                 raise
             raise _AwayError(type(error).__name__) from None
+
+    def _note_streamed(self) -> None:
+        noted = [self._streamed.popleft() for _ in range(len(self._streamed))]
+        with self._database.transaction() as connection:
+            note_streamed(connection, noted)
 
     def _last_id(self) -> int:
         with self._database.reading() as connection:

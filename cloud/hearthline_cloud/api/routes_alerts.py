@@ -21,6 +21,7 @@ from hearthline_cloud.api.alert_reads import (
 )
 from hearthline_cloud.api.model import MAX_ID, AlertDetail, Alerts, Changed, Events, StaffMember, refusals
 from hearthline_cloud.people import MAX_NAME
+from hearthline_cloud.tracing import Trace, trace
 
 router = APIRouter(prefix="/api/v1", tags=["alerts"], responses=refusals(401, 403, 422, 503))
 _NOT_FOUND = refusals(404)
@@ -59,6 +60,17 @@ class Reopening:
 @dataclass(frozen=True, slots=True)
 class Note:
     text: Annotated[str, Field(min_length=1, max_length=desk.MAX_NOTE)]
+
+
+@router.get("/alerts/{alert_id}/trace", summary="The way of an alert through every machine", responses=_NOT_FOUND)
+def get_trace(alert_id: Key, parts: PartsOf, session: Staff) -> Trace:
+    """Each press' hops with the clock that timed them, and how far the clocks may differ. Hops that are not known yet,
+    or that nobody noted, are missing."""
+    with parts.database.reading() as connection:
+        found = trace(connection, alert_id)
+    if found is None:
+        raise desk.NotFoundError(f"there is no alert {alert_id}")
+    return found
 
 
 @router.get("/alerts", summary="Alerts, the newest first")

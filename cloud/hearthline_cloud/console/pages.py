@@ -51,6 +51,7 @@ from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.people import LoginError, Session, ThrottledError
 from hearthline_cloud.permissions import Permission
 from hearthline_cloud.scoping import sees_resident
+from hearthline_cloud.tracing import trace
 
 router = APIRouter(include_in_schema=False)
 
@@ -151,6 +152,7 @@ async def summary(parts: PartsOf, session: Staff) -> dict[str, int]:
 def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
     """With the resident's card, which leaves a trace; the fragment below refreshes the alert alone."""
     with parts.database.reading() as connection:
+        way = trace(connection, alert_id)
         detail, staff = alert_detail(connection, alert_id), list_staff(connection, session.communities)
         asked = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns(), session.communities)
     card, vitals = None, []
@@ -167,6 +169,7 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
         detail=detail,
         hops=shown_hops(detail),
         spans=spans(detail.alert),
+        trace=way,
         **_choices(parts, detail),
         work_orders=asked,
         suggested=next((order.suggested for order in asked if order.suggested), None),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from sqlalchemy import Connection
@@ -22,9 +23,11 @@ from hearthline_cloud.ingest.aside import keep_aside
 from hearthline_cloud.ingest.events import NO_GATEWAY, Outcome, take_event, take_status, take_unreadable
 from hearthline_cloud.ingest.session import Answers, Message
 from hearthline_cloud.metrics.instruments import ALARM_STORED_SECONDS, ALARMS, RECORDS
+from hearthline_cloud.tracing import Noted, note_committed
 from hearthline_cloud.wake import Waker
 
 _RETRY_S = 1.0
+_NOTED = 1000
 log = Log(__name__)
 
 
@@ -43,6 +46,7 @@ class EventLane:
         self._stopping = stopping
         self._now_ns = now_ns
         self._session: Answers | None = None
+        self._committed: deque[Noted] = deque(maxlen=_NOTED)  # alarms, until it is written down when they were
 
     def attach(self, session: Answers) -> None:
         self._session = session
@@ -59,12 +63,18 @@ class EventLane:
             self._session.publish(wire.topic(gateway, wire.DOWN_ACK), wire.encode(ack))
         self._session.acknowledge(messages)
 
+    def note_committed(self, connection: Connection) -> None:
+        """Write down when alarms were committed, for their trace; called now and then, on the way of no press."""
+        note_committed(connection, [self._committed.popleft() for _ in range(len(self._committed))])
+
     def commit(self, messages: list[Message]) -> Outcome | None:
         """What the committed batch came to. None: the process is stopping, and nothing is known of it."""
         while not self._stopping.is_set():
             try:
                 outcome = self._commit_together(messages)
-                _count(outcome, self._now_ns())
+                now_ns = self._now_ns()
+                _count(outcome, now_ns)
+                self._committed.extend((key, now_ns) for key, _, _ in outcome.alarms)
                 return outcome
             except SQLAlchemyError as error:
                 if not is_away(error):
@@ -114,7 +124,7 @@ class EventLane:
 def _count(outcome: Outcome, now_ns: int) -> None:
     for result, records in (("taken", outcome.taken), ("refused", outcome.refused)):
         RECORDS.labels(Lane.EVENT, result).inc(sum(map(len, records.values())))
-    for kind, made_ns in outcome.alarms:
+    for _, kind, made_ns in outcome.alarms:
         ALARMS.labels(kind).inc()
         if made_ns is not None:
             ALARM_STORED_SECONDS.observe(max(now_ns - made_ns, 0) / NS)

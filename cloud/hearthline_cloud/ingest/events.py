@@ -31,6 +31,7 @@ from hearthline_cloud.ingest.raising import note_cancellation, raise_or_join
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, SYNCED, record_time
 from hearthline_cloud.store import Point
+from hearthline_cloud.tracing import note_gateway_hops
 
 ALARM_WORD = b"hearthline.alarm"
 _LONG_AGO_NS = 1_600_000_000 * NS  # 2020, before there was this protocol: a clock that only says it is right
@@ -44,13 +45,13 @@ MAX_NS = 2**63 - 1
 class Outcome:
     """What a batch came to: sequence numbers by (gateway, outbox), taken and refused.
 
-    `alarms`: of each that was stored for the first time its kind, and when it was made, where the gateway's clock was
-    synchronised.
+    `alarms`: of each that was stored for the first time its key, its kind, and when it was made, where the gateway's
+    clock was synchronised.
     """
 
     taken: dict[tuple[str, str], list[int]] = field(default_factory=dict)
     refused: dict[tuple[str, str], list[int]] = field(default_factory=dict)
-    alarms: list[tuple[str, int | None]] = field(default_factory=list)
+    alarms: list[tuple[int, str, int | None]] = field(default_factory=list)
 
     def add(self, other: Outcome) -> None:
         for mine, theirs in ((self.taken, other.taken), (self.refused, other.refused)):
@@ -164,7 +165,7 @@ def _store(
     elif is_alarm:
         is_timed = quality == SYNCED and event.id and not suspect
         kind = alert_kind(str(event.data.get("role", "")))
-        outcome.alarms.append((kind, occurred_ns if is_timed else None))
+        outcome.alarms.append((stored, kind, occurred_ns if is_timed else None))
         raise_or_join(connection, stored, event, gateway, home, resident, now_ns)
     elif event.type == EventType.VITAL:
         values = _vital_values(event.data.get("values"))
@@ -300,10 +301,14 @@ def take_status(connection: Connection, message: Message, gateway: str, now_ns: 
     except ProtocolError as error:
         keep_aside(connection, message, str(error), now_ns)
         return
+    note_gateway_hops(connection, gateway, status.hops)
     before = connection.execute(select(schema.gateway).where(schema.gateway.c.id == gateway)).first()
     values: dict[str, Any] = {"state": status.state}
     if status.state == "online":
-        values |= {"status": msgspec.to_builtins(status), "outbox": storable(status.outbox, wire.MAX_ID)}
+        values |= {
+            "status": {name: told for name, told in msgspec.to_builtins(status).items() if name != "hops"},
+            "outbox": storable(status.outbox, wire.MAX_ID),
+        }
         if not message.retained:
             values["last_seen_ns"] = now_ns
     if before is None:

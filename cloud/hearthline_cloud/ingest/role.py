@@ -141,4 +141,5 @@ class IngestRole:
         self._telemetry.check()
         with self._database.transaction() as connection:
             beat(connection, "ingest", time.time_ns(), detail)
+            self._event_lane.note_committed(connection)
         self._stopping.wait(_BEAT_S)
