@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -34,11 +34,14 @@ from hearthline_cloud.api import (
 from hearthline_cloud.api.access import authorize
 from hearthline_cloud.api.errors import install_error_handlers
 from hearthline_cloud.api.follow import Follower
+from hearthline_cloud.api.http import BoundedH11
 from hearthline_cloud.api.journal import last_id
+from hearthline_cloud.api.lane import Lane
+from hearthline_cloud.api.pace import paced
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.proxies import Proxies
 from hearthline_cloud.api.ready import Readiness
-from hearthline_cloud.api.shield import BodyLimit, SecurityHeaders
+from hearthline_cloud.api.shield import MAX_HEADER_BYTES, RequestLimits, SecurityHeaders
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.console import (
     pages,
@@ -65,6 +68,7 @@ from hearthline_cloud.meals import open_timetable
 from hearthline_cloud.metrics.measured_store import MeasuredStore
 from hearthline_cloud.metrics.requests import MeasuredRequests
 from hearthline_cloud.order_desk import OrderDesk
+from hearthline_cloud.pacing import RATES, Cost, Pacing, Rate
 from hearthline_cloud.people import People
 from hearthline_cloud.store import Store, open_store
 from hearthline_cloud.wake import Waker
@@ -101,7 +105,7 @@ _PAGES = (
 )
 
 
-def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI:
+def create_app(config: CloudConfig, database: Database, store: Store, rates: Mapping[Cost, Rate] = RATES) -> FastAPI:
     """The application over a migrated database. Its lifespan runs the journal's follower."""
     (config.directory / "wake").mkdir(mode=0o700, exist_ok=True)
     waker = Waker(config.directory)
@@ -125,6 +129,8 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         orders=OrderDesk(database, waker),
         links=open_links(config),
         wrong_links=Throttle(WRONG_PER_MINUTE),
+        pacing=Pacing(rates),
+        lane=Lane(),
         proxies=Proxies(config.web.trusted_proxies),
         started_ns=time.time_ns(),
         fragments=Shared(cursor),
@@ -136,7 +142,7 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
         summary="Alerts, events, registry and readings of a community center",
         description="Log in at `/api/v1/login`; send the token as `Authorization: Bearer …`, or keep the cookie.",
         lifespan=_lifespan,
-        dependencies=[Depends(authorize)],
+        dependencies=[Depends(authorize), Depends(paced)],
         docs_url=None,  # the usual page of documentation loads scripts from a CDN
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
@@ -144,7 +150,7 @@ def create_app(config: CloudConfig, database: Database, store: Store) -> FastAPI
     app.state.parts = parts
     install_error_handlers(app)
     app.add_exception_handler(DeadLinkError, dead_link)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestLimits)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(MeasuredRequests)
     for room in (*_API, routes_health, *_PAGES):
@@ -164,6 +170,9 @@ class WebServer(uvicorn.Server):
                 app,
                 host=config.web.host,
                 port=config.web.port,
+                http=BoundedH11,
+                ws="none",
+                h11_max_incomplete_event_size=MAX_HEADER_BYTES,
                 access_log=False,
                 log_config=None,
                 server_header=False,

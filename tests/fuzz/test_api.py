@@ -30,6 +30,7 @@ from schemathesis.specs.openapi.checks import (
 
 from hearthline_cloud.api.access import COOKIE
 from hearthline_cloud.config import StoreConfig
+from hearthline_cloud.pacing import Cost, Rate
 from hearthline_cloud.store import open_store
 from trials import SEED, publish, trials
 from web.seeding import Center
@@ -37,6 +38,7 @@ from web.seeding import Center
 EXAMPLES = trials(12, 400)  # for each operation, once with right and once with wrong requests
 STREAM = "/api/v1/stream"
 LOGOUT = "/api/v1/logout"
+UNBOUNDED = dict.fromkeys(Cost, Rate(10**6, 10**7))
 
 
 def no_bug(ctx: CheckContext, response: Response, case: Case[Any]) -> None:
@@ -58,7 +60,7 @@ pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
     folder = tmp_path_factory.mktemp("api")
-    center = Center(folder, store=open_store(StoreConfig(), folder))  # type: ignore[arg-type]
+    center = Center(folder, store=open_store(StoreConfig(), folder), rates=UNBOUNDED)  # type: ignore[arg-type]
     center.populate()
     for _ in range(3):
         center.press()

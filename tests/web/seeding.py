@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from hearthline_cloud.alerts.lifecycle import AlertKind, State, join_key
 from hearthline_cloud.config import CloudConfig, WebConfig
 from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.desk import beat
+from hearthline_cloud.pacing import RATES, Cost, Rate
 from hearthline_cloud.people import People
 from hearthline_cloud.permissions import Role
 from hearthline_cloud.store import Point, Sample, SeriesQuery
@@ -76,6 +77,7 @@ class Center:
     port: int = 0
     store: MemoryStore = field(default_factory=MemoryStore)
     wall_names: bool = False
+    rates: Mapping[Cost, Rate] = field(default_factory=lambda: RATES)
 
     def __post_init__(self) -> None:
         self.database = Database(sqlite_url(self.folder / "hearthline.db"))
@@ -95,7 +97,7 @@ class Center:
         return f"http://127.0.0.1:{self.port}"
 
     def app(self) -> FastAPI:
-        return create_app(self.config, self.database, self.store)
+        return create_app(self.config, self.database, self.store, self.rates)
 
     def populate(self) -> None:
         now = time.time_ns()

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from hearthline_cloud.api.access import PLACES, authorize
+from hearthline_cloud.api.pace import paced
 from hearthline_cloud.permissions import GRANTED, ROUTES, Permission, Role, may
 from web.client import Client
 from web.seeding import Center
@@ -73,7 +74,7 @@ def test_nothing_else_answers(app: FastAPI) -> None:
 
 
 def test_the_check_stands_before_every_route(app: FastAPI) -> None:
-    assert [each.dependency for each in app.router.dependencies] == [authorize]
+    assert [each.dependency for each in app.router.dependencies] == [authorize, paced]
 
 
 def test_what_is_open_to_everybody_was_meant_to_be() -> None:

@@ -14,6 +14,8 @@ from hearthline.clock import rfc3339
 from hearthline.errors import LinkError, RefusedError
 from hearthline.log import Log
 from hearthline_cloud.alerts.lifecycle import ImpossibleError
+from hearthline_cloud.api.lane import TooManyError
+from hearthline_cloud.api.pace import busy_page
 from hearthline_cloud.console.view import page
 from hearthline_cloud.database import is_away
 from hearthline_cloud.desk import ConflictError, NotFoundError
@@ -77,6 +79,8 @@ def _refused(request: Request, error: Exception) -> Response:
             return page(request, "missing.html", None, 404)
         case NotFoundError():
             return error_response(404, "not-found", str(error))
+        case TooManyError():
+            return _too_many(request, error)
         case ThrottledError():
             return error_response(429, "too-many-attempts", str(error))
         case PolicyError():
@@ -86,6 +90,12 @@ def _refused(request: Request, error: Exception) -> Response:
         case LoginError():
             return error_response(401, "wrong-login", str(error))
     return error_response(422, "refused", str(error))
+
+
+def _too_many(request: Request, error: TooManyError) -> Response:
+    answer = busy_page(request, error) if _wants_page(request) else error_response(429, "too-many", str(error))
+    answer.headers["retry-after"] = str(error.wait_s)
+    return answer
 
 
 def _who_was_first(error: ConflictError) -> dict[str, Any]:

@@ -40,6 +40,7 @@ _RECENT = 4096  # messages kept in memory
 _NOTED = 1000
 _STUCK_S = 15.0  # a listener that takes nothing for so long is cut
 MAX_LISTENERS = 1000
+MAX_OF_ONE = 32  # of one session
 
 _log = Log("hearthline.web")
 T = TypeVar("T")
@@ -115,6 +116,9 @@ class Follower:
 
     def attach(self, session: Session, after: int | None) -> Listener | None:
         """A listener from `after` (None: from now) on; None for one too many, or while the process starts or stops."""
+        own = sum(listener.session.token_hash == session.token_hash for listener in self._listeners)
+        if own >= MAX_OF_ONE:
+            return None
         if self.closed or not self.started.is_set() or len(self._listeners) >= MAX_LISTENERS:
             return None
         cursor = self._cursor if after is None else min(after, self._cursor)

@@ -36,7 +36,7 @@ _REFUSALS = {
     409: "Somebody else was first; the answer says who",
     413: "The request is larger than 64 KiB",
     422: "A field is wrong; the answer names it",
-    429: "Too many attempts; wait a minute",
+    429: "Too many attempts or requests; wait",
     503: "The database or the store does not answer now; try again",
 }
 

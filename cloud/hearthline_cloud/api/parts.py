@@ -9,6 +9,7 @@ from fastapi import Request
 
 from hearthline_cloud.alerts.service import Timetable
 from hearthline_cloud.api.follow import Follower
+from hearthline_cloud.api.lane import Lane
 from hearthline_cloud.api.proxies import Proxies
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.config import CloudConfig
@@ -18,6 +19,7 @@ from hearthline_cloud.desk import Desk
 from hearthline_cloud.guarding import Throttle
 from hearthline_cloud.links import Links
 from hearthline_cloud.order_desk import OrderDesk
+from hearthline_cloud.pacing import Pacing
 from hearthline_cloud.people import People
 from hearthline_cloud.store import Store
 from hearthline_cloud.wake import Waker
@@ -37,6 +39,8 @@ class Parts:
     orders: OrderDesk
     links: Links
     wrong_links: Throttle
+    pacing: Pacing
+    lane: Lane
     proxies: Proxies
     started_ns: int
     fragments: Shared[str]  # of the console, alike for all

@@ -147,7 +147,7 @@ def get_staff(parts: PartsOf, session: Staff) -> list[StaffMember]:
         return list_staff(connection, session.communities)
 
 
-@router.get("/events", summary="Events in the order of their commits", tags=["events"])
+@router.get("/events", summary="Events in the order of their commits", tags=["events"], responses=refusals(429))
 def get_events(
     parts: PartsOf,
     session: Staff,

@@ -19,7 +19,7 @@ from hearthline_cloud.api.model import refusals
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.people import Session
 
-router = APIRouter(prefix="/api/v1", tags=["figures"], responses=refusals(401, 403, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["figures"], responses=refusals(401, 403, 422, 429, 503))
 MAX_MONTHS = 120
 _USUAL_MONTHS = 12
 

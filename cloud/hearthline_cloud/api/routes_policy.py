@@ -44,7 +44,7 @@ def get_policy(parts: PartsOf, session: Staff) -> Policy:
 
 
 @router.put(
-    "/policy", summary="Save the next version of the escalation policies", responses=refusals(400, 409, 413, 422)
+    "/policy", summary="Save the next version of the escalation policies", responses=refusals(400, 409, 413, 422, 429)
 )
 def put_policy(wanted: PolicyToSave, parts: PartsOf, session: Staff) -> Policy:
     """Answers 422 with every problem (`problems`: line, key, message), 409 when another version was saved since."""

@@ -24,7 +24,7 @@ from hearthline_cloud.protecting import Protected, protected_hours
 from hearthline_cloud.retention.removing import horizons
 from hearthline_cloud.scoping import Communities
 
-router = APIRouter(prefix="/api/v1", tags=["supervision"], responses=refusals(401, 403, 404, 422, 503))
+router = APIRouter(prefix="/api/v1", tags=["supervision"], responses=refusals(401, 403, 404, 422, 429, 503))
 Month = Annotated[str, Query(pattern=r"^(?:20[0-9][0-9])-(?:0[1-9]|1[0-2])$", description="e.g. 2026-11")]
 _HOUR_NS = 3600 * NS
 

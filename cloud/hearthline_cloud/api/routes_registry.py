@@ -58,7 +58,7 @@ def get_resident(resident_id: Id, parts: PartsOf, session: Staff) -> ResidentCar
         return resident_card(connection, resident_id, session.staff, parts.now_ns())
 
 
-@router.get("/residents/{resident_id}/vitals", summary="Vital signs", responses=refusals(404, 422))
+@router.get("/residents/{resident_id}/vitals", summary="Vital signs", responses=refusals(404, 422, 429))
 def get_vitals(
     resident_id: Id, parts: PartsOf, session: Staff, limit: Annotated[int, Query(ge=1, le=500)] = 50
 ) -> list[Vital]:
@@ -77,7 +77,7 @@ def get_kept_aside(parts: PartsOf, session: Staff) -> list[KeptAside]:
     "/audit",
     summary="Who looked at which card; for administrators and auditors",
     tags=["operation"],
-    responses=refusals(403, 422),
+    responses=refusals(403, 422, 429),
 )
 def get_audit(
     parts: PartsOf,

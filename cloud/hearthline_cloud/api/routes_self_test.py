@@ -20,7 +20,7 @@ def get_self_tests(gateway_id: Id, parts: PartsOf, session: Staff) -> SelfTests:
 
 
 @router.post(
-    "/gateways/{gateway_id}/self-tests", status_code=202, summary="Ask for one now", responses=refusals(400, 403)
+    "/gateways/{gateway_id}/self-tests", status_code=202, summary="Ask for one now", responses=refusals(400, 403, 429)
 )
 def post_self_test(gateway_id: Id, parts: PartsOf, session: Staff) -> SelfTest:
     """A marked alarm goes the whole way of a press and pages nobody. Within 20 s of another it is that one."""

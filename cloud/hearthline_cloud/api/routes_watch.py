@@ -19,7 +19,7 @@ from hearthline_cloud.declaring import MAX_REASON, Declaration, declare, end_ear
 from hearthline_cloud.people import Session
 
 router = APIRouter(prefix="/api/v1", tags=["supervision"], responses=refusals(401, 403, 422, 503))
-_CHANGE = refusals(400, 403, 404, 413)
+_CHANGE = refusals(400, 403, 404, 413, 429)
 Number = Annotated[int, Path(ge=1, le=MAX_ID)]
 Words = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
 

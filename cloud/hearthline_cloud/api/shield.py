@@ -1,11 +1,16 @@
-"""What surrounds every request, as plain ASGI so that a stream passes through unbuffered: headers and a size limit."""
+"""What surrounds every request, as plain ASGI so that a stream passes through unbuffered: headers, and bounds."""
 
 from __future__ import annotations
+
+import asyncio
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_ADDRESS_BYTES = 4096  # path and query together
+MAX_HEADER_BYTES = 16 * 1024
+BODY_S = 10.0
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -18,8 +23,6 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
 }
-
-_TOO_LARGE = b'{"error":{"code":"too-large","message":"the request is larger than 64 KiB"}}'
 
 
 class SecurityHeaders:
@@ -42,31 +45,60 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-class BodyLimit:
-    """Answers 413 to a body of more than 64 KiB, announced or counted."""
+_LATE = (408, "too-slow", f"the request did not come within {BODY_S:g} s")
+_FULL = (431, "header-too-large", "the header is larger than 16 KiB")
+_LONG = (414, "too-long", f"the address is longer than {MAX_ADDRESS_BYTES} bytes")
+_LARGE = (413, "too-large", "the request is larger than 64 KiB")
 
-    def __init__(self, app: ASGIApp) -> None:
+
+class RequestLimits:
+    """Answers 414 to a long address, 431 to a large header, 413 to a body of more than 64 KiB, 408 to a slow one."""
+
+    def __init__(self, app: ASGIApp, body_s: float = BODY_S) -> None:
         self._app = app
+        self._body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > MAX_BODY_BYTES:
-            await _refuse(send)
+        if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_ADDRESS_BYTES:
+            await _refuse(send, *_LONG)
+        elif sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
+            await _refuse(send, *_FULL)
+        elif not announced.isdigit() or len(announced) > 18 or int(announced) > MAX_BODY_BYTES:
+            await _refuse(send, *_LARGE)
+        elif scope["method"] in ("GET", "HEAD"):
+            await self._app(scope, receive, send)
+        else:
+            await self._with_body(scope, receive, send)
+
+    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with asyncio.timeout(self._body_s):
+                body = await _whole(receive)
+        except TimeoutError:
+            await _refuse(send, *_LATE)
             return
-        body, more = bytearray(), scope["method"] not in ("GET", "HEAD")
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body += message.get("body", b"")
-            if len(body) > MAX_BODY_BYTES:
-                await _refuse(send)
-                return
-            more = message.get("more_body", False)
-        await self._app(scope, _replay(bytes(body), receive), send)
+        if body is None:
+            return
+        if len(body) > MAX_BODY_BYTES:
+            await _refuse(send, *_LARGE)
+            return
+        await self._app(scope, _replay(body, receive), send)
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """The body, cut where it is too large; None when the client has gone."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES or not message.get("more_body", False):
+            return bytes(body)
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
@@ -81,11 +113,12 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replay
 
 
-async def _refuse(send: Send) -> None:
+async def _refuse(send: Send, status: int, code: str, message: str) -> None:
+    body = f'{{"error":{{"code":"{code}","message":"{message}"}}}}'.encode()
     headers = [
         (b"content-type", b"application/json"),
-        (b"content-length", str(len(_TOO_LARGE)).encode()),
+        (b"content-length", str(len(body)).encode()),
         (b"connection", b"close"),
     ]
-    await send({"type": "http.response.start", "status": 413, "headers": headers})
-    await send({"type": "http.response.body", "body": _TOO_LARGE})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

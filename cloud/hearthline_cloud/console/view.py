@@ -79,9 +79,9 @@ def _noted(told: str, translate: Callable[..., str]) -> tuple[str, str, bool]:
     return translate(f"note.{code}"), detail, code in notes.FAULTS | notes.LOST | {"measurement-error", "dismounted"}
 
 
-def _in_both(key: str) -> list[tuple[str, str]]:
+def _in_both(key: str, **values: object) -> list[tuple[str, str]]:
     """(language, text) of a key in every language, for a page whose reader is not known."""
-    return [(HTML_LANG[language], text(key, language)) for language in LANGUAGES]
+    return [(HTML_LANG[language], text(key, language, **values)) for language in LANGUAGES]
 
 
 def _translator(language: Language) -> Callable[..., str]:
