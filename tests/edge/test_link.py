@@ -1,4 +1,4 @@
-"""Whose certificate the center's broker shows always counts; since when and until when, only where the clock is right."""
+"""Whose certificate the center shows always counts; from when until when, only where the clock is right."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_an_ended_or_future_certificate_is_taken_only_while_nobody_knows_the_tim
     judge_times(context, clock_is_right=False)
     shake(context, server)
     judge_times(context, clock_is_right=True)
-    with pytest.raises(ssl.SSLCertVerificationError, match="expired|not yet valid"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"expired|not yet valid"):
         shake(context, server)
     shake(context, serving(signer, tmp_path, 0))
 
@@ -66,7 +66,7 @@ def test_another_name_or_another_authority_is_never_taken(center: Path, tmp_path
     context = tls_context(UplinkConfig(host=HOST, ca_file=str(center / "root" / "root.crt")))
     assert context is not None
     judge_times(context, clock_is_right=False)
-    with pytest.raises(ssl.SSLCertVerificationError, match="doesn't match|not valid for|mismatch"):
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"mismatch|not valid for"):
         shake(context, serving(Signer.opened(center), tmp_path, 0, "evil.example.org"))
     (tmp_path / "evil").mkdir()
     with pytest.raises(ssl.SSLCertVerificationError, match="certificate"):
