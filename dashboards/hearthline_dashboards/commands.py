@@ -16,15 +16,21 @@ from hearthline.errors import ConfigError
 from hearthline_dashboards.boards import every_board
 from hearthline_dashboards.building import check_console, check_zone, files, write
 from hearthline_dashboards.checking import Finding, Influx, Prometheus, Source, check
+from hearthline_dashboards.commands_grafana import (
+    ConsoleOption,
+    JsonOption,
+    ZoneOption,
+    annotate_command,
+    push_command,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
-ZoneOption = Annotated[
-    str, typer.Option("--zone", help="Whose days count; as store.zone in cloud.toml.", metavar="ZONE")
-]
-ConsoleOption = Annotated[str, typer.Option("--console", help="Where links to the console lead.", metavar="URL")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 ZONE, CONSOLE = "Asia/Shanghai", "http://127.0.0.1:8080"
+
+
+app.command("push")(push_command)
+app.command("annotate")(annotate_command)
 
 
 @app.callback()

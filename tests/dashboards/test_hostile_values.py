@@ -51,7 +51,7 @@ HOSTILE = (
     "\x00",
     "x" * 3000,
 )
-# What no query can say: InfluxQL has no line break in a pattern, and a macro's name is replaced by Grafana's second pass.
+# What no query can say: InfluxQL has no line break in a pattern, and Grafana's second pass replaces a macro's name.
 # Such a value is refused or finds nothing.
 NOT_SAID = re.compile(r"[\n\r\x00]|\$timeFilter|\$__interval")
 NAMES = ("community", "home", "device", "gateway", "resident")
