@@ -19,6 +19,7 @@ from hearthline_cloud.commands_backup import backup, backup_key, restore
 from hearthline_cloud.commands_identity import broker_config, ca_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
 from hearthline_cloud.commands_retention import retention_app
+from hearthline_cloud.commands_store import store_app
 from hearthline_cloud.commands_user import user_app
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
@@ -38,6 +39,7 @@ app.add_typer(journal_app, name="journal")
 app.add_typer(policy_app, name="policy")
 app.add_typer(notify_app, name="notify")
 app.add_typer(ca_app, name="ca")
+app.add_typer(store_app, name="store")
 app.add_typer(retention_app, name="retention")
 app.command("broker-config")(broker_config)
 app.command("backup")(backup)

@@ -168,12 +168,11 @@ def _store(
         outcome.alarms.append((stored, kind, occurred_ns if is_timed else None))
         raise_or_join(connection, stored, event, gateway, home, resident, now_ns)
     elif event.type == EventType.VITAL:
-        values = _vital_values(event.data.get("values"))
+        values = measured_values(event.type, event.data)
         _queue_points(connection, values, event, gateway, home, resident or "", occurred_ns)
         journal.append(connection, "vital", now_ns, {"device": event.subject, "gateway": gateway}, event=stored)
     elif event.type == EventType.ACTIVITY:
-        change = CHANGES.get(str(event.data.get("kind")))  # an unknown kind stays in the event alone
-        _queue_points(connection, [change] if change else [], event, gateway, home, "", occurred_ns)
+        _queue_points(connection, measured_values(event.type, event.data), event, gateway, home, "", occurred_ns)
     elif event.type == EventType.DEVICE:
         journal.append(connection, "device", now_ns, {"device": subject, "gateway": gateway}, event=stored)
         if device is not None:
@@ -251,6 +250,14 @@ def _queue_points(
     for quantity, value in values:
         point = Point(quantity, community, home or "", gateway, event.subject, value, at_ns, resident)
         connection.execute(insert(schema.store_queue).values(point=msgspec.json.encode(point)))
+
+
+def measured_values(kind: str, data: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """(quantity, value) of what an event of this type has measured; what is unknown stays in the event alone."""
+    if kind == EventType.VITAL:
+        yield from _vital_values(data.get("values"))
+    elif kind == EventType.ACTIVITY and (change := CHANGES.get(str(data.get("kind")))):
+        yield change
 
 
 def _vital_values(entries: Any) -> Iterator[tuple[str, float]]:

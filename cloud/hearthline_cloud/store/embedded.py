@@ -133,6 +133,10 @@ class EmbeddedStore:
             ]
         return min((time_ns for time_ns in times if time_ns is not None), default=None)
 
+    def quantities(self) -> list[str]:
+        with self._errors("read"), self._reader() as reader:
+            return [row[0] for row in reader.execute("SELECT DISTINCT quantity FROM series ORDER BY 1")]
+
     def state(self) -> StoreState:
         with self._errors("read"), self._reader() as reader:
             series = reader.execute("SELECT count(*) FROM series").fetchone()[0]

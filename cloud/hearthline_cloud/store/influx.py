@@ -16,7 +16,7 @@ from typing import Protocol
 from hearthline.errors import LinkError
 from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.store.influx_http import InfluxHttp, Result, Series
-from hearthline_cloud.store.influx_text import TAGS, select, select_summaries, summary_rows, tags_of
+from hearthline_cloud.store.influx_text import TAGS, decoded, select, select_summaries, summary_rows, tags_of
 from hearthline_cloud.store.influx_v1 import InfluxV1
 from hearthline_cloud.store.influx_writing import Answer, LineWriting
 from hearthline_cloud.store.port import Keeping, Point, Sample, SeriesQuery, StoreState, Summary
@@ -87,6 +87,9 @@ class InfluxStore:
         for series in self._series('SELECT first("value") FROM /.*/', Tier.RAW):
             times += [row[0] for row in series.values if isinstance(row[0], int)]
         return min(times, default=None)
+
+    def quantities(self) -> list[str]:
+        return [decoded(name) for name in self._measurements()]
 
     def state(self) -> StoreState:
         return self._dialect.state()

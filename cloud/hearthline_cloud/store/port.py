@@ -178,14 +178,21 @@ class Kept(Protocol):
         Raw values that somebody may not have summarised are let go of only with `shorten`. Raises LinkError.
         """
 
-    def oldest_ns(self) -> int | None:
-        """The time of the oldest raw value, None without any. Raises LinkError."""
-
     def state(self) -> StoreState:
         """What is there now. Raises LinkError."""
 
 
-class TimeSeries(Store, Tiers, Kept, Protocol):
+class Contents(Protocol):
+    """What a store holds, for whoever moves it elsewhere."""
+
+    def oldest_ns(self) -> int | None:
+        """The time of the oldest raw value, None without any. Raises LinkError."""
+
+    def quantities(self) -> list[str]:
+        """All quantities that were ever stored. Raises LinkError."""
+
+
+class TimeSeries(Store, Tiers, Kept, Contents, Protocol):
     """All that a store does; `close` it at the end."""
 
     def close(self) -> None: ...

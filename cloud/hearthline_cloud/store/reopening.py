@@ -47,6 +47,9 @@ class ReopeningStore:
     def oldest_ns(self) -> int | None:
         return self._opened().oldest_ns()
 
+    def quantities(self) -> list[str]:
+        return self._opened().quantities()
+
     def state(self) -> StoreState:
         return self._opened().state()
 
