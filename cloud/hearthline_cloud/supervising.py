@@ -25,6 +25,7 @@ from hearthline_cloud.alerts.windows import Declared, Place, Windows
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import Changed, beat
+from hearthline_cloud.identity.alarming import AccessWatch, tell
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import gateway as gateway_table
 from hearthline_cloud.schema import heartbeat as heartbeat_table
@@ -129,6 +130,7 @@ class Supervisor:
         self._waker = waker
         self._sight = Sight.opened(now_ns, mono_ns)
         self._devices_due_mono_ns = mono_ns
+        self._access = AccessWatch()
 
     def start_over(self, now_ns: int, mono_ns: int) -> None:
         """The database was away: nobody knows what was heard meanwhile."""
@@ -139,6 +141,7 @@ class Supervisor:
         with self._database.reading() as connection:
             away, has_store, desk_beat_ns = _surroundings(connection, now_ns)
             is_told = lasting(connection, AlertKind.CENTER_BLIND.value) is not None
+            access_due, access_over = self._access.look(connection, now_ns, mono_ns)
         sight = look(self._sight, not away, now_ns, mono_ns)
         changes: list[Changed] = []
         if sight.is_long_blind and not is_told:
@@ -152,6 +155,8 @@ class Supervisor:
             self._write(partial(_note_unwatched, why="store", from_ns=min(desk_beat_ns, now_ns), to_ns=now_ns))
         self._sight = sight
         changes += supervise_once(self._database, now_ns, sight.watching_since_ns, self._waker)
+        if access_due or access_over:
+            changes += self._write(partial(tell, due=access_due, over=access_over, now_ns=now_ns))
         if mono_ns >= self._devices_due_mono_ns:
             changed, late = supervise_devices(self._database, now_ns, sight, self._waker)
             changes += changed

@@ -95,7 +95,7 @@ def test_every_kind_has_a_policy(kind: str, policy: str) -> None:
         ('otherwise = "a"', 'otherwise = "b"', 1, "otherwise", "'b': there is no such policy"),
         ('otherwise = "a"\n', "", 1, "", "missing key `otherwise`"),
         ('\npolicy = "a"', '\npolicy = "b"', 3, "rule[0].policy", "'b': there is no such policy"),
-        ('\npolicy = "a"', '\npolicy = "a"\nkind = "fire"', 4, "rule[0].kind", "'fire': there are: center-blind"),
+        ('\npolicy = "a"', '\npolicy = "a"\nkind = "fire"', 4, "rule[0].kind", "'fire': there are: access-fault"),
         ("repeat_s = 60", "repeat_s = 1", 5, "policy.a.repeat_s", "1: must be 30 to 2592000 seconds"),
         ("repeat_s = 60", "repeat_s = nan", 5, "policy.a.repeat_s", "nan: must be"),
         ("repeat_s = 60", 'repeat_s = "60"', 5, "policy.a.repeat_s", "Expected `float`, got `str`"),

@@ -14,7 +14,9 @@ from hearthline_cloud import schema, supervising
 from hearthline_cloud.alerts.lifecycle import Outcome
 from hearthline_cloud.alerts.windows import Windows
 from hearthline_cloud.desk import Desk, beat
+from hearthline_cloud.identity.alarming import tell
 from hearthline_cloud.supervising import _WATCHED, Supervisor, supervise_once
+from hearthline_cloud.telling import Fault, FaultKind
 from web.seeding import Center
 
 
@@ -251,3 +253,29 @@ def test_the_console_says_that_the_center_is_blind(served: Center, language: str
     assert mei.request("GET", "/fragments/summary").json()["center-blind"] == 1
     assert mei.get("alerts", kind="center-blind").json()["alerts"][0]["gateway"] == ""
     assert mei.post("alerts/1/acknowledge").status == 200
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "title"),
+    [
+        ("zh", "证书吊销列表即将过期", "网关证书与接入有故障"),
+        ("en", "The revocation list ends soon", "Gateways&#39; certificates and their way in need seeing to"),
+    ],
+)
+def test_the_console_says_what_threatens_the_gateways_way_in(
+    served: Center, language: str, words: str, title: str
+) -> None:
+    fault = Fault(FaultKind.LIST_OLD, {"ends": "2026-11-24 08:00 UTC"})
+    with served.database.transaction() as connection:
+        tell(connection, {"list-old": str(fault)}, set(), time.time_ns())
+        beat(connection, "keeper", time.time_ns(), {"faults": [fault.as_row()]})
+    mei = served.client("mei")
+    headers = {"cookie": f"hearthline_session={mei.token}; hearthline_language={language}"}
+    for path in ("/fragments/alerts", "/fragments/alerts/1"):
+        html = mei.request("GET", path, headers=headers).data.decode()
+        assert words in html
+        assert {"zh": "社区中心", "en": "The center itself"}[language] in html
+    homes = mei.request("GET", "/homes", headers=headers).data.decode()
+    assert title in homes
+    assert {"zh": "通知有故障", "en": "Telling people does not work"}[language] not in homes
+    assert mei.post("alerts/1/resolve", {"outcome": "service-done"}).status == 200

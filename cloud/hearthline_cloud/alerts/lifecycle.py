@@ -36,6 +36,7 @@ class AlertKind(StrEnum):
     DEVICE_FAULT = "device-fault"  # low battery, case open: work to be done, no emergency
     SELF_TEST = "self-test"  # a gateway has proved its way: raised and closed in one transaction, and tells nobody
     TEST_MISSED = "test-missed"  # a gateway that is heard did not prove it
+    ACCESS_FAULT = "access-fault"  # certificates or the broker's rights: gateways may be locked out, or not kept out
 
 
 class State(StrEnum):
@@ -127,7 +128,7 @@ def transitions(kind: AlertKind) -> dict[tuple[State, Action], State]:
 
 def outcomes(kind: AlertKind) -> tuple[Outcome, ...]:
     """What a person may close an alert of this kind with."""
-    if kind in (AlertKind.DEVICE_SILENT, AlertKind.DEVICE_FAULT):
+    if kind in (AlertKind.DEVICE_SILENT, AlertKind.DEVICE_FAULT, AlertKind.ACCESS_FAULT):
         return (Outcome.SERVICE_DONE, *(each for each in ALARM_OUTCOMES if each is not Outcome.SERVICE_DONE))
     return SERVICE_OUTCOMES if kind is AlertKind.SERVICE else ALARM_OUTCOMES
 

@@ -25,7 +25,7 @@ _DAY_NS = 86_400 * NS
 
 _LATCHED = [kind.value for kind in LATCHED]
 _OPEN = alert.c.state != State.RESOLVED
-_SILENT = _OPEN & alert.c.kind.not_in([*_LATCHED, AlertKind.CENTER_BLIND])
+_SILENT = _OPEN & alert.c.kind.not_in([*_LATCHED, AlertKind.CENTER_BLIND, AlertKind.ACCESS_FAULT])
 _CALL = alert.c.kind.in_(_LATCHED)
 
 

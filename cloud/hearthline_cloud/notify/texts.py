@@ -20,6 +20,7 @@ _WHAT: dict[str, tuple[str, str]] = {
     "device-silent": ("设备无信号", "Device silent"),
     "device-fault": ("设备待维护", "Device needs seeing to"),
     "test-missed": ("网关自检未通过", "A gateway did not prove its way to the center"),
+    "access-fault": ("网关证书与接入需要处理", "Gateways' certificates need seeing to"),
     "smoke": ("烟雾报警", "Smoke alarm"),
     "heat": ("高温报警", "Heat alarm"),
     "gas": ("燃气报警", "Gas alarm"),

@@ -60,7 +60,7 @@ async function show() {
 }
 
 function showSummary(summary) {
-  const { "device-fault": upkeep, ...calls } = summary;  // a low battery is work, and calls nobody
+  const { "device-fault": upkeep, "access-fault": access, ...calls } = summary;  // work, and nobody's call
   const waiting = Object.values(calls).reduce((sum, value) => sum + value, 0);
   count.hidden = waiting === 0;
   count.textContent = waiting;

@@ -57,6 +57,35 @@ TEXTS: dict[str, tuple[str, str]] = {
     # what stands in the way of telling people
     "telling.title": ("通知有故障", "Telling people does not work as it should"),
     "telling.title.broker": ("网关证书与接入有故障", "Gateways' certificates and their way in need seeing to"),
+    # the same as alerts
+    "kind.access-fault": ("网关接入", "Way in"),
+    "queue.access-fault": ("网关证书与接入", "Gateways' way in"),
+    "new.access-fault": ("网关证书与接入需要处理", "Gateways' certificates or their way in need seeing to"),
+    "access.list-old": (
+        "证书吊销列表即将过期，过期后所有网关都无法接入",
+        "The revocation list ends soon; after that no gateway gets in",
+    ),
+    "access.reload": (
+        "消息服务器没有读取吊销列表：已吊销的网关可能仍可接入",
+        "The broker does not read its revocation list: a revoked gateway may still get in",
+    ),
+    "access.control": (
+        "无法维护消息服务器的网关权限",
+        "The broker's clients and roles cannot be kept",
+    ),
+    "access.ending": (
+        "有证书即将到期，请更换",
+        "A certificate ends soon and has to be replaced",
+    ),
+    "access.renewal": (
+        "网关证书无法自动续期",
+        "Gateways' certificates cannot be renewed",
+    ),
+    "access.unheard": (
+        "没有程序维护消息服务器：吊销的网关不会被断开",
+        "Nobody keeps the broker: a revoked gateway is not thrown out",
+    ),
+    "access.where": ("详情见“住户与设备”页面", "The page of homes and devices says more"),
     "telling.no-channel": (
         "没有配置任何通知渠道：除值班台外，谁也不会得到通知。",
         "No channel is configured: nobody is told but this console.",
@@ -110,3 +139,5 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The certificate {name} ends on {ends}; make a new one",
     ),
 }
+
+SCRIPT_KEYS: tuple[str, ...] = ("new.access-fault",)
