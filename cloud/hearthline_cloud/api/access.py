@@ -5,7 +5,7 @@ be of the account's communities, or it is not there. A route that the table does
 
 A cookie is sent along by the browser whoever made the page, so a write that rests on it must prove that our own page
 asked: `Sec-Fetch-Site: same-origin`, an `Origin` that is this host, or the header `X-Hearthline` that no foreign page
-can send. A request that shows a foreign origin is refused whatever it carries.
+can send. A request that shows a foreign origin is refused whatever it carries; and nothing loads into a foreign page.
 """
 
 from __future__ import annotations
@@ -116,8 +116,13 @@ def _is_id(text: str) -> bool:
 
 
 def check_origin(request: Request, needs_proof: bool) -> None:
-    """Refuse a write from another site; with `needs_proof`, one that does not show that it is from ours, too."""
+    """Refuse a write from another site; with `needs_proof`, one that does not show that it is from ours, too.
+
+    Another site's page may lead to ours, and may not load it as an image, frame, script or data: a browser says which.
+    """
     if request.method in _SAFE_METHODS:
+        if _is_embedded(request):
+            raise HTTPException(403, "another site may lead here, and may not load this as a part of its own page")
         return
     same = _same_origin(request)
     if same is False or (same is None and needs_proof and "x-hearthline" not in request.headers):
@@ -170,6 +175,12 @@ def client_address(request: Request) -> str:
 def _bearer(request: Request) -> str | None:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _is_embedded(request: Request) -> bool:
+    if request.headers.get("sec-fetch-site") not in ("cross-site", "same-site"):
+        return False
+    return (request.headers.get("sec-fetch-mode"), request.headers.get("sec-fetch-dest")) != ("navigate", "document")
 
 
 def _same_origin(request: Request) -> bool | None:
