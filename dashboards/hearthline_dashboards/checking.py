@@ -19,7 +19,8 @@ import urllib3
 from hearthline.errors import LinkError
 from hearthline_dashboards.building import as_tree
 from hearthline_dashboards.interpolation import ALL, Range, Variable, interpolated, seconds, with_variables
-from hearthline_dashboards.panels import Board
+from hearthline_dashboards.panels import Board, Setting
+from hearthline_dashboards.provisioning import RULES
 
 _TIMEOUT_S = 60.0
 _ERROR_CHARS = 300
@@ -146,6 +147,17 @@ def check(boards: Iterable[Board], sources: Mapping[str, Source], now_ms: int) -
             variables = yield from _chosen(board, tree, source, choice)
             for panel in tree["panels"]:
                 yield from _panel(board, panel, source, variables, span, choice)
+
+
+def check_rules(source: Source, now_ms: int) -> Iterator[Finding]:
+    """Ask what the alert rules ask, each over its own time."""
+    for rule in RULES:
+        span = Range(now_ms - rule.back_s * 1000, now_ms)
+        board = Board("rules", Setting("en"), "", "", "", [])
+        if rule.may_be_empty:
+            board.quiet.add(0)
+        panel = {"id": 0, "title": rule.name, "targets": [{"refId": "A", "query": rule.query}]}
+        yield from _panel(board, panel, source, {}, span, "all")
 
 
 def _chosen(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from dataclasses import asdict
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Annotated
 
 import msgspec
@@ -15,7 +15,7 @@ from hearthline.config import read_secret
 from hearthline.errors import ConfigError
 from hearthline_dashboards.boards import every_board
 from hearthline_dashboards.building import check_console, check_zone, files, write
-from hearthline_dashboards.checking import Finding, Influx, Prometheus, Source, check
+from hearthline_dashboards.checking import Finding, Influx, Prometheus, Source, check, check_rules
 from hearthline_dashboards.commands_grafana import (
     ConsoleOption,
     JsonOption,
@@ -23,6 +23,7 @@ from hearthline_dashboards.commands_grafana import (
     annotate_command,
     push_command,
 )
+from hearthline_dashboards.provisioning import provisioning_files
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
@@ -46,13 +47,17 @@ def build(
     to: Annotated[Path, typer.Option(help="The folder; it is made.", metavar="DIR")],
     zone: ZoneOption = ZONE,
     console: ConsoleOption = CONSOLE,
+    installed: Annotated[
+        str, typer.Option(help="Where that folder lies on Grafana's machine.", metavar="DIR")
+    ] = "/etc/grafana/hearthline",
     json: JsonOption = False,
 ) -> None:
-    """Write the dashboards' JSON, one folder a language. What is so already is not touched.
+    """Write the dashboards' JSON, one folder a language, and provisioning files. What is so already is not touched.
 
     Example: hearthline dashboards build --to /etc/grafana/hearthline --console https://center.example.org
     """
     made = files(every_board(check_zone(zone), check_console(console)))
+    made |= provisioning_files(check_console(console), PurePosixPath(installed))
     done = write(made, to)
     if json:
         typer.echo(msgspec.json.encode({"files": len(made), "written": [[str(path), how] for path, how in done]}))
@@ -83,7 +88,9 @@ def check_command(
     sources: dict[str, Source] = {"influxdb": Influx(url, database, username, password)}
     if prometheus is not None:
         sources["prometheus"] = Prometheus(prometheus)
-    found = list(check(every_board(check_zone(zone), CONSOLE), sources, _moment_ms(at)))
+    now_ms = _moment_ms(at)
+    found = [*check(every_board(check_zone(zone), CONSOLE), sources, now_ms)]
+    found += check_rules(sources["influxdb"], now_ms)
     faults = [finding for finding in found if finding.fault]
     if json:
         typer.echo(msgspec.json.encode([asdict(finding) for finding in found]))

@@ -51,6 +51,10 @@ class Setting:
     def say(self, zh: str, en: str) -> str:
         return zh if self.language == "zh" else en
 
+    @property
+    def folder(self) -> str:
+        return self.say("Hearthline 居家守护", "Hearthline")
+
     def uid(self, board: str) -> str:
         return f"{TAG}-{board}-{self.language}"
 

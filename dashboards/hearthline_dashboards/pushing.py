@@ -92,7 +92,7 @@ def _datasource(grafana: Grafana, login: InfluxLogin) -> Step:
 def _folder(grafana: Grafana, uid: str, setting: Setting) -> Step:
     found = grafana.folder(uid)
     if found is None:
-        grafana.make_folder(uid, setting.say("Hearthline 居家守护", "Hearthline"))
+        grafana.make_folder(uid, setting.folder)
         return Step("folder", uid, "made")
     return Step("folder", uid, "the same")
 

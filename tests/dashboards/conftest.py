@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
+import urllib3
 
 from hearthline.clock import NS
 from hearthline_cloud.config import StoreConfig
@@ -41,7 +43,18 @@ class Center:
 
     @property
     def influx(self) -> Influx:
-        return Influx(self.url, DATABASE)
+        return self.of(DATABASE)
+
+    def of(self, database: str) -> Influx:
+        return Influx(self.url, database)
+
+    def write(self, database: str, lines: Iterable[str]) -> None:
+        """Each line with its retention policy before it."""
+        for line in lines:
+            policy, _, text = line.partition(" ")
+            target = f"{self.url}/write?{urlencode({'db': database, 'rp': policy})}"
+            answer = urllib3.request("POST", target, body=text.encode())
+            assert answer.status == 204, answer.data
 
 
 def fill(url: str) -> tuple[str, ...]:
