@@ -17,6 +17,7 @@ import typer
 from hearthline.clock import SystemClock
 from hearthline.errors import ConfigError, ProtocolError, RefusedError
 from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
+from hearthline_edge.commands_install import install, remove
 from hearthline_edge.config import load_edge_config, own_profile_folder
 from hearthline_edge.devices import Driver, SerialDriver, driver_named, find_drivers
 from hearthline_edge.doctor import Check, examine
@@ -28,6 +29,9 @@ from hearthline_edge.secret import write_secret
 
 _BITS_PER_BYTE = 10  # on a serial line, with start and stop
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
+
+for _command in (install, remove):
+    app.command()(_command)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The agent's configuration file.", metavar="FILE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
