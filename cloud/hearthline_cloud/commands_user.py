@@ -128,6 +128,17 @@ def enable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Json
     _say({"name": name, "disabled": False}, json, f"{name} can log in again.")
 
 
+@user_app.command("reset-second-factor")
+def reset_second_factor(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
+    """Take away a second factor whose phone and codes are lost, and end that person's sessions.
+
+    Example: hearthline cloud user reset-second-factor mei --config cloud.toml
+    """
+    with _people(config) as people:
+        people.factors.remove(name, time.time_ns(), _me())
+    _say({"name": name}, json, f"{name} logs in with the password alone, and sets up a new one.")
+
+
 @user_app.command("logout")
 def log_out(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
     """End every session of a member of staff.
@@ -141,7 +152,7 @@ def log_out(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
 
 @user_app.command("list")
 def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> None:
-    """List the accounts: role, communities, open sessions.
+    """List the accounts: role, communities, open sessions, second factor.
 
     Example: hearthline cloud user list --config cloud.toml
     """
@@ -149,7 +160,9 @@ def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
         found = people.accounts.all(time.time_ns())
     lines = [
         f"{each.name}: {each.role}, {'all communities' if each.communities is None else ', '.join(each.communities)}, "
-        f"{each.sessions} sessions" + (", disabled" if each.disabled else "")
+        f"{each.sessions} sessions"
+        + (", second factor" if each.second_factor else "")
+        + (", disabled" if each.disabled else "")
         for each in found
     ]
     _say(found, json, "\n".join(lines) or "There is no account yet: hearthline cloud user add NAME.")

@@ -13,7 +13,9 @@ import msgspec
 
 from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
+from hearthline_cloud.permissions import Role
 
+ALWAYS_TWO = (Role.ADMINISTRATOR, Role.AUDITOR)  # they see every home, or everything that anybody did
 MAX_ASK_AFTER_MIN = 7 * 24 * 60
 _LEAST_RAW_DAYS = 7  # an outage of so many days comes late and is taken all the same
 _MOST_DAYS = 36_500
@@ -62,6 +64,14 @@ class WebConfig(Config, frozen=True):
     public_url: str | None = None  # what a link in a message begins with
     center_phone: str = ""  # which volunteers call
     link_key_file: str | None = None  # what links are signed with; by default link-key in data_dir
+    second_factor: list[Role] | None = None  # roles that need one; by default ALWAYS_TWO with secure_cookies, else none
+    second_factor_key_file: str | None = None  # what its secrets are sealed with; by default second-factor-key there
+
+    @property
+    def second_factor_roles(self) -> list[Role]:
+        if self.second_factor is not None:
+            return self.second_factor
+        return list(ALWAYS_TWO) if self.secure_cookies else []
 
 
 class MealConfig(Config, frozen=True):
@@ -252,6 +262,8 @@ def _check_web(path: Path, web: WebConfig) -> None:
     for key, value in (("session_hours", web.session_hours), ("idle_minutes", web.idle_minutes)):
         if value < 1:
             raise ConfigError(f"{path}: web.{key} = {value}: must be 1 or more")
+    if Role.VIEWER in web.second_factor_roles:
+        raise ConfigError(f"{path}: web.second_factor: a viewer is a screen on a wall, and has no phone")
     for proxy in web.trusted_proxies:
         try:
             ip_network(proxy)

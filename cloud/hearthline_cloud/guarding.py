@@ -1,6 +1,6 @@
 """Slowing down whoever guesses, without ever locking anybody out. In the memory of this process.
 
-`Throttle` counts attempts a minute for a key. `Guard` is for logins:
+`Throttle` counts attempts for a key. `Guard` is for passwords:
 
     each name and source .. at most ten attempts a minute
     a name under attack ... after ten wrong attempts in an hour from anywhere, each unknown source waits between its own
@@ -33,10 +33,11 @@ _WAITING = 12  # logins that may hold a thread at once; the rest of the threads 
 
 
 class Throttle:
-    """At most `limit` attempts a minute for each key; the oldest keys are forgotten when there are too many."""
+    """At most `limit` attempts a window for each key; the oldest keys are forgotten when there are too many."""
 
-    def __init__(self, limit: int = ATTEMPTS_PER_MINUTE) -> None:
+    def __init__(self, limit: int = ATTEMPTS_PER_MINUTE, window_ns: int = _WINDOW_NS) -> None:
         self._limit = limit
+        self._window_ns = window_ns
         self._attempts: OrderedDict[tuple[str, str], list[int]] = OrderedDict()
         self._lock = Lock()
 
@@ -44,7 +45,7 @@ class Throttle:
         """Count one attempt; False when it is one too many."""
         key = (name.casefold(), address)
         with self._lock:
-            recent = _recent(self._attempts.pop(key, []), now_ns, _WINDOW_NS)
+            recent = _recent(self._attempts.pop(key, []), now_ns, self._window_ns)
             allowed = len(recent) < self._limit
             if allowed:
                 recent.append(now_ns)
@@ -58,6 +59,13 @@ class Throttle:
         with self._lock:
             attempts = self._attempts.get((name.casefold(), address))
             return attempts[-1] if attempts else None
+
+    def take_back(self, name: str, address: str) -> None:
+        """The last attempt was a right one and does not count; the others do."""
+        with self._lock:
+            attempts = self._attempts.get((name.casefold(), address))
+            if attempts:  # none: forgotten meanwhile, or the clock was set back
+                attempts.pop()
 
     def forget(self, name: str, address: str) -> None:
         """A right password clears the count."""

@@ -19,7 +19,10 @@ class Role(StrEnum):
 
 
 class Permission(StrEnum):
-    OWN = "own"  # one's own session, and that something happened
+    LEAVE = "leave"
+    OWN = "own"  # one's own first page, and that something happened
+    ENROL = "enrol"  # set one's own second factor up
+    ACCOUNT = "account"  # one's own password, sessions, second factor
     WALL = "wall"
     FRAME = "frame"  # the console around its pages
     ALERTS = "alerts"  # cases, their ways, events, work orders
@@ -37,11 +40,12 @@ class Permission(StrEnum):
     AUDIT = "audit"
     POLICY = "policy"
     CHANGE_POLICY = "change-policy"
+    MANAGE_STAFF = "manage-staff"  # accounts, roles, passwords and second factors of others
 
 
 _P = Permission
-_EVERYBODY = frozenset({_P.OWN, _P.WALL})
-_STAFF = _EVERYBODY | {_P.FRAME}
+_EVERYBODY = frozenset({_P.LEAVE, _P.OWN, _P.WALL})
+_STAFF = _EVERYBODY | {_P.FRAME, _P.ENROL, _P.ACCOUNT}
 _CARE = _STAFF | {
     _P.ALERTS, _P.ANSWER, _P.HOMES, _P.RESIDENTS, _P.READINGS, _P.WATCH, _P.DECLARE, _P.FIGURES, _P.EXPORT,
     _P.PROTECTION, _P.POLICY,
@@ -57,7 +61,10 @@ GRANTED: dict[Role, frozenset[Permission]] = {
 }
 
 # What changes the whole center, and is not for an account of some communities.
-CENTER_WIDE = frozenset({_P.CHANGE_POLICY})
+CENTER_WIDE = frozenset({_P.CHANGE_POLICY, _P.MANAGE_STAFF})
+
+# All that an account may do whose role needs a second factor, as long as it has none.
+ENROLLING = frozenset({_P.LEAVE, _P.ENROL})
 
 PUBLIC = None  # no session: the route has its own proof, or tells nothing
 
@@ -70,9 +77,25 @@ ROUTES: dict[str, Permission | None] = {
     "GET /login": PUBLIC,
     "POST /login": PUBLIC,
     "POST /language": PUBLIC,
-    "POST /logout": _P.OWN,
+    "GET /login/code": PUBLIC,
+    "POST /login/code": PUBLIC,
+    "POST /logout": _P.LEAVE,
     f"POST {_API}/login": PUBLIC,
-    f"POST {_API}/logout": _P.OWN,
+    f"POST {_API}/logout": _P.LEAVE,
+    # one's own account
+    "GET /account": _P.ACCOUNT,
+    "POST /account/password": _P.ACCOUNT,
+    "POST /account/sessions/end": _P.ACCOUNT,
+    "GET /account/second-factor": _P.ENROL,
+    "POST /account/second-factor": _P.ENROL,
+    "GET /account/second-factor/new": _P.ENROL,
+    "POST /account/second-factor/new": _P.ENROL,
+    "POST /account/second-factor/codes": _P.ACCOUNT,
+    "POST /account/second-factor/remove": _P.ACCOUNT,
+    # the accounts of the staff
+    "GET /staff": _P.MANAGE_STAFF,
+    "POST /staff": _P.MANAGE_STAFF,
+    "POST /staff/{action}": _P.MANAGE_STAFF,
     # behind a signed link
     "GET /f/{token}": PUBLIC,
     "POST /f/{token}": PUBLIC,

@@ -45,14 +45,18 @@ from hearthline_cloud.api.shield import MAX_HEADER_BYTES, RequestLimits, Securit
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.console import (
     pages,
+    pages_account,
     pages_feedback,
     pages_figures,
     pages_history,
     pages_orders,
     pages_policy,
     pages_protection,
+    pages_second_factor,
     pages_self_test,
     pages_service,
+    pages_session,
+    pages_staff,
     pages_volunteer,
     pages_wall,
     pages_watch,
@@ -63,6 +67,7 @@ from hearthline_cloud.console.view import HERE
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.guarding import Throttle
+from hearthline_cloud.key_file import open_key
 from hearthline_cloud.links import DeadLinkError, open_links
 from hearthline_cloud.meals import open_timetable
 from hearthline_cloud.metrics.measured_store import MeasuredStore
@@ -70,6 +75,7 @@ from hearthline_cloud.metrics.requests import MeasuredRequests
 from hearthline_cloud.order_desk import OrderDesk
 from hearthline_cloud.pacing import RATES, Cost, Pacing, Rate
 from hearthline_cloud.people import People
+from hearthline_cloud.people.sealing import KEY_FILE, Seal
 from hearthline_cloud.store import Store, open_store
 from hearthline_cloud.wake import Waker
 
@@ -90,6 +96,10 @@ _API = (
     stream,
 )
 _PAGES = (
+    pages_session,
+    pages_account,
+    pages_second_factor,
+    pages_staff,
     pages_self_test,
     pages,
     pages_history,
@@ -109,7 +119,7 @@ def create_app(config: CloudConfig, database: Database, store: Store, rates: Map
     """The application over a migrated database. Its lifespan runs the journal's follower."""
     (config.directory / "wake").mkdir(mode=0o700, exist_ok=True)
     waker = Waker(config.directory)
-    people = People(database, config.web.session_hours, config.web.idle_minutes)
+    people = _people(config, database)
     meals = open_timetable(config.service)
 
     def cursor() -> int:
@@ -157,6 +167,12 @@ def create_app(config: CloudConfig, database: Database, store: Store, rates: Map
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     return app
+
+
+def _people(config: CloudConfig, database: Database) -> People:
+    key, by_default = config.web.second_factor_key_file, config.directory / KEY_FILE
+    seal = Seal(open_key(key, by_default, "web.second_factor_key_file", "the second factors"))
+    return People(database, config.web.session_hours, config.web.idle_minutes, seal, config.web.second_factor_roles)
 
 
 class WebServer(uvicorn.Server):

@@ -78,6 +78,7 @@ class Center:
     store: MemoryStore = field(default_factory=MemoryStore)
     wall_names: bool = False
     rates: Mapping[Cost, Rate] = field(default_factory=lambda: RATES)
+    second_factor: list[Role] = field(default_factory=list)  # the roles that need one
 
     def __post_init__(self) -> None:
         self.database = Database(sqlite_url(self.folder / "hearthline.db"))
@@ -90,7 +91,8 @@ class Center:
 
     @property
     def config(self) -> CloudConfig:
-        return CloudConfig(data_dir=str(self.folder), web=WebConfig(port=self.port, wall_names=self.wall_names))
+        web = WebConfig(port=self.port, wall_names=self.wall_names, second_factor=self.second_factor)
+        return CloudConfig(data_dir=str(self.folder), web=web)
 
     @property
     def url(self) -> str:
@@ -102,7 +104,7 @@ class Center:
     def populate(self) -> None:
         now = time.time_ns()
         self.database.migrate()
-        hashed = PasswordHasher().hash(PASSWORD)
+        hashed = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)  # as quick as it can be
         accounts = [
             {"name": name, "password_hash": hashed, "role": role, "created_ns": now} for name, role in STAFF.items()
         ]

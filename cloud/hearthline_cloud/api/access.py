@@ -23,8 +23,9 @@ from hearthline_cloud.alerts.windows import Scope
 from hearthline_cloud.api.model import MAX_ID
 from hearthline_cloud.api.parts import Parts, parts_of
 from hearthline_cloud.desk import NotFoundError
-from hearthline_cloud.people import DEVICE_DAYS, Session
-from hearthline_cloud.permissions import ROUTES, Permission
+from hearthline_cloud.people import DEVICE_DAYS, EnrolFirstError, Session
+from hearthline_cloud.people.login import STEP_MIN
+from hearthline_cloud.permissions import ENROLLING, ROUTES, Permission
 from hearthline_cloud.scoping import (
     Communities,
     sees_alert,
@@ -36,6 +37,7 @@ from hearthline_cloud.scoping import (
 
 COOKIE = "hearthline_session"
 DEVICE_COOKIE = "hearthline_device"  # by which a browser is known; it opens nothing
+STEP_COOKIE = "hearthline_login"  # of a login that waits for its code; it opens nothing without it
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 PartsOf = Annotated[Parts, Depends(parts_of)]
@@ -67,6 +69,8 @@ def _allowed(request: Request, permission: object) -> Session:
     if session is None:
         raise HTTPException(401, "log in first")
     check_origin(request, needs_proof=_bearer(request) is None)
+    if session.must_enrol and permission not in ENROLLING:
+        raise EnrolFirstError("this account needs a second factor first: log in on the console and set it up")
     if not isinstance(permission, Permission) or not session.may(permission):
         raise HTTPException(403, f"the role {session.role} may not do this")
     _check_place(request, session.communities)
@@ -138,6 +142,10 @@ def set_cookie(response: Response, parts: Parts, token: str, session: Session) -
     _set(response, parts, COOKIE, token, (session.expires_ns - parts.now_ns()) // NS)
 
 
+def set_step_cookie(response: Response, parts: Parts, token: str) -> None:
+    _set(response, parts, STEP_COOKIE, token, STEP_MIN * 60)
+
+
 def remember_device(request: Request, response: Response, parts: Parts, name: str) -> None:
     """From now on this browser is not slowed by those who guess the person's password."""
     now_ns = parts.now_ns()
@@ -149,9 +157,9 @@ def device_of(request: Request, parts: Parts) -> str | None:
     return request.cookies.get(cookie_name(parts, DEVICE_COOKIE))
 
 
-def clear_cookie(response: Response, parts: Parts) -> None:
+def clear_cookie(response: Response, parts: Parts, name: str = COOKIE) -> None:
     secure = parts.config.web.secure_cookies
-    response.delete_cookie(cookie_name(parts, COOKIE), httponly=True, samesite="strict", secure=secure, path="/")
+    response.delete_cookie(cookie_name(parts, name), httponly=True, samesite="strict", secure=secure, path="/")
 
 
 def _set(response: Response, parts: Parts, name: str, value: str, max_age_s: int) -> None:

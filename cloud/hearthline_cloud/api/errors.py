@@ -1,4 +1,7 @@
-"""Every error as `{"error": {"code", "message"}}`. A message names what the caller can mend and nothing else."""
+"""Every error as `{"error": {"code", "message"}}`, or as a page for whoever looks at pages.
+
+A message names what the caller can mend and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,12 @@ from hearthline.log import Log
 from hearthline_cloud.alerts.lifecycle import ImpossibleError
 from hearthline_cloud.api.lane import TooManyError
 from hearthline_cloud.api.pace import busy_page
+from hearthline_cloud.api.access import find_session
+from hearthline_cloud.console.navigation import ENROL
 from hearthline_cloud.console.view import page
 from hearthline_cloud.database import is_away
 from hearthline_cloud.desk import ConflictError, NotFoundError
-from hearthline_cloud.people import LoginError, ThrottledError
+from hearthline_cloud.people import CodeError, CodeNeededError, EnrolFirstError, LoginError, Session, ThrottledError
 from hearthline_cloud.policy_store import PolicyError, StalePolicyError
 
 _log = Log("hearthline.web")
@@ -33,6 +38,9 @@ _CODES = {
     413: "too-large",
     503: "not-available",
 }
+
+
+_SAID = {403: 403, 404: 404, 405: 404, 503: 503}  # what a page says of a status; others are 422 or 500
 
 
 def error_response(status: int, code: str, message: str, **facts: Any) -> JSONResponse:
@@ -53,9 +61,23 @@ def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 401 and _wants_page(request):
         return RedirectResponse("/login", 303)
-    if error.status_code == 404 and _wants_page(request):
-        return page(request, "missing.html", None, 404)
+    if _wants_page(request):
+        return _problem(request, error.status_code)
     return error_response(error.status_code, _CODES.get(error.status_code, "error"), str(error.detail))
+
+
+def _problem(request: Request, status: int, message: str = "") -> Response:
+    """A page that says what happened and where to go on, around it what the visitor sees elsewhere."""
+    kind = _SAID.get(status, 500 if status >= 500 else 422)
+    return page(request, "problem.html", _visitor(request), status, kind=kind, message=message)
+
+
+def _visitor(request: Request) -> Session | None:
+    """Who asks, as far as that can be found out now."""
+    try:
+        return find_session(request)
+    except SQLAlchemyError:
+        return None
 
 
 def _wants_page(request: Request) -> bool:
@@ -65,28 +87,40 @@ def _wants_page(request: Request) -> bool:
 def _validation(request: Request, error: Exception) -> Response:
     """Names the fields and what is wrong with them; never repeats what was sent."""
     assert isinstance(error, RequestValidationError)
+    if _wants_page(request):
+        return _problem(request, 422)
     wrong = [f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()]
     return error_response(422, "invalid", "; ".join(wrong[:5]))
 
 
 def _refused(request: Request, error: Exception) -> Response:
     match error:
+        case TooManyError():
+            return _too_many(request, error)
         case ConflictError():
             return error_response(409, "conflict", str(error), **_who_was_first(error))
         case ImpossibleError():
             return error_response(422, "refused", str(error), reason=error.reason.value)
+        case EnrolFirstError() if _wants_page(request):
+            return RedirectResponse(ENROL, 303)
+        case EnrolFirstError():
+            return error_response(403, "second-factor-needed", str(error))
         case NotFoundError() if _wants_page(request):
-            return page(request, "missing.html", None, 404)
+            return _problem(request, 404)
+        case _ if _wants_page(request):
+            return _problem(request, 422, str(error))
         case NotFoundError():
             return error_response(404, "not-found", str(error))
-        case TooManyError():
-            return _too_many(request, error)
         case ThrottledError():
             return error_response(429, "too-many-attempts", str(error))
         case PolicyError():
             return error_response(422, "policy", str(error), problems=[each.as_row() for each in error.problems])
         case StalePolicyError():
             return error_response(409, "conflict", str(error), version=error.version, by=error.by)
+        case CodeNeededError():
+            return error_response(401, "code-needed", str(error))
+        case CodeError():
+            return error_response(401, "wrong-code", str(error))
         case LoginError():
             return error_response(401, "wrong-login", str(error))
     return error_response(422, "refused", str(error))
@@ -109,10 +143,14 @@ def _who_was_first(error: ConflictError) -> dict[str, Any]:
 
 def _store_away(request: Request, error: Exception) -> Response:
     _log.warning("the time-series store did not answer", path=request.url.path, error=str(error))
+    if _wants_page(request):
+        return _problem(request, 503)
     return error_response(503, "store-away", "the time-series store does not answer now; alerts are not affected")
 
 
 def _unstorable(request: Request, error: Exception) -> Response:
+    if _wants_page(request):
+        return _problem(request, 422)
     return error_response(422, "invalid", "a value holds the character NUL, or is longer or greater than it may be")
 
 
@@ -121,8 +159,12 @@ def _database_away(request: Request, error: Exception) -> Response:
     if not is_away(error):
         raise error
     _log.error("the database did not answer", path=request.url.path, kind=type(error).__name__)
+    if _wants_page(request):
+        return _problem(request, 503)
     return error_response(503, "database-away", "the database does not answer now; try again")
 
 
 def _bug(request: Request, error: Exception) -> Response:
+    if _wants_page(request):
+        return page(request, "problem.html", None, 500, kind=500, message="")
     return error_response(500, "internal", "something went wrong here; it has been logged")

@@ -20,6 +20,7 @@ from hearthline_cloud.api.access import (
 )
 from hearthline_cloud.api.model import Login, refusals
 from hearthline_cloud.people import MAX_NAME, MAX_PASSWORD
+from hearthline_cloud.people.codes import MAX_CODE
 
 router = APIRouter(prefix="/api/v1", tags=["session"], responses=refusals(401, 403, 413, 503))
 
@@ -28,14 +29,18 @@ router = APIRouter(prefix="/api/v1", tags=["session"], responses=refusals(401, 4
 class Credentials:
     name: Annotated[str, Field(max_length=MAX_NAME)]
     password: Annotated[str, Field(max_length=MAX_PASSWORD)]
+    code: Annotated[str | None, Field(max_length=MAX_CODE)] = None
 
 
 @router.post("/login", summary="Log in", responses=refusals(400, 422, 429))
 def log_in(credentials: Credentials, request: Request, response: Response, parts: PartsOf) -> Login:
-    """Sets the session's cookie and tells its token. Ten attempts a minute for a name and an address."""
+    """Sets the session's cookie and tells its token. Ten attempts a minute for a name and an address.
+
+    An account with a second factor sends the app's code, or a recovery code, as `code`; each is good once.
+    """
     check_origin(request, needs_proof=False)
-    address, device = client_address(request), device_of(request, parts)
-    token, session = parts.people.log_in(credentials.name, credentials.password, address, parts.now_ns(), device)
+    given = (credentials.name, credentials.password, client_address(request), parts.now_ns())
+    token, session = parts.people.log_in(*given, device_of(request, parts), credentials.code)
     set_cookie(response, parts, token, session)
     return Login(token, session.staff, session.role.value, rfc3339(session.expires_ns))
 

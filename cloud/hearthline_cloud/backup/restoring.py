@@ -281,6 +281,7 @@ def _settle(database: Database, manifest: Manifest, now_ns: int) -> int | None:
     detail = {"made": manifest.made_at, "entries": manifest.entries, "head": manifest.head}
     with database.transaction() as connection:
         connection.execute(delete(schema.session))
+        connection.execute(delete(schema.login_step))
         _skip_numbers(connection)
         journal.append(connection, RESTORED, now_ns, detail)
     return verdict.broken_at

@@ -29,7 +29,9 @@ NAVIGATION: tuple[Entry, ...] = (
     Entry("/protection", "nav.protection"),
     WALL,
     Entry("/policy", "nav.policy"),
+    Entry("/staff", "nav.staff"),
 )
+ENROL = "/account/second-factor"
 
 
 def entries_for(session: Session) -> list[Entry]:
@@ -39,6 +41,8 @@ def entries_for(session: Session) -> list[Entry]:
 
 def first_page(session: Session) -> str:
     """Where somebody begins."""
+    if session.must_enrol:
+        return ENROL
     return next((entry.path for entry in entries_for(session)), WALL.path)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, Request
+from fastapi import APIRouter, Request
 from markupsafe import Markup
 from starlette.responses import RedirectResponse, Response
 
@@ -15,17 +15,7 @@ from hearthline.clock import rfc3339
 from hearthline_cloud.alerts import windows as declared
 from hearthline_cloud.alerts.lifecycle import AlertKind, Category, State, outcomes
 from hearthline_cloud.alerts.service import Order
-from hearthline_cloud.api.access import (
-    PartsOf,
-    Staff,
-    check_origin,
-    clear_cookie,
-    client_address,
-    device_of,
-    find_session,
-    remember_device,
-    set_cookie,
-)
+from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.alert_reads import AlertFilter, alert_detail, list_alerts, list_queue, list_staff, open_counts
 from hearthline_cloud.api.model import AlertDetail, Device, Gateway, SelfTest
 from hearthline_cloud.api.order_reads import OrderFilter, call_backs, list_orders
@@ -44,11 +34,10 @@ from hearthline_cloud.api.routes_registry import Id
 from hearthline_cloud.api.self_test_reads import last_self_tests
 from hearthline_cloud.console.case import shown_hops, spans
 from hearthline_cloud.console.navigation import first_page
-from hearthline_cloud.console.texts import LANGUAGES
-from hearthline_cloud.console.view import LANGUAGE_COOKIE, html, language_of, page, part
+from hearthline_cloud.console.view import html, language_of, page, part
 from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import NotFoundError
-from hearthline_cloud.people import LoginError, Session, ThrottledError
+from hearthline_cloud.people import Session
 from hearthline_cloud.permissions import Permission
 from hearthline_cloud.scoping import sees_resident
 from hearthline_cloud.tracing import trace
@@ -57,7 +46,6 @@ router = APIRouter(include_in_schema=False)
 
 OPEN = tuple(state for state in State if state is not State.RESOLVED)
 _SHOWN = 50  # rows of one queue: more than a shift can answer; the rest is counted
-_YEAR_S = 31_536_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,55 +56,6 @@ class Place:
     devices: list[Device]
     test: SelfTest | None = None
     proof: SelfTest | None = None
-
-
-@router.get("/login")
-def login_page(request: Request) -> Response:
-    session = find_session(request)
-    if session is not None:
-        return RedirectResponse(first_page(session), 303)
-    return page(request, "login.html", None, problem="")
-
-
-@router.post("/login")
-def log_in(
-    request: Request,
-    parts: PartsOf,
-    name: Annotated[str, Form(max_length=64)] = "",
-    password: Annotated[str, Form(max_length=256)] = "",
-) -> Response:
-    check_origin(request, needs_proof=False)
-    try:
-        address, device = client_address(request), device_of(request, parts)
-        token, session = parts.people.log_in(name.strip(), password, address, parts.now_ns(), device)
-    except LoginError:
-        return page(request, "login.html", None, 401, problem="login.wrong")
-    except ThrottledError:
-        return page(request, "login.html", None, 429, problem="login.throttled")
-    answer = RedirectResponse(first_page(session), 303)
-    set_cookie(answer, parts, token, session)
-    remember_device(request, answer, parts, session.staff)
-    return answer
-
-
-@router.post("/logout")
-def log_out(parts: PartsOf, session: Staff) -> Response:
-    parts.people.sessions.end(session.token_hash)
-    parts.follower.recheck_sessions()
-    answer = RedirectResponse("/login", 303)
-    clear_cookie(answer, parts)
-    return answer
-
-
-@router.post("/language")
-def choose(request: Request, lang: Annotated[str, Form()], back: Annotated[str, Form()] = "/") -> Response:
-    """Sets the language and goes back to a page of ours."""
-    check_origin(request, needs_proof=False)
-    is_ours = back.startswith("/") and not back.startswith("//") and "\\" not in back and back.isprintable()
-    answer = RedirectResponse(back if is_ours else "/", 303)
-    if lang in LANGUAGES:
-        answer.set_cookie(LANGUAGE_COOKIE, lang, max_age=_YEAR_S, samesite="strict", httponly=True)
-    return answer
 
 
 @router.get("/")

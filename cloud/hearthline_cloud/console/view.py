@@ -36,14 +36,19 @@ def language_of(request: Request) -> Language:
 
 
 def page(request: Request, template: str, session: Session | None, status: int = 200, **values: Any) -> HTMLResponse:
-    """One page or fragment. Beside what a part knows, templates know `session`, `here` and `rooms`."""
+    """One page or fragment. Beside what a part knows, templates know `session`, `here` and `rooms`.
+
+    `here` is where a change of the language leads back to; it may be given, where no page answers at this address.
+    `is_live`: the console's script follows the journal.
+    """
     language = language_of(request)
     body = part(
         language,
         template,
         script_texts=msgspec.json.encode(script_texts(language)).decode(),
         session=session,
-        here=request.url.path,
+        here=values.pop("here", request.url.path),
+        is_live=session is not None and not session.must_enrol,
         rooms=[(entry, is_here(entry, request.url.path)) for entry in entries_for(session)] if session else [],
         **values,
     )

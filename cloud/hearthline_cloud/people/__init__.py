@@ -1,7 +1,15 @@
-"""The staff: `accounts`, `sessions`, and `login`, which leads from a name and a password to a session."""
+"""The staff: accounts, sessions, second factors, and `login`, which leads from name, password and code to a session."""
 
 from hearthline_cloud.people.accounts import MAX_NAME, MAX_PASSWORD, Account, Accounts
-from hearthline_cloud.people.login import LoginError, People, ThrottledError
+from hearthline_cloud.people.login import (
+    CodeError,
+    CodeNeededError,
+    EnrolFirstError,
+    LoginError,
+    People,
+    StepOverError,
+    ThrottledError,
+)
 from hearthline_cloud.people.sessions import DEVICE_DAYS, VIEWER_DAYS, Session, Sessions, hash_token
 
 __all__ = [
@@ -11,10 +19,14 @@ __all__ = [
     "VIEWER_DAYS",
     "Account",
     "Accounts",
+    "CodeError",
+    "CodeNeededError",
+    "EnrolFirstError",
     "LoginError",
     "People",
     "Session",
     "Sessions",
+    "StepOverError",
     "ThrottledError",
     "hash_token",
 ]

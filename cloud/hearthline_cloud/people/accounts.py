@@ -20,6 +20,8 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.permissions import Role
 from hearthline_cloud.schema import community as community_table
 from hearthline_cloud.schema import known_device as device_table
+from hearthline_cloud.schema import login_step as step_table
+from hearthline_cloud.schema import second_factor as factor_table
 from hearthline_cloud.schema import session as session_table
 from hearthline_cloud.schema import staff as staff_table
 from hearthline_cloud.schema import staff_community as belongs_table
@@ -39,6 +41,7 @@ class Account:
     communities: list[str] | None
     disabled: bool
     sessions: int
+    second_factor: bool
 
 
 class Accounts:
@@ -114,6 +117,11 @@ class Accounts:
             belongs = communities_of(connection, [row.name for row in rows])
             is_open = session_table.c.expires_ns > now_ns
             query = select(session_table.c.staff_name, func.count()).where(is_open).group_by(session_table.c.staff_name)
+            with_factor = set(
+                connection.execute(
+                    select(factor_table.c.staff_name).where(factor_table.c.secret.is_not(None))
+                ).scalars()
+            )
             sessions: dict[str, int] = {row[0]: row[1] for row in connection.execute(query)}
         return [
             Account(
@@ -122,6 +130,7 @@ class Accounts:
                 None if row.center_wide else sorted(belongs.get(row.name, ())),
                 row.disabled,
                 sessions.get(row.name, 0),
+                row.name in with_factor,
             )
             for row in rows
         ]
@@ -152,12 +161,13 @@ def communities_of(connection: Connection, names: list[str]) -> dict[str, set[st
 
 
 def change(connection: Connection, name: str, **values: Any) -> None:
-    """Change an account and end its sessions: whoever is still allowed logs in anew. Raises RefusedError."""
+    """Change an account and end its sessions and begun logins: whoever may logs in anew. Raises RefusedError."""
     if connection.execute(select(staff_table.c.name).where(staff_table.c.name == name)).first() is None:
         raise RefusedError(f"there is no account {name!r}")
     if values:
         connection.execute(update(staff_table).where(staff_table.c.name == name).values(**values))
-    connection.execute(delete(session_table).where(session_table.c.staff_name == name))
+    for table in (session_table, step_table):
+        connection.execute(delete(table).where(table.c.staff_name == name))
 
 
 def tell(connection: Connection, name: str, now_ns: int, by: str, **what: Any) -> None:

@@ -1,4 +1,4 @@
-"""The frame of every page, the login page and the page that is not there."""
+"""The frame of every page, the login page and the pages of what went wrong."""
 
 TEXTS: dict[str, tuple[str, str]] = {
     "brand": ("守望 Hearthline", "Hearthline"),
@@ -43,9 +43,34 @@ TEXTS: dict[str, tuple[str, str]] = {
     "login.wrong": ("姓名或密码不正确。", "The name or the password is wrong."),
     "login.throttled": ("尝试次数过多，请一分钟后再试。", "Too many attempts. Wait a minute and try again."),
     "login.intro": ("社区照护中心值班台", "Alert desk of the community care center"),
-    "missing.title": ("找不到", "Not found"),
-    "missing.text": ("该页面不存在，或者已被移除。", "There is no such page."),
-    "missing.back": ("返回呼叫列表", "Back to the alerts"),
+    "login.again": (
+        "请重新登录：验证码步骤已超时或错误次数过多。",
+        "Log in again: the code came too late, or was wrong too often.",
+    ),
+    "problem.title.403": ("没有权限", "Not allowed"),
+    "problem.text.403": (
+        "您的账号没有查看此页面或进行此操作的权限。如确有需要，请联系管理员。",
+        "Your account may not see or do this. If your work needs it, ask an administrator.",
+    ),
+    "problem.title.404": ("找不到", "Not found"),
+    "problem.text.404": ("该页面不存在，或者已被移除。", "There is no such page."),
+    "problem.title.422": ("无法完成", "This could not be done"),
+    "problem.text.422": (
+        "提交的内容不完整或不被接受，没有任何更改。请返回并检查。",
+        "What was sent is incomplete or not accepted; nothing was changed. Go back and check it.",
+    ),
+    "problem.title.500": ("出错了", "Something went wrong"),
+    "problem.text.500": (
+        "中心的软件出现错误，已记录。请重试；如再次出现，请通知技术人员。",
+        "The center's software made an error, which has been logged. Try again; if it comes back, tell the technician.",
+    ),
+    "problem.title.503": ("暂时无法使用", "Not available now"),
+    "problem.text.503": (
+        "中心的数据库目前没有响应。请稍后重试；如持续出现，请立即通知技术人员。",
+        "The center's database does not answer now. Try again shortly; if it goes on, call the technician at once.",
+    ),
+    "problem.back": ("返回首页", "Back to the start"),
+    "problem.login": ("登录", "Log in"),
 }
 
 SCRIPT_KEYS: tuple[str, ...] = (
