@@ -20,7 +20,8 @@ from web.seeding import Center
 from web.two_communities import NONE, OTHER, OWN, PLANTED, PLANTED_OTHER, SCOPES, logged_in, settle
 
 PUBLIC = {
-    "GET /login", "POST /login", "GET /login/code", "POST /login/code", "POST /language", "POST /api/v1/login", "GET /healthz", "GET /readyz",
+    "GET /login", "POST /login", "GET /login/code", "POST /login/code", "POST /language", "POST /api/v1/login",
+    "GET /healthz", "GET /readyz",
     "GET /f/{token}", "POST /f/{token}", "GET /v/{token}", "HEAD /v/{token}", "POST /v/{token}/open",
     "POST /v/{token}/go", "POST /v/{token}/arrive", "POST /v/{token}/decline", "POST /v/{token}/report",
 }  # fmt: skip
