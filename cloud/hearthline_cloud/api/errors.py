@@ -17,9 +17,9 @@ from hearthline.clock import rfc3339
 from hearthline.errors import LinkError, RefusedError
 from hearthline.log import Log
 from hearthline_cloud.alerts.lifecycle import ImpossibleError
+from hearthline_cloud.api.access import find_session
 from hearthline_cloud.api.lane import TooManyError
 from hearthline_cloud.api.pace import busy_page
-from hearthline_cloud.api.access import find_session
 from hearthline_cloud.console.navigation import ENROL
 from hearthline_cloud.console.view import page
 from hearthline_cloud.database import is_away
