@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all the set-up there is; each makes its own virtual environment in .venv.
 PY = .venv/bin/python
 
-.PHONY: demo test check captures torture bench clean
+.PHONY: demo test check sbom audit captures torture bench clean
 
 demo: ## the whole product on this machine: press a pendant, watch the alert arrive (no root needed)
 	@sh .ci/setup demo
@@ -11,12 +11,22 @@ test: check ## everything, the fault trials in their short form; installs what i
 	@sh .ci/servers
 	@sh .ci/tests $(if $(HEARTHLINE_CAPTURES),,-m "not captures")
 
-check: ## lint, format, types, import contracts
+check: ## lint, format, types, import contracts, locks and licences
 	@sh .ci/setup dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	$(PY) .ci/supply.py check
+
+sbom: ## what a gateway and a center are made of, as CycloneDX JSON in dist/, from the hashed locks
+	@sh .ci/setup dev
+	$(PY) .ci/supply.py sbom dist/hearthline.cdx.json
+
+audit: ## known vulnerabilities of the locked versions, by pip-audit; needs a network, and says so without one
+	@sh .ci/setup dev
+	@$(PY) -m pip install --quiet --disable-pip-version-check pip-audit || true
+	$(PY) .ci/supply.py audit
 
 # Each file HEARTHLINE_CAPTURES/<driver>/<name> has <name>.expected.json beside it: what it holds.
 CAPTURES = $(or $(HEARTHLINE_CAPTURES),../shared/captures)
