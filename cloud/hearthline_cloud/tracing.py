@@ -113,7 +113,7 @@ def trace(connection: Connection, alert_id: int) -> Trace | None:
         .order_by(journal.c.id)
     )
     start_ns = presses[0].received_ns if presses else None
-    return Trace(alert_id, AlertKind(kind), [_press(row) for row in presses], list(_case(steps, start_ns)))
+    return Trace(alert_id, AlertKind(kind), [_press(row) for row in presses], list(_case(steps.all(), start_ns)))
 
 
 def in_words(found: Trace) -> str:

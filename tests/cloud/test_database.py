@@ -95,7 +95,7 @@ def test_roles_that_start_together_migrate_once(fresh_url: str) -> None:
         racer.start()
     start.set()
     for racer in racers:
-        racer.join(40)
+        racer.join(100)
         assert racer.exitcode == 0
 
 
