@@ -197,7 +197,7 @@ def _in_turn(at_ns: dict[str, int], names: tuple[str, ...], clock: Literal["gate
             yield TraceHop(name, rfc3339(before_ns), clock, since_s)
 
 
-def _case(steps: Iterable[Row[Any]], before_ns: int | None) -> Iterator[TraceHop]:
+def _case(steps: Iterable[Row[Any, Any, Any]], before_ns: int | None) -> Iterator[TraceHop]:
     for row in steps:
         since_s = None if before_ns is None else (row.at_ns - before_ns) / NS
         before_ns = row.at_ns
