@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -108,16 +108,34 @@ class Place:
         return (self.broker / f"{name}.password").read_text(encoding="ascii").strip()
 
 
-def place(folder: Path, gateways: tuple[str, ...], extra: str = "") -> Place:
+def identity_table(folder: Path, port: int, host: str = HOST, names: Sequence[str] = (HOST, "localhost")) -> str:
+    """`[identity]` of a center in this folder, whose broker gateways find at these names."""
+    known = ", ".join(f'"{name}"' for name in names)
+    return (
+        f'[identity]\nfolder = "{folder}/pki"\nbroker = "{folder}/broker"\nnames = [{known}]\n'
+        f'host = "{host}"\nport = {port}\n'
+    )
+
+
+def broker_login(folder: Path) -> str:
+    """Of the ingester, as lines of `[broker]`."""
+    return f'username = "{INGEST}"\npassword_file = "{folder}/broker/{INGEST}.password"\n'
+
+
+def place(
+    folder: Path,
+    gateways: tuple[str, ...],
+    extra: str = "",
+    host: str = HOST,
+    names: Sequence[str] = (HOST, "localhost"),
+) -> Place:
     """Everything made by the product's own commands; the broker does not run yet."""
     port, local_port = free_ports(2)
     config = folder / "cloud.toml"
     config.write_text(
         f'data_dir = "{folder}"\n'
-        f'[broker]\nhost = "{HOST}"\nport = {local_port}\nusername = "{INGEST}"\n'
-        f'password_file = "{folder}/broker/{INGEST}.password"\n'
-        f'[identity]\nfolder = "{folder}/pki"\nbroker = "{folder}/broker"\nnames = ["{HOST}", "localhost"]\n'
-        f'host = "{HOST}"\nport = {port}\n{extra}\n[self_test]\nenabled = false\n',
+        f'[broker]\nhost = "{HOST}"\nport = {local_port}\n{broker_login(folder)}'
+        f"{identity_table(folder, port, host, names)}{extra}\n[self_test]\nenabled = false\n",
         encoding="utf-8",
     )
     commands.init(folder / "root", "East")

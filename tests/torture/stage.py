@@ -21,6 +21,7 @@ from hearthline_sim.demo.stack import Plan, Stack
 from hearthline_sim.demo.trial import Trial, run_trial
 from hearthline_sim.ledger import Ledger
 from servers import Server, find_binary, influxd
+from torture.certified import Certified
 from torture.nemeses import Nemeses, Nemesis
 from torture.network import CENTER_ADDRESS, Network
 from torture.proxy import Proxy
@@ -36,6 +37,7 @@ class Stage:
     network: Network | None = None
     proxies: list[Proxy] = field(default_factory=list)
     influx: Server | None = None
+    certified: Certified | None = None
 
     def __post_init__(self) -> None:
         self._held = {name: threading.Lock() for name in self.processes}
@@ -75,9 +77,19 @@ class Stage:
 
 @contextmanager
 def stage(
-    folder: Path, plan: Plan, *, network: bool = False, proxied: bool = False, influx: bool = False, seed: int = 0
+    folder: Path,
+    plan: Plan,
+    *,
+    network: bool = False,
+    proxied: bool = False,
+    influx: bool = False,
+    certified: bool = False,
+    seed: int = 0,
 ) -> Iterator[Stage]:
-    """Start everything; stop everything."""
+    """Start everything; stop everything. `certified`: the broker as the product keeps it, and TLS to it.
+
+    A proxy reads MQTT, so with TLS there is one on the ingester's way alone.
+    """
     with ExitStack() as after:
         net = after.enter_context(Network()) if network else None
         if net is not None:
@@ -88,12 +100,23 @@ def stage(
             server = after.enter_context(influxd(folder))
             plan = replace(plan, store_url=server.url, store_database="torture")
         everywhere = "0.0.0.0" if network else "127.0.0.1"  # the namespace is the test's own
-        brokers = (mosquitto_plan(folder, "home"), mosquitto_plan(folder, "center", everywhere))
-        plan = replace(plan, brokers=brokers)
+        keeps = None
+        if certified:
+            keeps = Certified.made(folder, everywhere, CENTER_ADDRESS if network else "127.0.0.1")
+            after.callback(keeps.close)
+            brokers = (mosquitto_plan(folder, "home"), keeps.broker_plan)
+            plan = replace(plan, brokers=brokers, **keeps.settings)
+        else:
+            brokers = (mosquitto_plan(folder, "home"), mosquitto_plan(folder, "center", everywhere))
+            plan = replace(plan, brokers=brokers)
         if net is not None:
-            plan = replace(plan, uplink=(CENTER_ADDRESS, brokers[1].port_v5), enter_home=net.enter(net.home))
+            uplink = plan.uplink or (CENTER_ADDRESS, brokers[1].port_v5)
+            plan = replace(plan, uplink=uplink, enter_home=net.enter(net.home))
         proxies = []
-        if proxied:
+        if proxied and certified:
+            proxies = [after.enter_context(Proxy(brokers[1].port_v5, seed))]
+            plan = replace(plan, ingest_port=proxies[0].port)
+        elif proxied:
             proxies = [after.enter_context(Proxy(brokers[1].port_v5, seed + way, everywhere)) for way in (1, 2)]
             edge, ingest = proxies
             host = CENTER_ADDRESS if network else "127.0.0.1"
@@ -101,7 +124,7 @@ def stage(
         stack = Stack(folder, plan)
         after.callback(stack.stop)
         stack.start()
-        yield Stage(stack, net, proxies, server)
+        yield Stage(stack, net, proxies, server, keeps)
 
 
 def mosquitto_plan(folder: Path, name: str, address: str = "127.0.0.1") -> BrokerPlan:

@@ -10,18 +10,26 @@ the home's broker is killed, its client says a message again that was not acknow
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from brokers.certified import Client
+from cloud_processes import until
 from hearthline_sim.demo.stack import Plan
+from torture.certified import renew_again, revoke_another
 from torture.nemeses import Nemesis, kill
 from torture.stage import Stage, assert_nothing_lost_or_doubled, figures, play, stage
 from trials import LONG, SEED, publish, rate_bound, trials
 
 KILLS = trials(16, 1000)
 PRESSES = trials(160, 10_000)
+KILLS_CERTIFIED = trials(16, 300)
+PRESSES_CERTIFIED = trials(160, 3000)
+RENEWALS, REVOCATIONS = trials(1, 4), trials(2, 30)
+PATIENCE_S = 100.0  # a gateway that was not answered asks again after a minute
 KILLS_INFLUX = 300
 PRESSES_INFLUX = 3000
 PLAN = Plan(pendants=144, sos=36, patience_s=10.0, vitals_every_s=10.0)
@@ -36,14 +44,36 @@ def killed(report: dict[str, Any]) -> dict[str, int]:
     return {what.removeprefix("kill "): count for what, count in report["deeds"].items() if what.startswith("kill ")}
 
 
-def torture(on: Stage, presses: int, kills: int, name: str) -> dict[str, Any]:
+def torture(on: Stage, presses: int, kills: int, name: str, more: Sequence[Nemesis] = ()) -> dict[str, Any]:
     nemesis = Nemesis("killer", kills, kill(*on.processes))
-    report = play(on, seconds(presses, kills), presses, SEED, [nemesis])
+    report = play(on, seconds(presses, kills), presses, SEED, [nemesis, *more])
     publish(name, **figures(report), bound_per_press=rate_bound(report["presses_sent"]))
     return report
 
 
 @pytest.mark.torture
+@pytest.mark.timeout(seconds(PRESSES_CERTIFIED, KILLS_CERTIFIED) + 600)
+def test_no_kill_loses_or_doubles_a_press_with_certificates(tmp_path: Path) -> None:
+    """The broker as the product keeps it; the gateway renews under fire, and others are thrown out beside it."""
+    with stage(tmp_path, PLAN, certified=True) as on:
+        keeps = on.certified
+        assert keeps is not None
+        more = [Nemesis("renewer", RENEWALS, renew_again), Nemesis("revoker", REVOCATIONS, revoke_another)]
+        name = "kill -9 of every process, with certificates"
+        report = torture(on, PRESSES_CERTIFIED, KILLS_CERTIFIED, name, more)
+        assert sum(killed(report).values()) == KILLS_CERTIFIED
+        assert_nothing_lost_or_doubled(on, report, PRESSES_CERTIFIED)
+        assert len(keeps.revoked) == REVOCATIONS
+        until(lambda: not keeps.unenforced(), PATIENCE_S)
+        assert not [client for client in keeps.visitors if client.is_in]
+        for each in keeps.revoked:
+            assert not Client(keeps.place, at=keeps.place.folder / f"{each}-stolen", name=each).is_in
+        until(lambda: keeps.renewals() >= 1, PATIENCE_S)
+        publish(f"{name}: renewed and thrown out", renewals=keeps.renewals(), revoked=len(keeps.revoked))
+
+
+@pytest.mark.torture
+@pytest.mark.skipif(not LONG, reason="the short form is the one with certificates")
 @pytest.mark.timeout(seconds(PRESSES, KILLS) + 600)
 def test_no_kill_loses_or_doubles_a_press(tmp_path: Path) -> None:
     with stage(tmp_path, PLAN) as on:

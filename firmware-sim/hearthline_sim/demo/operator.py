@@ -14,6 +14,7 @@ import urllib3
 from hearthline.errors import HearthlineError, LinkError
 
 _TIMEOUT = urllib3.Timeout(connect=2, read=10)
+_TOO_MANY = 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,22 @@ class Operator:
     def _call(
         self, method: str, path: str, body: dict[str, Any] | None = None, fields: dict[str, str] | None = None
     ) -> Any:
-        try:
-            answer = self._http.request(
-                method,
-                self._url + path,
-                fields=fields,
-                body=None if body is None else msgspec.json.encode(body),
-                headers={**self._headers, "X-Hearthline": "1", "Content-Type": "application/json"}
-                if body is not None
-                else self._headers,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise LinkError(f"{method} {path}: {error}") from None
+        while True:
+            try:
+                answer = self._http.request(
+                    method,
+                    self._url + path,
+                    fields=fields,
+                    body=None if body is None else msgspec.json.encode(body),
+                    headers={**self._headers, "X-Hearthline": "1", "Content-Type": "application/json"}
+                    if body is not None
+                    else self._headers,
+                )
+            except urllib3.exceptions.HTTPError as error:
+                raise LinkError(f"{method} {path}: {error}") from None
+            if answer.status != _TOO_MANY:
+                break
+            time.sleep(float(answer.headers.get("Retry-After", "1")))
         if answer.status >= 400:
             raise HearthlineError(f"{method} {path}: {answer.status} {answer.data[:300].decode(errors='replace')}")
         return msgspec.json.decode(answer.data) if answer.data else None

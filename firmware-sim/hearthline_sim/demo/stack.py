@@ -59,6 +59,7 @@ class Plan:
     """What to run. `store_url`: an InfluxDB instead of the embedded store. `patience_s`: of the elder.
 
     `uplink`, `ingest_port`: where the agent and the ingester find the center's broker, if something lies between.
+    `uplink_keys`, `broker_keys`: further lines of their sections; `center_tables`: further tables of the center.
     `enter_home`: the command in front of what runs in the home, into its network namespace for one.
     """
 
@@ -74,6 +75,9 @@ class Plan:
     brokers: tuple[BrokerPlan, BrokerPlan] | None = None
     uplink: tuple[str, int] | None = None
     ingest_port: int | None = None
+    uplink_keys: str = ""
+    broker_keys: str = ""
+    center_tables: str = ""
     enter_home: tuple[str, ...] = ()
 
 
@@ -189,6 +193,7 @@ class Stack:
         return (
             f'data_dir = "{self.folder / "center"}"\n'
             f'[broker]\nhost = "127.0.0.1"\nport = {self.plan.ingest_port or self.center_broker.port_v5}\n'
+            f"{self.plan.broker_keys}{self.plan.center_tables}"
             f"[store]\n{store}\n[web]\nport = {self.web_port}\n"
             "[self_test]\nenabled = false\n"  # the ledger knows of presses alone
         )
@@ -229,7 +234,7 @@ trust = "synced"
 host = "{host}"
 port = {port}
 protocol = "5"
-[local_mqtt]
+{self.plan.uplink_keys}[local_mqtt]
 port = {self.home_broker.port_v311}
 [[serial]]
 name = "radio"
