@@ -188,9 +188,7 @@ class Renewal:
             await self._ask(client)
         except (ConfigError, LinkError, OSError) as error:
             self._why = str(error)
-            if isinstance(
-                error, ConfigError
-            ):  # the key on the disk is another one now: an agent that was killed made it
+            if isinstance(error, ConfigError):  # the key on the disk may be that of an agent that was killed
                 self._asking = None
             self._asks.failed(loop.time())
             log.warning("certificate not renewed", reason=self._why, attempts=self._asks.failures)

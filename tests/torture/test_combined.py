@@ -14,6 +14,7 @@ import pytest
 from hearthline_sim.demo.reconcile import reconcile
 from hearthline_sim.demo.stack import Plan
 from hearthline_sim.ledger import Ledger
+from torture.certified import renew_again, revoke_another
 from torture.nemeses import Nemesis, cut_line, freeze, half_open, kill, kill_sockets, lossy, meddle_in_proxy, slow
 from torture.stage import Stage, assert_nothing_lost_or_doubled, figures, play, stage
 from trials import LONG, SEED, publish, rate_bound, trials
@@ -21,6 +22,7 @@ from trials import LONG, SEED, publish, rate_bound, trials
 SECONDS = trials(28, 600)
 PRESSES = SECONDS * 2
 FROZEN_S = 8.0 if LONG else 3.0
+FORMS = (False, True) if LONG else (False,)
 PLAN = Plan(pendants=48, sos=12, patience_s=20.0 if LONG else 9.0, vitals_every_s=10.0, local_alarm_after_s=60.0)
 
 pytestmark = [pytest.mark.torture, pytest.mark.integration, pytest.mark.usefixtures("root")]
@@ -44,10 +46,13 @@ def crew(on: Stage) -> list[Nemesis]:
 
 
 @pytest.mark.timeout(SECONDS + 600)
-def test_everything_at_once_neither_loses_nor_doubles_a_press(tmp_path: Path) -> None:
-    with stage(tmp_path, PLAN, network=True, proxied=True, influx=True, seed=SEED) as on:
-        report = play(on, SECONDS, PRESSES, SEED, crew(on))
-        publish("everything at once", **figures(report), bound_per_press=rate_bound(report["presses_sent"]))
+@pytest.mark.parametrize("certified", FORMS)
+def test_everything_at_once_neither_loses_nor_doubles_a_press(tmp_path: Path, certified: bool) -> None:
+    with stage(tmp_path, PLAN, network=True, proxied=True, influx=True, certified=certified, seed=SEED) as on:
+        more = [Nemesis("renewer", 2, renew_again), Nemesis("revoker", 4, revoke_another)] if certified else []
+        report = play(on, SECONDS, PRESSES, SEED, [*crew(on), *more])
+        name = "everything at once, with certificates" if certified else "everything at once"
+        publish(name, **figures(report), bound_per_press=rate_bound(report["presses_sent"]))
         assert sum(report["deeds"].values()) >= SECONDS // 3
         assert_nothing_lost_or_doubled(on, report, PRESSES)
         assert [each for each in report["stored_too_often"] if not each.startswith("shelly:")] == []

@@ -44,17 +44,19 @@ pytestmark = [pytest.mark.torture, pytest.mark.usefixtures("root")]
 
 
 @pytest.mark.timeout(SECONDS + 240)
-def test_a_press_reaches_the_stream_in_time_on_a_line_that_loses_a_third(tmp_path: Path) -> None:
+@pytest.mark.parametrize("certified", (False, True) if LONG else (False,))
+def test_a_press_reaches_the_stream_in_time_on_a_line_that_loses_a_third(tmp_path: Path, certified: bool) -> None:
     """Under 2 s: the 99th of a hundred where there are enough of them, the long form; of thirty, the 28th."""
     plan = Plan(pendants=48, sos=8, patience_s=60.0, local_alarm_after_s=60.0)
-    with stage(tmp_path, plan, network=True) as on:
+    with stage(tmp_path, plan, network=True, certified=certified) as on:
         assert on.network is not None
         on.stack.wait_for_gateway()
         on.network.slow(BITS_PER_S)
         on.network.lose(LOSS_PERCENT)
         report = play(on, SECONDS, PRESSES, SEED, [])
         dropped = on.network.dropped()
-    publish(f"press to stream at {LOSS_PERCENT} % loss and {BITS_PER_S} bit/s", **figures(report), dropped=dropped)
+    name = f"press to stream at {LOSS_PERCENT} % loss and {BITS_PER_S} bit/s" + (", with TLS" if certified else "")
+    publish(name, **figures(report), dropped=dropped)
     assert dropped > PRESSES / 2
     assert_every_word_arrived(on, report, PRESSES)
     delays = report["press_to_alert_ms"]
