@@ -38,6 +38,9 @@ from hearthline_cloud.alerts.lifecycle import AlertKind, State, join_key
 from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.people import People
 from hearthline_cloud.permissions import Role as StaffRole
+from hearthline_cloud.personal.keys import KEY_FILE
+from hearthline_cloud.personal.opening import unlock
+from hearthline_cloud.personal.vault import sealed
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from browser.conftest import ARGUMENTS, CHROMIUM
@@ -151,6 +154,7 @@ def cpu(roles: dict[str, Role]) -> dict[str, float]:
 def populate(folder: Path, open_alerts: int, homes: int) -> None:
     database = Database(sqlite_url(folder / "hearthline.db"))
     database.migrate()
+    unlock(database, folder / KEY_FILE, may_make=True)
     now = time.time_ns()
     People(database).accounts.add("mei", PASSWORD, StaffRole.OPERATOR, now)
     kinds = [AlertKind.EMERGENCY, AlertKind.SERVICE, AlertKind.SERVICE, AlertKind.GATEWAY_SILENT]
@@ -158,9 +162,10 @@ def populate(folder: Path, open_alerts: int, homes: int) -> None:
         connection.execute(insert(schema.community).values(id="east", name="东区"))
         for number in range(homes + open_alerts):
             home, resident = f"h-{number}", f"r-{number}"
-            connection.execute(insert(schema.home).values(id=home, community_id="east", name=f"幸福里 {number} 室"))
+            place = {"id": home, "community_id": "east", "name": f"幸福里 {number} 室"}
+            connection.execute(insert(schema.home).values(**sealed(connection, schema.home, place)))
             person = {"id": resident, "home_id": home, "name": f"住户 {number}", "contacts": []}
-            connection.execute(insert(schema.resident).values(**person))
+            connection.execute(insert(schema.resident).values(**sealed(connection, schema.resident, person)))
             if number < homes:
                 connection.execute(insert(schema.gateway).values(id=f"gw-{number}", home_id=home))
                 pendant = {"gateway_id": f"gw-{number}", "id": "enocean:1", "resident_id": resident, "room": "卧室"}

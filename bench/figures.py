@@ -26,6 +26,9 @@ from hearthline_cloud.alerts.figures import Case, table
 from hearthline_cloud.alerts.lifecycle import AlertKind
 from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.figuring import Period, fold_once, read_cases
+from hearthline_cloud.personal.keys import KEY_FILE
+from hearthline_cloud.personal.opening import unlock
+from hearthline_cloud.personal.vault import sealed
 
 YEAR_S = 365 * 24 * 3600
 T0 = 1_767_196_800 * NS  # 2026-01-01 in Shanghai
@@ -39,7 +42,7 @@ def populate(database: Database, cases: int) -> None:
     with database.transaction() as connection:
         connection.execute(insert(schema.community), [{"id": f"c-{n}", "name": f"Community {n}"} for n in range(20)])
         homes = [{"id": f"h-{n}", "community_id": f"c-{n % 20}", "name": f"Home {n}"} for n in range(2000)]
-        connection.execute(insert(schema.home), homes)
+        connection.execute(insert(schema.home), [sealed(connection, schema.home, home) for home in homes])
     for first in range(1, cases + 1, 5000):
         alerts, journal = [], []
         for number in range(first, min(first + 5000, cases + 1)):
@@ -105,6 +108,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         database = Database(arguments.database or sqlite_url(Path(folder) / "hearthline.db"))
         database.migrate()
+        unlock(database, Path(folder) / KEY_FILE, may_make=True)
         populate(database, arguments.cases)
         measure(database)
         database.close()

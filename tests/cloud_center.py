@@ -26,6 +26,7 @@ from hearthline_cloud.ingest.event_lane import EventLane
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.retention.job import remove_all
 from hearthline_cloud.wake import Waker
+from personal_rows import put, with_key
 
 HOMES = ("home-1", "home-2")
 
@@ -83,6 +84,7 @@ class Cloud:
         self.folder = folder
         self.database = Database(url or sqlite_url(folder / "hearthline.db"))
         self.database.migrate()
+        with_key(self.database, folder)
         self.waker = Waker(folder)
         self.lane = EventLane(self.database, self.waker, threading.Event())
         self.gateway = TestGateway()
@@ -91,8 +93,8 @@ class Cloud:
         with self.database.transaction() as connection:
             connection.execute(insert(schema.community).values(id="com-1", name="East"))
             for home in HOMES:
-                connection.execute(insert(schema.home).values(id=home, community_id="com-1", name=home))
-            connection.execute(insert(schema.resident).values(id="res-1", home_id="home-1", name="Li", contacts=[]))
+                put(connection, schema.home, id=home, community_id="com-1", name=home)
+            put(connection, schema.resident, id="res-1", home_id="home-1", name="Li", contacts=[])
             connection.execute(insert(schema.gateway).values(id="gw-1", home_id="home-1"))
             for device, user in (("cuff:1", 1), ("enocean:1", None)):
                 values = {"gateway_id": "gw-1", "id": device, "resident_id": "res-1", "user_number": user}

@@ -17,12 +17,14 @@ from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
 from hearthline_cloud.alerts.self_test import Standing
 from hearthline_cloud.commands_backup import backup, backup_key, restore
 from hearthline_cloud.commands_identity import broker_config, ca_app
+from hearthline_cloud.commands_personal import key_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
 from hearthline_cloud.commands_retention import retention_app
 from hearthline_cloud.commands_store import store_app
 from hearthline_cloud.commands_user import user_app
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
+from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.proof import await_proof, in_words
 from hearthline_cloud.registry import load_registry
 from hearthline_cloud.selftesting import ask
@@ -41,6 +43,7 @@ app.add_typer(notify_app, name="notify")
 app.add_typer(ca_app, name="ca")
 app.add_typer(store_app, name="store")
 app.add_typer(retention_app, name="retention")
+app.add_typer(key_app, name="personal-key")
 app.command("broker-config")(broker_config)
 app.command("backup")(backup)
 app.command("backup-key")(backup_key)
@@ -77,8 +80,7 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> 
     Example: hearthline cloud migrate --config cloud.toml
     """
     settings = load_cloud_config(config)
-    database = Database(settings.database_url)
-    database.migrate()
+    database = open_database(settings)
     database.close()
     _say({"migrated": database.name}, json, "The database is at this version's schema.")
 
@@ -94,8 +96,7 @@ def registry_load(
     Example: hearthline cloud registry load docs/examples/registry.toml --config cloud.toml
     """
     settings = load_cloud_config(config)
-    database = Database(settings.database_url)
-    database.migrate()
+    database = open_database(settings)
     counts = load_registry(database, file)
     database.close()
     _say(counts, json, "Loaded: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
@@ -113,10 +114,9 @@ def self_test(
     Example: hearthline cloud test gw-east-1 --config cloud.toml
     """
     settings = load_cloud_config(config)
-    database = Database(settings.database_url)
+    database = open_database(settings)
     waker = Waker(settings.directory)
     try:
-        database.migrate()
         test = ask(database, gateway, "command line", time.time_ns())
         waker.wake("ingest")
         found = await_proof(database, test, wait)

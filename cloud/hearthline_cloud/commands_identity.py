@@ -21,6 +21,7 @@ from hearthline_cloud.config import CloudConfig, IdentityConfig, load_cloud_conf
 from hearthline_cloud.database import Database
 from hearthline_cloud.identity import authority as ca
 from hearthline_cloud.identity import broker, certificates
+from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.wake import Waker
 
 ca_app = typer.Typer(no_args_is_help=True, help="The center's certificates.")
@@ -255,9 +256,8 @@ def _say(machine: object, as_json: bool, human: str) -> None:
 
 @contextmanager
 def _database(settings: CloudConfig) -> Iterator[Database]:
-    database = Database(settings.database_url)
+    database = open_database(settings)
     try:
-        database.migrate()
         yield database
     finally:
         database.close()

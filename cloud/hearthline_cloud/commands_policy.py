@@ -21,6 +21,7 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.notify.channels import open_channels, reach_of
 from hearthline_cloud.notify.port import Message
 from hearthline_cloud.notify.texts import trial_texts
+from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.policy_file import read_policies
 from hearthline_cloud.policy_problems import Problem
 from hearthline_cloud.policy_store import PolicyError
@@ -133,9 +134,8 @@ def _refuse(file: Path, problems: tuple[Problem, ...], as_json: bool) -> int:
 
 @contextmanager
 def _database(settings: CloudConfig) -> Iterator[Database]:
-    database = Database(settings.database_url)
+    database = open_database(settings)
     try:
-        database.migrate()
         yield database
     finally:
         database.close()

@@ -19,9 +19,9 @@ import typer
 from hearthline.config import read_secret
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
 from hearthline_cloud.config import load_cloud_config
-from hearthline_cloud.database import Database
 from hearthline_cloud.people import People
 from hearthline_cloud.permissions import Role
+from hearthline_cloud.personal.opening import open_database
 
 user_app = typer.Typer(no_args_is_help=True, help="Staff accounts.")
 
@@ -171,9 +171,8 @@ def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
 @contextmanager
 def _people(config: Path) -> Iterator[People]:
     settings = load_cloud_config(config)
-    database = Database(settings.database_url)
+    database = open_database(settings)
     try:
-        database.migrate()
         yield People(database, settings.web.session_hours, settings.web.idle_minutes)
     finally:
         database.close()

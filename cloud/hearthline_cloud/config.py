@@ -181,6 +181,7 @@ class CloudConfig(Config, frozen=True):
     data_dir: str
     database: str | None = None  # SQLAlchemy URL; by default hearthline.db in data_dir
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    personal_key_file: str | None = None  # what personal data is sealed with; by default personal-key in data_dir
     broker: BrokerConfig = BrokerConfig()
     store: StoreConfig = StoreConfig()
     web: WebConfig = WebConfig()

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Column, Connection, Row, insert, select, update
 
 from hearthline.clock import NS, rfc3339
 from hearthline.errors import RefusedError
@@ -18,6 +18,7 @@ from hearthline_cloud import journal
 from hearthline_cloud.alerts.profiles import DAY_S
 from hearthline_cloud.alerts.windows import Declared, Scope, Window, Windows
 from hearthline_cloud.desk import NotFoundError
+from hearthline_cloud.personal.vault import CENTER, sealed
 from hearthline_cloud.schema import community, declared, gateway, home
 from hearthline_cloud.scoping import EVERY, Communities, declared_seen, sees_place
 
@@ -25,6 +26,7 @@ MAX_REASON = 500
 MAX_LENGTH_S = {Declared.MAINTENANCE: 31 * DAY_S, Declared.ABSENCE: 366 * DAY_S}
 _BACKDATED_S = DAY_S  # who is away since yesterday is declared today
 _LOOKED_BACK_S = 62 * DAY_S  # the end of a window gives periods anew, of which the longest has 31 days
+WINDOW: list[Column[Any]] = [declared.c[name] for name in ("what", "scope", "scope_id", "from_ns", "to_ns")]
 _TABLES = {Scope.COMMUNITY: community, Scope.HOME: home, Scope.GATEWAY: gateway}
 
 
@@ -57,7 +59,7 @@ def check(wanted: Declaration, now_ns: int) -> None:
 
 def windows(connection: Connection, now_ns: int) -> Windows:
     """Those that hold or may hold still, and those whose end may matter still."""
-    rows = connection.execute(select(declared).where(declared.c.to_ns > now_ns - _LOOKED_BACK_S * NS)).all()
+    rows = connection.execute(select(*WINDOW).where(declared.c.to_ns > now_ns - _LOOKED_BACK_S * NS)).all()
     return Windows(window_of(row) for row in rows)
 
 
@@ -79,8 +81,11 @@ def declare(connection: Connection, wanted: Declaration, by: str, now_ns: int, s
         "from_ns": wanted.from_ns,
         "to_ns": wanted.to_ns,
     }
-    row = {**values, "reason": wanted.reason, "declared_by": by, "declared_ns": now_ns}
+    subject = f"home:{wanted.scope_id}" if wanted.scope is Scope.HOME else CENTER
+    row = {**values, "subject": subject, "reason": "", "declared_by": by, "declared_ns": now_ns}
     number: int = connection.execute(insert(declared).values(**row).returning(declared.c.id)).scalar_one()
+    reason = sealed(connection, declared, {"id": number, "subject": subject, "reason": wanted.reason})["reason"]
+    connection.execute(update(declared).where(declared.c.id == number).values(reason=reason))
     window = {"from": rfc3339(wanted.from_ns), "to": rfc3339(wanted.to_ns)}
     place = {"number": number, "scope": wanted.scope.value, "scope_id": wanted.scope_id}
     journal.append(connection, wanted.what.value, now_ns, {**place, **window}, actor=by)
@@ -103,7 +108,7 @@ def end_early(connection: Connection, number: int, by: str, now_ns: int) -> None
 def list_declared(connection: Connection, seen: Communities, limit: int = 200) -> Sequence[Row[Any]]:
     """The newest ends first, with the names of their places."""
     query = (
-        select(declared, func.coalesce(community.c.name, home.c.name, declared.c.scope_id).label("place"))
+        select(declared, community.c.name.label("community_name"), home.c.name.label("home_name"))
         .outerjoin(community, (community.c.id == declared.c.scope_id) & (declared.c.scope == Scope.COMMUNITY))
         .outerjoin(home, (home.c.id == declared.c.scope_id) & (declared.c.scope == Scope.HOME))
         .where(declared_seen(seen))

@@ -37,6 +37,7 @@ from hearthline_cloud.alerts.lifecycle import (
 from hearthline_cloud.alerts.service import SHIPPED_MEALS, Timetable, check_plan
 from hearthline_cloud.database import Database
 from hearthline_cloud.metrics.instruments import ALARM_ACKNOWLEDGED_SECONDS
+from hearthline_cloud.personal.vault import note
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import command as command_table
 from hearthline_cloud.schema import event as event_table
@@ -138,7 +139,7 @@ class Desk:
         text = _words(text)
         with self._database.transaction() as connection:
             row = alert_row(connection, alert_id)
-            journal.append(connection, "note", now_ns, {"text": text}, alert=alert_id, actor=actor)
+            note(connection, row, text, actor, now_ns)
         self._waker.wake("web")
         return Changed(alert_id, State(row.state), row.version)
 
@@ -216,7 +217,7 @@ def _write_step(connection: Connection, row: Row[Any], wish: Wish, step: Step, n
         raise ConflictError("somebody else was first", None, row.version)
     journal.append(connection, JOURNAL_KIND[wish.action], now_ns, detail, alert=row.id, actor=wish.actor)
     if wish.reason:  # as a note, whose words leave the alert's own page nowhere
-        journal.append(connection, "note", now_ns, {"text": wish.reason}, alert=row.id, actor=wish.actor)
+        note(connection, row, wish.reason, wish.actor, now_ns)
     return Changed(row.id, step.state, version)
 
 

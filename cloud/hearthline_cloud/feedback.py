@@ -24,6 +24,7 @@ from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.links import DeadLinkError
 from hearthline_cloud.notify.sending import asked_phone
+from hearthline_cloud.personal.vault import note
 from hearthline_cloud.schema import alert, feedback, home, notification
 
 VALID_DAYS = 7
@@ -125,5 +126,6 @@ def answer(database: Database, key: int, helped: str, words: str, now_ns: int) -
         actor = f"asked:{row.whom}"
         journal.append(connection, REPLIED, now_ns, {"helped": helped}, alert=row.alert_id, actor=actor)
         if words:
-            journal.append(connection, "note", now_ns, {"text": words}, alert=row.alert_id, actor=actor)
+            case = connection.execute(select(alert).where(alert.c.id == row.alert_id)).one()
+            note(connection, case, words, actor, now_ns)
     return True

@@ -3,8 +3,9 @@
     hash(n) = SHA-256 of JSON [hash(n-1), at_ns, kind, alert_id, event_key, actor, SHA-256 of the detail's JSON]
 
 Whoever changes, removes, inserts or reorders an entry breaks every hash after it, unless he writes all of them anew;
-whoever noted a hash elsewhere finds that out too. The detail goes in as its digest, so that the words of a note can be
-erased one day, leaving the digest, and the chain still holds. There is one writer at a time on every database.
+whoever noted a hash elsewhere finds that out too. The words of a note go in as they stand here, sealed (`personal`):
+the chain is checked without their key, and holds when that is destroyed. What an older version wrote in plain text was
+sealed later and left its digest. There is one writer at a time on every database.
 
 The oldest entries may be removed, from the front alone. Who removes them leaves a stub at the end, an entry that holds
 the hash of the last one removed: with it the chain begins. A stub is part of the chain, so nobody slips one in unseen.
@@ -27,8 +28,9 @@ SYSTEM = "system"  # the actor of what nobody did
 CARD_SHOWN = "card-shown"  # somebody looked at a resident's card: never on the live stream
 GENESIS = "0" * 64
 PRUNED = "journal-pruned"  # the stub: {"through": id, "hash": of that entry, "entries": removed so far, "before": time}
-NOTE = "note"  # of a person's own words: {"text": …}
-ERASED = "erased"  # a detail {"erased": <its digest>} is one whose words are gone
+NOTE = "note"  # of a person's own words: {"sealed": …, "of": whose key opens it}
+ERASED = "erased"  # a detail with {"erased": <digest>} is one whose words are gone, or were sealed later
+_BESIDE_A_DIGEST = {ERASED, "sealed", "of"}  # nothing that anybody could write without a key
 _PAGE = 5000
 
 
@@ -51,13 +53,14 @@ def append(
 def chained(before: str, entry: dict[str, Any]) -> str:
     """The hash of an entry after one whose hash is `before`."""
     detail = entry["detail"]
-    erased = detail.get(ERASED) if isinstance(detail, dict) and len(detail) == 1 else None
-    digest = erased if isinstance(erased, str) else _sha256(detail)
+    erased = detail.get(ERASED) if isinstance(detail, dict) and set(detail) <= _BESIDE_A_DIGEST else None
+    told = erased if isinstance(erased, str) else digest(detail)
     place = [before, *(entry[name] for name in ("at_ns", "kind", "alert_id", "event_key", "actor"))]
-    return _sha256([*place, digest])
+    return digest([*place, told])
 
 
-def _sha256(value: object) -> str:
+def digest(value: object) -> str:
+    """As which a detail goes into the chain."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -161,8 +164,8 @@ def prune(connection: Connection, through: int, before_ns: int, now_ns: int) -> 
 def erase_words(connection: Connection, alert: int) -> int:
     """Put the digest in the place of the words of a case's notes; how many. The chain holds."""
     notes = select(journal.c.id, journal.c.detail).where(journal.c.alert_id == alert, journal.c.kind == NOTE)
-    worded = [row for row in connection.execute(notes) if ERASED not in row.detail]
+    worded = [row for row in connection.execute(notes) if set(row.detail) != {ERASED}]
     for row in worded:
-        gone = {ERASED: _sha256(row.detail)}
+        gone = {ERASED: row.detail.get(ERASED) or digest(row.detail)}
         connection.execute(update(journal).where(journal.c.id == row.id).values(detail=gone))
     return len(worded)

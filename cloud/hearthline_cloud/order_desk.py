@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, select, update
 
 from hearthline.errors import RefusedError
-from hearthline_cloud import journal
 from hearthline_cloud.alerts.lifecycle import ImpossibleError, Refusal, State, Wish
 from hearthline_cloud.alerts.orders import (
     TRANSITIONS,
@@ -26,6 +25,7 @@ from hearthline_cloud.alerts.orders import (
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import MAX_NOTE, ConflictError, First, NotFoundError, alert_row, take
 from hearthline_cloud.ordering import hasten, volunteer_actor, write
+from hearthline_cloud.personal.vault import note, sealed
 from hearthline_cloud.schema import work_order as order_table
 from hearthline_cloud.wake import Waker
 
@@ -115,7 +115,7 @@ def _write_step(
         "changed_by": actor,
         "changed_ns": now_ns,
         "outcome": wish.outcome,
-        "words": words,
+        **_sealed_words(connection, row, words),
         "version": row.version + 1,
         "due_ns": now_ns if step.next_asked else None,
     }
@@ -125,10 +125,15 @@ def _write_step(
     outcome = {} if wish.outcome is None else {"reported": wish.outcome}
     write(connection, row.id, row.alert_id, actor, now_ns, kind=row.kind, state=step.state.value, **outcome)
     if words:
-        journal.append(connection, "note", now_ns, {"text": words}, alert=row.alert_id, actor=actor)
+        note(connection, alert_row(connection, row.alert_id), words, actor, now_ns)
     if step.hastens:
         hasten(connection, row.alert_id)
     return OrderChanged(row.id, step.state, row.version + 1, row.alert_id)
+
+
+def _sealed_words(connection: Connection, row: Row[Any], words: str) -> dict[str, Any]:
+    values = {"id": row.id, "subject": row.subject, "words": words}
+    return {"words": sealed(connection, order_table, values)["words"]}
 
 
 def _conflict(row: Row[Any]) -> ConflictError:

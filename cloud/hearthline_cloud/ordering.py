@@ -31,6 +31,7 @@ from hearthline_cloud.alerts.orders import (
 from hearthline_cloud.database import Database
 from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.notify.sending import call_back_phones
+from hearthline_cloud.personal.vault import subject_of_case
 from hearthline_cloud.stuck import Fail, take_each
 
 JOURNAL_KIND = "work-order"
@@ -72,10 +73,10 @@ def issue(
     if kind is OrderKind.CALL_BACK:
         can = found is not None or bool(call_back_phones(connection, alert.resident_id, alert.home_id))
         if can and found is None:
-            _make(connection, alert.id, kind, step, now_ns)
+            _make(connection, alert, kind, step, now_ns)
         return int(can), 0
     if kind is OrderKind.STREET:
-        order = _make(connection, alert.id, kind, step, now_ns) if found is None else found.id
+        order = _make(connection, alert, kind, step, now_ns) if found is None else found.id
         channels = [reach.name for reach in reaches if reach.name == target.name and not reach.contacts]
         return 1, _queue(connection, alert.id, order, step[0], channels, now_ns)
     return (1, 0) if found is not None else _ask_next(connection, alert, step, wait_ns, reaches, now_ns)
@@ -115,7 +116,7 @@ def _is_due(now_ns: int) -> Any:
 
 def _make(
     connection: Connection,
-    alert: int,
+    alert: Row[Any],
     kind: OrderKind,
     step: tuple[int, int],
     now_ns: int,
@@ -123,7 +124,8 @@ def _make(
     wait_ns: int | None = None,
 ) -> int:
     values = {
-        "alert_id": alert,
+        "alert_id": alert.id,
+        "subject": subject_of_case(alert),
         "escalation_id": step[0],
         "climb": step[1],
         "kind": kind,
@@ -137,7 +139,7 @@ def _make(
     }
     made: int = connection.execute(insert(_order).values(**values).returning(_order.c.id)).scalar_one()
     who = {} if volunteer is None else {"for": volunteer_actor(volunteer)}
-    write(connection, made, alert, SYSTEM, now_ns, kind=kind.value, state=OrderState.ISSUED.value, **who)
+    write(connection, made, alert.id, SYSTEM, now_ns, kind=kind.value, state=OrderState.ISSUED.value, **who)
     return made
 
 
@@ -163,7 +165,7 @@ def _ask_next(
     if chosen is None:
         hasten(connection, alert.id)
         return 0, 0
-    order = _make(connection, alert.id, OrderKind.VOLUNTEER, step, now_ns, chosen, wait_ns)
+    order = _make(connection, alert, OrderKind.VOLUNTEER, step, now_ns, chosen, wait_ns)
     channels = [reach.name for reach in reaches if reach.contacts]
     return 1, _queue(connection, alert.id, order, step[0], channels, now_ns)
 

@@ -13,7 +13,7 @@ from hearthline_cloud.alerts.lifecycle import AlertKind
 from hearthline_cloud.alerts.profiles import why_unwatched
 from hearthline_cloud.alerts.protection import Chain, Protection, protection
 from hearthline_cloud.alerts.windows import Declared, Place, Windows
-from hearthline_cloud.declaring import window_of
+from hearthline_cloud.declaring import WINDOW, window_of
 from hearthline_cloud.schema import alert, declared, device, gateway, home, resident, unwatched
 from hearthline_cloud.scoping import Communities, communities_seen
 
@@ -48,7 +48,7 @@ def protected_hours(connection: Connection, month: Interval, now_ns: int, seen: 
         people.add_columns(home.c.community_id)
         .join(home)
         .where(communities_seen(seen, home.c.community_id))
-        .order_by(home.c.name, resident.c.id)
+        .order_by(resident.c.id)
     ):
         own = pendants.get(person.id, [])
         ways = [(row.gateway_id, row.id) for row in own]
@@ -64,12 +64,12 @@ def protected_hours(connection: Connection, month: Interval, now_ns: int, seen: 
         hours = protection(month, now_ns, chains, center, works)
         place = (person.home_id, person.home_name, person.community_id)
         found.append(Protected(person.id, person.name, *place, _how(own), hours))
-    return found
+    return sorted(found, key=lambda each: each.home_name)
 
 
 def _maintenance(connection: Connection, month: Interval) -> Windows:
     between = (declared.c.to_ns > month[0]) & (declared.c.from_ns < month[1])
-    rows = connection.execute(select(declared).where(declared.c.what == Declared.MAINTENANCE, between))
+    rows = connection.execute(select(*WINDOW).where(declared.c.what == Declared.MAINTENANCE, between))
     return Windows(window_of(row) for row in rows)
 
 

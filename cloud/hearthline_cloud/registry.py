@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from sqlalchemy import Connection, Table, delete, insert, select, update
@@ -20,6 +20,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.alerts.notes import PORT
 from hearthline_cloud.alerts.profiles import DAY_S, HOUR_S, MAX_PERIOD_S, MIN_PERIOD_S, PROFILES, kind_of
 from hearthline_cloud.database import Database
+from hearthline_cloud.personal.vault import sealed
 
 _PERIOD = re.compile(r"(\d{1,6})(min|h|d)")
 _UNITS_S = {"min": 60, "h": HOUR_S, "d": DAY_S}
@@ -49,7 +50,7 @@ class ResidentEntry(Config, frozen=True):
     id: str
     home_id: str = msgspec.field(name="home")
     name: str
-    birth_year: int | None = None
+    birth_year: Annotated[int, msgspec.Meta(ge=1850, le=2100)] | None = None
     phone: str = ""
     illnesses: str = ""
     notes: str = ""
@@ -198,7 +199,8 @@ def _put(connection: Connection, path: Path, table: Table, entry: Config) -> Non
         values["supervise_s"] = _supervise_s(path, entry)
     where = [column == values[column.name] for column in table.primary_key]
     known = connection.execute(select(*table.primary_key).where(*where)).first()
+    ready = sealed(connection, table, values)
     if known is None:
-        connection.execute(insert(table).values(**values))
+        connection.execute(insert(table).values(**ready))
     else:
-        connection.execute(update(table).where(*where).values(**values))
+        connection.execute(update(table).where(*where).values(**ready))

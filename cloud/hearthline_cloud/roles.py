@@ -26,6 +26,7 @@ from hearthline_cloud.ingest.role import IngestRole
 from hearthline_cloud.ingest.rolling import ROLL_UP, Roller
 from hearthline_cloud.listening import Listening
 from hearthline_cloud.metrics.measured_store import MeasuredStore
+from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.retention import job
 from hearthline_cloud.selftesting import SelfTester
 from hearthline_cloud.standing import Standing
@@ -40,8 +41,7 @@ def run_roles(config: CloudConfig, roles: Sequence[Role]) -> int:
     """Run until SIGTERM or SIGINT; the exit code."""
     stopping = threading.Event()
     _stop_on_signals(stopping)
-    database = Database(config.database_url)
-    database.migrate()
+    database = open_database(config)
     failures: list[BaseException] = []
     parts = _parts(config, database, roles)
     for part in parts:

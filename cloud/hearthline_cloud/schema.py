@@ -1,7 +1,7 @@
 """The cloud's truth as tables: registry, people, events, alerts, journal, queues. Times are Unix nanoseconds, UTC.
 
-Names, addresses and illnesses live in `community`, `home` and `resident` alone; everything else refers to them by
-pseudonymous ids. The journal's `id` is the cursor that the console resumes from.
+Names, addresses and illnesses live in `home`, `resident` and `volunteer` alone, sealed (`Personal`); everything else
+refers to them by pseudonymous ids. The journal's `id` is the cursor that the console resumes from.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.types import JSON
+
+from hearthline_cloud.personal.column import Personal
 
 metadata = MetaData(
     naming_convention={
@@ -44,8 +46,8 @@ home = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("community_id", ForeignKey("community.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("address", Text, nullable=False, server_default=""),
+    Column("name", Personal("place"), nullable=False),
+    Column("address", Personal("place"), nullable=False, server_default=""),
 )
 
 resident = Table(
@@ -53,12 +55,19 @@ resident = Table(
     metadata,
     Column("id", String(64), primary_key=True),
     Column("home_id", ForeignKey("home.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("birth_year", Integer),
-    Column("phone", Text, nullable=False, server_default=""),
-    Column("illnesses", Text, nullable=False, server_default=""),
-    Column("notes", Text, nullable=False, server_default=""),
-    Column("contacts", JSON, nullable=False),  # [{"name": …, "relation": …, "phone": …}]
+    Column("name", Personal("resident"), nullable=False),
+    Column("birth_year", Personal("resident", shape="json")),
+    Column("phone", Personal("resident"), nullable=False, server_default=""),
+    Column("illnesses", Personal("resident"), nullable=False, server_default=""),
+    Column("notes", Personal("resident"), nullable=False, server_default=""),
+    Column("contacts", Personal("resident", shape="json"), nullable=False),  # [{"name", "relation", "phone"}]
+)
+
+personal_key = Table(  # the data keys, each sealed by the center's key, which is in a file
+    "personal_key",
+    metadata,
+    Column("subject", String(80), primary_key=True),  # resident:<id>, home:<id>, place:<id>, volunteer:<id>, center
+    Column("sealed", Text, nullable=False),
 )
 
 gateway = Table(
@@ -99,8 +108,8 @@ volunteer = Table(
     metadata,
     Column("id", String(48), primary_key=True),  # an actor of the journal is `volunteer:<id>`
     Column("community_id", ForeignKey("community.id"), nullable=False),
-    Column("name", Text, nullable=False),
-    Column("phone", Text, nullable=False),
+    Column("name", Personal("volunteer"), nullable=False),
+    Column("phone", Personal("volunteer"), nullable=False),
 )
 
 pairing = Table(
@@ -453,7 +462,8 @@ work_order = Table(
     Column("changed_by", String(64), nullable=False, server_default=""),
     Column("changed_ns", BigInteger, nullable=False),
     Column("outcome", String(32)),
-    Column("words", Text, nullable=False, server_default=""),
+    Column("words", Personal("", of="subject"), nullable=False, server_default=""),
+    Column("subject", String(80), nullable=False, server_default="center"),  # of `personal_key`
     Column("version", Integer, nullable=False, server_default="1"),
     Index("uq_work_order_open", "alert_id", "kind", unique=True, sqlite_where=_ORDER_OPEN,
           postgresql_where=_ORDER_OPEN),
@@ -472,7 +482,8 @@ declared = Table(
     Column("scope_id", String(64), nullable=False),
     Column("from_ns", BigInteger, nullable=False),
     Column("to_ns", BigInteger, nullable=False),  # when it ends, or was ended
-    Column("reason", Text, nullable=False),  # may speak of a person: shown to staff alone
+    Column("reason", Personal("", of="subject"), nullable=False),  # may speak of a person: shown to staff alone
+    Column("subject", String(80), nullable=False, server_default="center"),  # of `personal_key`
     Column("declared_by", String(64), nullable=False),
     Column("declared_ns", BigInteger, nullable=False),
     Column("ended_by", String(64)),

@@ -76,6 +76,7 @@ from hearthline_cloud.order_desk import OrderDesk
 from hearthline_cloud.pacing import RATES, Cost, Pacing, Rate
 from hearthline_cloud.people import People
 from hearthline_cloud.people.sealing import KEY_FILE, Seal
+from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.store import Store, open_store
 from hearthline_cloud.wake import Waker
 
@@ -224,7 +225,7 @@ def run_web(config: CloudConfig, stop: threading.Event | None = None) -> int:
 
     The database must have been migrated. In a thread other than the main one only `stop` ends it.
     """
-    database = Database(config.database_url)
+    database = open_database(config)
     try:
         app = create_app(config, database, MeasuredStore(open_store(config.store, config.directory)))
         server = WebServer(app, config, stop)

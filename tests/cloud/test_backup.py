@@ -37,6 +37,8 @@ from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.people import People
 from hearthline_cloud.permissions import Role
+from hearthline_cloud.personal.keys import KEY_FILE
+from hearthline_cloud.personal.opening import unlock
 from secret_files import write_secret
 from servers import Postgresql
 
@@ -139,6 +141,7 @@ def test_a_restored_center_has_every_row_no_session_and_gives_no_number_twice(ce
     restored = restore_by(center.file, center.key_file, load_cloud_config(new), NOW_NS + 5)
     assert restored.broken_at is None
     database = Database(empty_url)
+    unlock(database, center.folder / "new" / KEY_FILE, may_make=False)  # the key came along
     assert center.content(database) == before
     with database.reading() as connection:
         verdict = journal.check(connection, head)

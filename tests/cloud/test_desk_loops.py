@@ -21,6 +21,7 @@ from hearthline_cloud.notify.sending import UNMADE, Worker, _due
 from hearthline_cloud.ordering import follow_orders
 from hearthline_cloud.stuck import Stuck, take_each
 from hearthline_cloud.telling import failing_channels
+from personal_rows import put
 
 NOW_NS = 1_800_000_000 * NS
 _OPEN_ALONE = "uq_escalation_open"  # an index of the open alerts' timers, which each round walks
@@ -95,7 +96,7 @@ def test_an_order_that_cannot_be_followed_stops_no_other(cloud: Cloud) -> None:
     stuck = Stuck()
     climb(cloud, stuck, 0)
     with cloud.database.transaction() as connection:
-        connection.execute(insert(schema.volunteer).values(id="v-1", community_id="com-1", name="Wu", phone="+861"))
+        put(connection, schema.volunteer, id="v-1", community_id="com-1", name="Wu", phone="+861")
         for alert, kind in ((1, "?"), (2, "volunteer")):
             values = {"alert_id": alert, "escalation_id": alert, "climb": 0, "kind": kind, "volunteer_id": "v-1"}
             times = {"made_ns": NOW_NS, "changed_ns": NOW_NS, "expires_ns": NOW_NS, "due_ns": NOW_NS, "wait_ns": NS}

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from cloud_center import Cloud
 from hearthline.clock import NS
@@ -41,6 +41,7 @@ from hearthline_cloud.escalating import escalate_once
 from hearthline_cloud.notify.channels import Opened
 from hearthline_cloud.notify.port import Message, Result
 from hearthline_cloud.notify.sending import GIVE_UP_AFTER_S, LEASE_S, MAX_AFTER_S, Worker, pause_s
+from personal_rows import change, with_key
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "examples" / "policy.toml"
 DUTY, CONTACT, EVERYONE = Target(TargetKind.CHANNEL, "duty"), Target(TargetKind.CONTACT), Target(TargetKind.EVERYONE)
@@ -492,8 +493,8 @@ class Room:
     def __post_init__(self) -> None:
         contacts = [{"name": "Li Na", "phone": "+861"}, {"name": "Wu", "phone": ""}, {"name": "Li", "phone": "+862"}]
         with self.cloud.database.transaction() as connection:
-            connection.execute(update(schema.resident).values(contacts=contacts, illnesses="diabetes"))
-            connection.execute(update(schema.home).values(name="Mrs Li", address="Nanjing Road 5"))
+            change(connection, schema.resident, contacts=contacts, illnesses="diabetes")
+            change(connection, schema.home, name="Mrs Li", address="Nanjing Road 5")
         self.cloud.take(self.cloud.gateway.press())
         (alert,) = self.cloud.rows(schema.alert)
         self.raised_ns = self.now_ns = alert.raised_ns
@@ -501,7 +502,7 @@ class Room:
     def at(self, seconds: float, databases: int = 1) -> None:
         """Rounds until nothing is left to do, `seconds` after the press, of so many desks."""
         self.now_ns = self.raised_ns + round(seconds * NS)
-        others = [Database(self.cloud.database.url) for _ in range(databases - 1)]
+        others = [with_key(Database(self.cloud.database.url), self.cloud.folder) for _ in range(databases - 1)]
         for database in [self.cloud.database, *others]:
             while escalate_once(database, CLIMB, REACHES, self.now_ns):
                 pass
@@ -569,7 +570,7 @@ def test_desks_that_run_side_by_side_tell_once(room: Room) -> None:
     barrier = threading.Barrier(4)
 
     def desk() -> None:
-        database = Database(room.cloud.database.url)
+        database = with_key(Database(room.cloud.database.url), room.cloud.folder)
         barrier.wait()
         while escalate_once(database, CLIMB, REACHES, room.raised_ns + 3600 * NS):
             pass

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, Row, insert, update
+from sqlalchemy import Connection, Row, insert
 
 from cloud_center import Cloud
 from hearthline.clock import NS
@@ -40,6 +40,8 @@ from hearthline_cloud.desk import ConflictError, Desk, NotFoundError
 from hearthline_cloud.escalating import escalate_once
 from hearthline_cloud.order_desk import OrderDesk
 from hearthline_cloud.ordering import follow_orders
+from hearthline_cloud.personal.vault import open_notes
+from personal_rows import change, put
 
 A, K, S = OrderAction, OrderKind, OrderState
 DEPTH = 6
@@ -207,11 +209,11 @@ class Street:
                     "name": f"Name {volunteer}",
                     "phone": f"+86{volunteer}",
                 }
-                connection.execute(insert(schema.volunteer).values(**values))
+                put(connection, schema.volunteer, **values)
             for place, volunteer in enumerate(("v-2", "v-1")):
                 paired = {"home_id": "home-1", "place": place, "volunteer_id": volunteer}
                 connection.execute(insert(schema.pairing).values(**paired))
-            connection.execute(update(schema.resident).values(phone="+8610"))
+            change(connection, schema.resident, phone="+8610")
         self.cloud.take(self.cloud.gateway.press())
         self.raised_ns = self.now_ns = self.alert.raised_ns
 
@@ -284,8 +286,9 @@ def test_who_answers_that_all_is_well_ends_the_climb(street: Street) -> None:
     street.do(1, OrderWish(A.REPORT, Answer.FINE), "mei", words="she pressed it while dusting")
     street.at(800)
     assert street.orders == [("call-back", None, "reported")]
-    notes = [row.detail for row in street.cloud.rows(schema.journal) if row.kind == "note"]
-    assert notes == [{"text": "she pressed it while dusting"}]
+    rows = [row for row in street.cloud.rows(schema.journal) if row.kind == "note"]
+    with street.cloud.database.reading() as connection:
+        assert open_notes(connection, rows) == [{"text": "she pressed it while dusting"}]
     for second in (
         906,
         967,
@@ -338,9 +341,7 @@ def test_nobody_else_is_asked_while_somebody_is_on_the_way(street: Street) -> No
 def test_who_was_asked_by_a_step_before_the_refusal_was_followed_is_the_only_one_asked(street: Street) -> None:
     """The step of another climb comes in between: there is one open order of a kind, and a third is not asked."""
     with street.cloud.database.transaction() as connection:
-        connection.execute(
-            insert(schema.volunteer).values(id="v-3", community_id="com-1", name="Name v-3", phone="+86v-3")
-        )
+        put(connection, schema.volunteer, id="v-3", community_id="com-1", name="Name v-3", phone="+86v-3")
         connection.execute(insert(schema.pairing).values(home_id="home-1", place=2, volunteer_id="v-3"))
     steps = (Step(0, (VOLUNTEER,)), Step(60, (VOLUNTEER,)), Step(900, (EVERYONE,)))
     policies = Policies({"p": Policy("p", steps, 300, 900, volunteer_s=100)}, (), "p")
@@ -425,7 +426,7 @@ def test_without_a_channel_there_are_the_same_orders_and_no_message(street: Stre
 
 def test_a_resident_without_a_number_is_not_called_back(street: Street) -> None:
     with street.cloud.database.transaction() as connection:
-        connection.execute(update(schema.resident).values(phone=""))
+        change(connection, schema.resident, phone="")
     street.at(1)
     assert street.orders == []
 

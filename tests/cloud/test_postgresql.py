@@ -196,7 +196,7 @@ def test_a_registry_with_what_no_column_holds_changes_nothing(
     entry += '[[resident]]\nid = "r"\nhome = "h"\nname = "L"\nbirth_year = 1940\n'
     assert before in entry
     path.write_text(entry.replace(before, after), encoding="utf-8")
-    with pytest.raises(ConfigError, match="nothing was changed"):
+    with pytest.raises(ConfigError, match=r"nothing was changed|<= 2100"):
         load_registry(cloud.database, path)
     assert cloud.count(schema.community) == 0
     cloud.close()

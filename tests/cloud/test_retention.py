@@ -24,9 +24,11 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.figuring import Period, fold_once, read_cases
 from hearthline_cloud.ingest.aside import COUNTER
+from hearthline_cloud.personal.vault import open_notes
 from hearthline_cloud.retention.job import Retainer, remove_all
 from hearthline_cloud.retention.kinds import KINDS
 from hearthline_cloud.retention.removing import DAY_NS, days_of, horizons, standing, tell
+from personal_rows import put
 from trials import trials
 
 CONFIG = RetentionConfig()
@@ -51,7 +53,7 @@ def close_case(cloud: Cloud, device: str = "enocean:1") -> int:
         )
         order = {"alert_id": case, "escalation_id": step.scalar_one(), "climb": 0, "kind": "call-back", "words": WORDS}
         order |= {"state": "reported", "made_ns": now_ns, "changed_ns": now_ns, "expires_ns": now_ns}
-        connection.execute(insert(schema.work_order).values(**order))
+        put(connection, schema.work_order, **order, subject="resident:res-1")
         message = {"alert_id": case, "escalation_id": order["escalation_id"], "channel": "duty", "contact": -1}
         times = {"created_ns": now_ns, "next_try_ns": now_ns, "done_ns": now_ns}
         connection.execute(insert(schema.notification).values(**message, **times, state="sent"))
@@ -94,7 +96,7 @@ def fill(cloud: Cloud) -> None:
         for to_ns in (now_ns, now_ns + 2 * YEARS_NS):
             window = {"what": "absence", "scope": "home", "scope_id": "home-1", "from_ns": now_ns, "to_ns": to_ns}
             by = {"reason": WORDS, "declared_by": "mei", "declared_ns": now_ns}
-            connection.execute(insert(schema.declared).values(**window, **by))
+            put(connection, schema.declared, **window, **by, subject="home:home-1")
             connection.execute(insert(schema.unwatched).values(why="desk", from_ns=now_ns, to_ns=to_ns))
         connection.execute(
             insert(schema.kept_aside).values(
@@ -216,7 +218,8 @@ def test_a_case_that_is_reopened_in_between_stays_whole(cloud: Cloud) -> None:
     assert [(row.id, row.state) for row in cloud.rows(schema.alert)] == [(case, State.ACKNOWLEDGED)]
     assert len(cloud.rows(schema.journal)) == before + 2  # reopened, why
     assert cloud.count(schema.event) == 1
-    assert WORDS in [row.detail.get("text") for row in cloud.rows(schema.journal)]
+    with cloud.database.reading() as connection:
+        assert {"text": WORDS} in open_notes(connection, cloud.rows(schema.journal))
 
 
 def test_the_figures_stay_and_what_is_not_in_them_yet_too(cloud: Cloud) -> None:

@@ -29,6 +29,7 @@ from hearthline_cloud.config import SelfTestConfig
 from hearthline_cloud.desk import NotFoundError, beat
 from hearthline_cloud.escalating import escalate_once
 from hearthline_cloud.selftesting import _ask, ask, ask_due, decide, forget, judge, window_of
+from personal_rows import put
 
 SHANGHAI = Window(clock(10), clock(11), ZoneInfo("Asia/Shanghai"))
 REACHES = (Reach("duty"), Reach("family", contacts=True))
@@ -366,7 +367,7 @@ def test_maintenance_asks_nothing_and_misses_nothing_and_after_it_the_time_begin
     window = {"what": "maintenance", "scope": "home", "scope_id": "home-1", "reason": "x", "declared_by": "mei"}
     with cloud.database.transaction() as connection:
         times = {"from_ns": now - 7200 * NS, "to_ns": now + 60 * NS, "declared_ns": now - 7200 * NS}
-        connection.execute(schema.declared.insert().values(**window, **times))
+        put(connection, schema.declared, **window, **times)
     midnight = Window(clock(0), clock(0, 0, 1), UTC)
     assert ask_due(cloud.database, midnight, now) == 0
     assert missed(cloud, now) == 0

@@ -26,6 +26,7 @@ from hearthline_edge import devices
 from hearthline_edge.config import EdgeFile, load_edge_config
 from hearthline_edge.devices import MqttDriver, SerialDriver, find_drivers
 from hearthline_sim.home_config import HomeConfig, load_home
+from personal_rows import with_key
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
@@ -128,6 +129,7 @@ def test_the_agent_of_the_simulated_home_serves_each_of_its_ports_and_senders() 
 def test_registry_example_loads_into_a_database(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'hearthline.db'}")
     database.migrate()
+    with_key(database, tmp_path)
     counts = load_registry(database, EXAMPLES / "registry.toml")
     database.close()
     assert counts == {"community": 1, "home": 1, "resident": 2, "gateway": 1, "device": 3, "volunteer": 2, "pairing": 1}

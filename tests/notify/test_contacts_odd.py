@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
 
 from cloud_center import Cloud
 from hearthline_cloud import schema
 from hearthline_cloud.notify.sending import contact_phones
+from personal_rows import change
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_odd_contacts_are_left_out(tmp_path: Path, contacts: Any, expected: list
     cloud = Cloud(tmp_path)
     cloud.populate()
     with cloud.database.transaction() as connection:
-        connection.execute(update(schema.resident).values(contacts=contacts))
+        change(connection, schema.resident, contacts=contacts)
     with cloud.database.reading() as connection:
         assert contact_phones(connection, "res-1", None) == expected
         assert contact_phones(connection, None, "home-1") == expected

@@ -31,6 +31,7 @@ from hearthline_cloud.ingest.telemetry_lane import TelemetryLane
 from hearthline_cloud.store import Point
 from hearthline_cloud.supervising import Supervisor
 from hearthline_edge.outbox import PackRow
+from personal_rows import give_key, put, with_key
 from simulation.clients import IngestSession, Pause
 from simulation.gateway import Truth
 from simulation.network import Broker
@@ -48,12 +49,14 @@ class Site:
         self.folder = folder
         template = Database(sqlite_url(folder / "template.db"))
         template.migrate()
+        with_key(template, folder)
         with template.transaction() as connection:
             _populate(connection, gateways)
         template.close()  # the last connection takes the log into the file
         self._bytes = (folder / "template.db").read_bytes()
         self.path = folder / "hearthline.db"
         self.database = Database(sqlite_url(self.path))
+        give_key(self.database, folder)
 
     def fresh(self) -> None:
         self.database.engine.dispose()
@@ -65,7 +68,7 @@ class Site:
 def _populate(connection: Connection, gateways: Sequence[str]) -> None:
     connection.execute(insert(schema.community).values(id="com-1", name="East"))
     for gateway in gateways:
-        connection.execute(insert(schema.home).values(id=f"home-{gateway}", community_id="com-1", name=gateway))
+        put(connection, schema.home, id=f"home-{gateway}", community_id="com-1", name=gateway)
 
 
 @dataclass(slots=True)

@@ -40,6 +40,7 @@ from hearthline_cloud.order_desk import OrderDesk
 from hearthline_cloud.ordering import follow_orders, volunteer_actor
 from hearthline_cloud.supervising import Supervisor
 from hearthline_cloud.wake import Waker
+from personal_rows import give_key, put, with_key
 from simulation.process import Crash
 
 DAYS = 3
@@ -484,11 +485,13 @@ class Site:
         self.path = folder / "hearthline.db"
         template = Database(sqlite_url(folder / "template.db"))
         template.migrate()
+        with_key(template, folder)
         with template.transaction() as connection:
             _populate(connection)
         template.close()
         self._bytes = (folder / "template.db").read_bytes()
         self.database = Database(sqlite_url(self.path))
+        give_key(self.database, folder)
         self.waker = Waker(folder)
         self.world: World | None = None
         event.listen(self.database.engine, "before_cursor_execute", self._before)
@@ -511,14 +514,14 @@ def _populate(connection: Connection) -> None:
     connection.execute(insert(schema.community).values(id="com-1", name="East"))
     for number, gateway in enumerate(GATEWAYS):
         home = f"home-{number}"
-        connection.execute(insert(schema.home).values(id=home, community_id="com-1", name=home))
+        put(connection, schema.home, id=home, community_id="com-1", name=home)
         contacts = [{"name": "Li Na", "relation": "", "phone": f"+86{number}"}]
         values = {"id": f"res-{number}", "home_id": home, "name": "Li", "contacts": contacts, "phone": f"+8610{number}"}
-        connection.execute(insert(schema.resident).values(**values))
+        put(connection, schema.resident, **values)
         connection.execute(insert(schema.gateway).values(id=gateway, home_id=home, state="online", last_seen_ns=T0))
     for place, volunteer in enumerate(VOLUNTEERS):
         who = {"id": volunteer, "community_id": "com-1", "name": volunteer, "phone": f"+8620{place}"}
-        connection.execute(insert(schema.volunteer).values(**who))
+        put(connection, schema.volunteer, **who)
         for number in range(len(GATEWAYS)):
             paired = {"home_id": f"home-{number}", "place": place, "volunteer_id": volunteer}
             connection.execute(insert(schema.pairing).values(**paired))

@@ -29,6 +29,7 @@ from hearthline_cloud.permissions import Role
 from hearthline_cloud.store import Point, Sample, SeriesQuery
 from hearthline_cloud.wake import Waker
 from hearthline_cloud.web import WebServer, create_app
+from personal_rows import give_key, put, with_key
 from web.client import PASSWORD, Client
 from web.community import COMMUNITY
 
@@ -82,6 +83,7 @@ class Center:
 
     def __post_init__(self) -> None:
         self.database = Database(sqlite_url(self.folder / "hearthline.db"))
+        give_key(self.database, self.folder)
         (self.folder / "wake").mkdir(exist_ok=True)
         self.waker = Waker(self.folder)
         self.people = People(self.database)
@@ -104,6 +106,7 @@ class Center:
     def populate(self) -> None:
         now = time.time_ns()
         self.database.migrate()
+        with_key(self.database, self.folder)
         hashed = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)  # as quick as it can be
         accounts = [
             {"name": name, "password_hash": hashed, "role": role, "created_ns": now} for name, role in STAFF.items()
@@ -112,7 +115,7 @@ class Center:
             connection.execute(insert(schema.staff), accounts)
             for table, rows in COMMUNITY:
                 for row in rows:
-                    connection.execute(insert(table).values(**row))
+                    put(connection, table, **row)
         self.refresh()
 
     def refresh(self) -> None:

@@ -13,6 +13,7 @@ from hearthline_cloud.config import CloudConfig, WebConfig
 from hearthline_cloud.escalating import escalate_once
 from hearthline_cloud.links import Purpose, open_links
 from hearthline_cloud.ordering import follow_orders
+from personal_rows import put
 from web.seeding import Center
 
 REACHES = (Reach("street"), Reach("sms", contacts=True))
@@ -23,7 +24,7 @@ def pair(center: Center) -> None:
     with center.database.transaction() as connection:
         for place, (key, name) in enumerate((("v-1", "周敏"), ("v-2", "孙立"))):
             values = {"id": key, "community_id": "c-1", "name": name, "phone": f"138-0000-010{place}"}
-            connection.execute(insert(schema.volunteer).values(**values))
+            put(connection, schema.volunteer, **values)
             connection.execute(insert(schema.pairing).values(home_id="h-1", place=place, volunteer_id=key))
 
 

@@ -9,12 +9,13 @@ import time
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
 from hearthline.clock import NS
 from hearthline_cloud import schema
 from hearthline_cloud.console import history
 from hearthline_cloud.console.case import spell
+from personal_rows import put
 from web.seeding import Center, Client
 
 DAY_NS = 86_400 * NS
@@ -120,7 +121,7 @@ def test_what_is_not_found_is_said(served: Center) -> None:
     with served.database.transaction() as connection:
         for number in range(history.MAX_HOMES + 1):
             values = {"id": f"big-{number}", "community_id": "c-1", "name": f"大楼 {number}%室"}
-            connection.execute(insert(schema.home).values(**values))
+            put(connection, schema.home, **values)
     status, _, page = _post(mei, who="无此人", lang="en")
     assert (status, "没有找到这个姓名或住处。" in page, 'value="无此人"' in page) == (422, True, True)
     assert "符合的住户太多" in _post(mei, who="大楼")[2]

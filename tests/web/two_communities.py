@@ -10,6 +10,7 @@ from sqlalchemy import insert, select, update
 from hearthline.clock import NS
 from hearthline_cloud import schema
 from hearthline_cloud.permissions import Role
+from personal_rows import put
 from web.client import Client
 from web.seeding import Center
 
@@ -52,7 +53,7 @@ def settle(center: Center) -> dict[str, int]:
     """Add the other community and the accounts; the numbers of what belongs to c-1, by path parameter."""
     with center.database.transaction() as connection:
         for table, row in _OTHER:
-            connection.execute(insert(table).values(**row))
+            put(connection, table, **row)
         hashed = connection.execute(
             select(schema.staff.c.password_hash).where(schema.staff.c.name == "mei")
         ).scalar_one()
@@ -82,13 +83,11 @@ def _work(center: Center, alert: int) -> dict[str, int]:
             insert(schema.work_order).values(**order, made_ns=now, expires_ns=now + NS, changed_ns=now)
         ).inserted_primary_key
         window = {"what": "maintenance", "scope": "home", "scope_id": "h-1", "from_ns": now, "to_ns": now + 9000 * NS}
-        number = connection.execute(
-            insert(schema.declared).values(**window, reason="梧桐苑电梯", declared_by="mei", declared_ns=now)
-        ).inserted_primary_key
+        number = put(connection, schema.declared, **window, reason="梧桐苑电梯", declared_by="mei", declared_ns=now)
         assert made is not None
         assert number is not None
         connection.execute(update(schema.gateway).values(last_seen_ns=now))
-    return {"order_id": made[0], "number": number[0]}
+    return {"order_id": made[0], "number": number}
 
 
 def logged_in(center: Center, role: Role, scope: str) -> Client:

@@ -16,6 +16,7 @@ from hearthline_cloud.api.model import Alert, AlertDetail, Event, Hop, StaffMemb
 from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.journal import CARD_SHOWN
+from hearthline_cloud.personal.vault import open_notes
 from hearthline_cloud.schema import alert, device, event, home, journal, resident, staff
 from hearthline_cloud.scoping import Communities, alerts_seen, answering, gateways_seen
 
@@ -260,8 +261,9 @@ def _timeline(connection: Connection, alert_id: int, events: Sequence[Row[Any]])
         stations.append(_Station(row.received_ns, "received", row.gateway_id, row.event_id, where))
     ids = {row.id: row.event_id for row in events}
     told = select(journal).where(journal.c.alert_id == alert_id, journal.c.kind != CARD_SHOWN).order_by(journal.c.id)
-    for row in connection.execute(told):
-        stations.append(_Station(row.at_ns, row.kind, row.actor, ids.get(row.event_key), row.detail))
+    entries = connection.execute(told).all()
+    for row, detail in zip(entries, open_notes(connection, entries), strict=True):
+        stations.append(_Station(row.at_ns, row.kind, row.actor, ids.get(row.event_key), detail))
     stations.sort(key=lambda station: station.order_ns)
     return _hops(stations)
 

@@ -114,13 +114,14 @@ def call_backs(connection: Connection, alerts: Sequence[int]) -> dict[int, list[
         select(work_order.c.alert_id, resident.c.phone)
         .join(alert, alert.c.id == work_order.c.alert_id)
         .join(resident, or_(resident.c.id == alert.c.resident_id, lives_there))
-        .where(work_order.c.kind == OrderKind.CALL_BACK, work_order.c.state.in_(OPEN), resident.c.phone != "")
+        .where(work_order.c.kind == OrderKind.CALL_BACK, work_order.c.state.in_(OPEN))
         .where(work_order.c.alert_id.in_(alerts))
         .order_by(resident.c.id)
     )
     found: dict[int, list[str]] = {}
     for row in connection.execute(query):
-        found.setdefault(row.alert_id, []).append(row.phone)
+        if row.phone:
+            found.setdefault(row.alert_id, []).append(row.phone)
     return found
 
 

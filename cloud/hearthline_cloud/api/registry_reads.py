@@ -32,8 +32,9 @@ from hearthline_cloud.scoping import Communities, homes_not_hidden, homes_seen
 def list_gateways(connection: Connection, now_ns: int, watching_since_ns: int, seen: Communities) -> list[Gateway]:
     query = select(gateway, home.c.name.label("home_name")).outerjoin(home, home.c.id == gateway.c.home_id)
     query = query.where(homes_not_hidden(seen, gateway.c.home_id))
-    rows = connection.execute(query.order_by(gateway.c.home_id.is_(None), home.c.name, gateway.c.id))
-    return [_gateway(row, now_ns, watching_since_ns) for row in rows]
+    rows = connection.execute(query.order_by(gateway.c.id)).all()
+    by_home = sorted(rows, key=lambda row: (row.home_id is None, row.home_name or ""))
+    return [_gateway(row, now_ns, watching_since_ns) for row in by_home]
 
 
 def list_devices(connection: Connection, seen: Communities) -> list[Device]:
@@ -68,11 +69,11 @@ def list_homes(connection: Connection, seen: Communities, residents: bool) -> li
     living = select(resident.c.id, resident.c.name, resident.c.home_id).where(homes_seen(seen, resident.c.home_id))
     for row in connection.execute(living.order_by(resident.c.id)) if residents else ():
         people.setdefault(row.home_id, []).append(HomeResident(row.id, row.name))
-    query = select(home, community.c.name.label("community_name")).join(community).order_by(home.c.name, home.c.id)
-    query = query.where(homes_seen(seen, home.c.id))
+    query = select(home, community.c.name.label("community_name")).join(community).order_by(home.c.id)
+    rows = connection.execute(query.where(homes_seen(seen, home.c.id))).all()
     return [
         Home(row.id, row.name, row.address, row.community_id, row.community_name, people.get(row.id, []))
-        for row in connection.execute(query)
+        for row in sorted(rows, key=lambda row: row.name)
     ]
 
 
@@ -92,7 +93,7 @@ def resident_card(
         phone=row.phone,
         illnesses=row.illnesses,
         notes=row.notes,
-        contacts=[_contact(item) for item in row.contacts if isinstance(item, dict)],
+        contacts=[_contact(item) for item in row.contacts or () if isinstance(item, dict)],
         home=row.home_id,
         home_name=row.home_name,
         address=row.address,

@@ -115,7 +115,7 @@ def window(row: Row[Any]) -> Window:
         what=row.what,
         scope=row.scope,
         scope_id=row.scope_id,
-        place=row.place,
+        place=row.community_name or row.home_name or row.scope_id,
         begins=rfc3339(row.from_ns),
         ends=rfc3339(row.to_ns),
         reason=row.reason,

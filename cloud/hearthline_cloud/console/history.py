@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, select
 
 from hearthline.clock import NS
 from hearthline.model import Cause
@@ -94,21 +94,20 @@ class Place:
 def homes_called(connection: Connection, words: str, seen: Communities) -> list[Place]:
     """The homes whose own name, or whose resident's, has these words in it; at most one more than `MAX_HOMES`."""
     wanted = words.lower()
-    lives_there = select(resident.c.home_id).where(func.lower(resident.c.name).contains(wanted, autoescape=True))
-    is_called = func.lower(home.c.name).contains(wanted, autoescape=True)
-    query = (
-        select(home.c.id, home.c.name)
-        .where(or_(is_called, home.c.id.in_(lives_there)), homes_seen(seen, home.c.id))
-        .order_by(home.c.name)
-    )
-    return [Place(row.id, row.name) for row in connection.execute(query.limit(MAX_HOMES + 1))]
+    people = connection.execute(select(resident.c.home_id, resident.c.name).where(homes_seen(seen, resident.c.home_id)))
+    lives_there = {row.home_id for row in people if wanted in row.name.lower()}
+    homes = connection.execute(select(home.c.id, home.c.name).where(homes_seen(seen, home.c.id)))
+    found = [Place(row.id, row.name) for row in homes if row.id in lives_there or wanted in row.name.lower()]
+    return sorted(found, key=_name_of)[: MAX_HOMES + 1]
 
 
 def places(connection: Connection, homes: list[str], seen: Communities) -> list[Place]:
-    query = (
-        select(home.c.id, home.c.name).where(home.c.id.in_(homes), homes_seen(seen, home.c.id)).order_by(home.c.name)
-    )
-    return [Place(row.id, row.name) for row in connection.execute(query)]
+    query = select(home.c.id, home.c.name).where(home.c.id.in_(homes), homes_seen(seen, home.c.id))
+    return sorted((Place(row.id, row.name) for row in connection.execute(query)), key=_name_of)
+
+
+def _name_of(place: Place) -> str:
+    return place.name
 
 
 COLUMNS = (

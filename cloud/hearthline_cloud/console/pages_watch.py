@@ -86,7 +86,7 @@ def _places(connection: Connection, seen: Communities) -> dict[str, Sequence[Row
     gateways = select(gateway.c.id, gateway.c.id.label("name")).where(homes_not_hidden(seen, gateway.c.home_id))
     return {
         "community": connection.execute(communities.order_by(community.c.name)).all(),
-        "home": connection.execute(homes.order_by(home.c.name)).all(),
+        "home": sorted(connection.execute(homes).all(), key=lambda row: row.name),
         "gateway": connection.execute(gateways.order_by(gateway.c.id)).all(),
     }
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 
 from cloud_center import Cloud
 from cloud_processes import Role, edge, running, until
@@ -23,6 +23,7 @@ from hearthline_cloud.alerts.lifecycle import Outcome
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.notify.sending import LEASE_S
 from notify.receivers import mail_server
+from personal_rows import change
 from secret_files import write_secret
 from servers import HOST, mosquitto
 
@@ -90,7 +91,7 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
     made.populate()
     contacts = [{"name": "Li Na", "phone": "861"}, {"name": "Li Wei", "phone": "862"}]
     with made.database.transaction() as connection:
-        connection.execute(update(schema.resident).values(contacts=contacts))
+        change(connection, schema.resident, contacts=contacts)
     yield made
     made.close()
 

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import pytest
 import urllib3
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 
 from cloud_center import Cloud
 from cloud_processes import Role, running, until
@@ -29,6 +29,7 @@ from hearthline_cloud.desk import Desk
 from hearthline_cloud.notify.sending import LEASE_S
 from hearthline_cloud.order_desk import OrderDesk
 from notify.receivers import MailServer, mail_server
+from personal_rows import change, put
 from secret_files import write_secret
 from servers import HOST, free_ports
 
@@ -95,11 +96,11 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
     made.populate()
     with made.database.transaction() as connection:
         contacts = [{"name": "Li Na", "phone": "861"}]
-        connection.execute(update(schema.resident).values(contacts=contacts, phone="860", illnesses="diabetes"))
-        connection.execute(update(schema.home).values(address="Nanjing Road 5"))
+        change(connection, schema.resident, contacts=contacts, phone="860", illnesses="diabetes")
+        change(connection, schema.home, address="Nanjing Road 5")
         for place, volunteer in enumerate(("v-1", "v-2")):
             values = {"id": volunteer, "community_id": "com-1", "name": f"Name {volunteer}", "phone": f"87{place}"}
-            connection.execute(insert(schema.volunteer).values(**values))
+            put(connection, schema.volunteer, **values)
             paired = {"home_id": "home-1", "place": place, "volunteer_id": volunteer}
             connection.execute(insert(schema.pairing).values(**paired))
         connection.execute(insert(schema.policy).values(version=1, at_ns=0, saved_by="boss", text=POLICY))

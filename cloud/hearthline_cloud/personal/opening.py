@@ -1,0 +1,149 @@
+"""The center's database with the key of its personal data: which file, and whether it is this database's key.
+
+The database knows its key by the data key `center`, which is made when the two meet. In that transaction, too, whatever
+an older version has left in plain text is sealed; afterwards no plain text gets in.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, type_coerce, update
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.types import Text
+
+from hearthline.errors import ConfigError
+from hearthline_cloud import journal, schema
+from hearthline_cloud.config import CloudConfig
+from hearthline_cloud.database import Database
+from hearthline_cloud.personal.column import bind, place_of
+from hearthline_cloud.personal.keys import KEY_FILE, Keyring, UnreadableError, keyring_from, new_key, write_keys
+from hearthline_cloud.personal.vault import (
+    CENTER,
+    NOTE,
+    SEALED,
+    data_key,
+    note_place,
+    personal_columns,
+    subject_of_case,
+)
+
+_keys = schema.personal_key
+
+
+def key_file(config: CloudConfig) -> Path:
+    return Path(config.personal_key_file) if config.personal_key_file else config.directory / KEY_FILE
+
+
+def open_database(config: CloudConfig) -> Database:
+    """Of this version's schema, with its key. Raises ConfigError, StorageError."""
+    database = Database(config.database_url)
+    try:
+        database.migrate()
+        unlock(database, key_file(config), may_make=not config.personal_key_file)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def unlock(database: Database, file: Path, *, may_make: bool) -> None:
+    """Bind the key to a database, and the database to the key where it has none yet. Raises ConfigError.
+
+    `may_make`: a database that has no key yet gets one, in a file that is made.
+    """
+    with database.reading() as connection:
+        is_bound = _center_key(connection) is not None
+    if may_make and not is_bound:
+        make_once(file)
+    if not file.exists():
+        remedy = (
+            "put it back from a backup or its copy: without it no name and no address can be read"
+            if is_bound
+            else f"make it: hearthline cloud personal-key new --key-file {file}"
+        )
+        raise ConfigError(f"personal_key_file: {file} is not there; {remedy}. Nothing was changed.")
+    keyring = keyring_from(file)
+    bind(database.engine, keyring)
+    if is_bound:
+        with database.reading() as connection:
+            _check(connection, keyring, file)
+        return
+    with database.transaction() as connection:
+        if _center_key(connection) is None:
+            _adopt(connection)
+        _check(connection, keyring, file)
+
+
+def make_once(path: Path) -> None:
+    """A key's file, whole or not at all, made by one of the processes that start at once. Raises ConfigError."""
+    if path.exists():
+        return
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    write_keys(fresh, [new_key()])
+    try:
+        os.link(fresh, path)  # fails where another was first
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise ConfigError(f"{path}: the key cannot be written: {error.strerror}") from None
+    finally:
+        fresh.unlink()
+
+
+def _center_key(connection: Connection) -> str | None:
+    try:
+        found: str | None = connection.execute(select(_keys.c.sealed).where(_keys.c.subject == CENTER)).scalar()
+    except SQLAlchemyError as error:
+        raise ConfigError(f"the database cannot be read: {error}") from None
+    return found
+
+
+def _check(connection: Connection, keyring: Keyring, file: Path) -> None:
+    wrapped = _center_key(connection) or ""
+    try:
+        keyring.data_key(wrapped)
+    except UnreadableError:
+        wanted = wrapped.split(".", 1)[0]
+        raise ConfigError(
+            f"personal_key_file = {str(file)!r}: this is the key {keyring.present}, and the database was sealed with "
+            f"the key {wanted}; put that one there. Nothing was changed."
+        ) from None
+
+
+def _adopt(connection: Connection) -> None:
+    data_key(connection, CENTER)
+    for table in schema.metadata.sorted_tables:
+        if personal_columns(table):
+            _seal_table(connection, table)
+    _seal_notes(connection)
+
+
+def _seal_table(connection: Connection, table: Table) -> None:
+    columns = personal_columns(table)
+    bare = [type_coerce(table.c[name], Text).label(f"bare_{name}") for name in columns]
+    others = [column for column in table.columns if column.name not in columns]
+    for row in connection.execute(select(*others, *bare)).mappings().all():
+        ready: dict[str, Any] = {}
+        for name, kind in columns.items():
+            if plain := row[f"bare_{name}"]:
+                key = data_key(connection, kind.subject_of(dict(row)))
+                ready[name] = key.seal(plain, place_of(table.name, name, row["id"]))
+        if ready:
+            connection.execute(update(table).where(table.c.id == row["id"]).values(**ready))
+
+
+def _seal_notes(connection: Connection) -> None:
+    """The digest of the plain words takes their place in the chain, as for words that are erased."""
+    entries, alerts = schema.journal, schema.alert
+    query = select(entries.c.id, entries.c.at_ns, entries.c.detail, alerts.c.id.label("alert"), alerts)
+    query = query.join(alerts, alerts.c.id == entries.c.alert_id).where(entries.c.kind == NOTE)
+    for row in connection.execute(query).all():
+        if isinstance(row.detail, dict) and isinstance(words := row.detail.get("text"), str):
+            subject = subject_of_case(row)
+            text = data_key(connection, subject).seal(words, note_place(row.alert, row.at_ns))
+            detail = {SEALED: text, "of": subject, journal.ERASED: journal.digest(row.detail)}
+            connection.execute(update(entries).where(entries.c.id == row.id).values(detail=detail))
