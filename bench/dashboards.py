@@ -1,0 +1,225 @@
+"""How long every query of every dashboard takes, on a simulated year of many homes; beside it the embedded store.
+
+    python bench/dashboards.py --homes 200 --days 365            # makes its own InfluxDB and data: takes long
+    python bench/dashboards.py --url http://127.0.0.1:8086       # data that is there already
+
+Each query is asked as Grafana asks it, with everything chosen, over the range that its dashboard opens with and, where
+the panel follows the time picker, over a year. The first answer is told apart: it reads from the disk. With --embedded
+the same data goes into the embedded store too, and the questions that its port offers are asked of both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from statistics import median
+from zoneinfo import ZoneInfo
+
+from hearthline.clock import NS
+from hearthline_cloud.config import StoreConfig
+from hearthline_cloud.store import Keeping, Point, SeriesQuery, Tier, TimeSeries
+from hearthline_cloud.store.embedded import EmbeddedStore
+from hearthline_cloud.store.influx import InfluxStore
+from hearthline_cloud.store.tiers import days_of
+from hearthline_dashboards.boards import boards
+from hearthline_dashboards.building import as_tree
+from hearthline_dashboards.checking import Influx
+from hearthline_dashboards.interpolation import ALL, Range, Variable, interpolated, seconds, with_variables
+from hearthline_dashboards.panels import Setting
+from hearthline_sim.year import CHINA, year
+from hearthline_sim.year_center import year_center
+from hearthline_sim.year_output import to_influxdb
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from servers import influxd
+
+ZONE = ZoneInfo("Asia/Shanghai")
+SEED, DATABASE, TIMES = 1, "hearthline", 5
+YEAR_S = 365 * 86_400
+GOAL_S = 1.0
+FOR_EVER = Keeping(0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """One query: seconds of the first answer, and the median and longest of those after it."""
+
+    board: str
+    panel: str
+    span: str
+    values: int
+    first_s: float
+    median_s: float
+    longest_s: float
+
+
+def pieces(homes: int, days: int, until_s: int) -> Iterator[list[str]]:
+    last = dt.datetime.fromtimestamp(until_s, CHINA).date()
+    numbers = (homes, days, SEED, last, until_s)
+    return chain(year(*numbers), year_center(*numbers))
+
+
+def summarise(store: TimeSeries, days: int, until_s: int) -> None:
+    for span in days_of((until_s - (days + 1) * 86_400) * NS, until_s * NS, ZONE):
+        for tier in (Tier.QUARTER, Tier.DAILY):
+            problems = store.roll_up(tier, *span)
+            assert not problems, problems[:1]
+
+
+def fill_influx(url: str, homes: int, days: int, until_s: int) -> int:
+    with closing(InfluxStore(StoreConfig(kind="influxdb", url=url, database=DATABASE, timeout_s=60.0))) as store:
+        store.keep(FOR_EVER, until_s * NS, shorten=False)
+        written = to_influxdb(pieces(homes, days, until_s), url, DATABASE)
+        summarise(store, days, until_s)
+    return written
+
+
+def fill_embedded(store: EmbeddedStore, homes: int, days: int, until_s: int) -> None:
+    store.keep(FOR_EVER, until_s * NS, shorten=False)
+    for lines in pieces(homes, days, until_s):
+        refused = store.write([point_of(line) for line in lines])
+        assert not refused, refused[:1]
+    summarise(store, days, until_s)
+
+
+def point_of(line: str) -> Point:
+    head, field, at = line.split(" ")
+    quantity, *pairs = head.split(",")
+    tags = dict(pair.split("=") for pair in pairs)
+    community, home, gateway, device = (tags.get(name, "") for name in ("community", "home", "gateway", "device"))
+    value = float(field.removeprefix("value="))
+    return Point(quantity, community, home, gateway, device, value, int(at), tags.get("resident", ""))
+
+
+def timed(ask: Callable[[], int]) -> tuple[int, float, list[float]]:
+    """How many values, how long the first took, how long the others."""
+    took = []
+    values = 0
+    for _ in range(TIMES):
+        began = time.perf_counter()
+        values = ask()
+        took.append(time.perf_counter() - began)
+    return values, took[0], took[1:]
+
+
+def measure(influx: Influx, now_ms: int) -> Iterator[Timing]:
+    for board in boards(Setting("en")):
+        tree = as_tree(board)
+        if any(each["query"] == "prometheus" for each in tree["templating"]["list"] if each["type"] == "datasource"):
+            continue
+        variables: dict[str, Variable] = {}
+        for each in tree["templating"]["list"]:
+            if each["type"] != "query":
+                continue
+            query = with_variables(each["query"], variables)
+            yield timing(board.name, f"${each['name']}", "", lambda query=query: len(influx.values(query)))
+            found = influx.values(query)
+            variables[each["name"]] = Variable(
+                ALL if each["includeAll"] else found[0], each.get("allValue"), tuple(found)
+            )
+        for panel in tree["panels"]:
+            opened = panel.get("timeFrom", tree["time"]["from"])
+            spans = {opened.removeprefix("now-"): seconds(opened)}
+            if "timeFrom" not in panel:
+                spans["365d"] = YEAR_S
+            for target in panel.get("targets", ()):
+                for name, back_s in spans.items():
+                    span = Range(now_ms - back_s * 1000, now_ms)
+                    query = interpolated(target["query"], variables, span, panel.get("interval", ""))
+                    ask = partial(influx.points, query, span, 15)
+                    yield timing(board.name, f"{panel['title']} {target['refId']}", name, ask)
+
+
+def count(influx: Influx, query: str) -> int:
+    return len(influx.values(query))
+
+
+def timing(board: str, panel: str, span: str, ask: Callable[[], int]) -> Timing:
+    values, first_s, later = timed(ask)
+    return Timing(board, panel, span, values, first_s, median(later), max(later))
+
+
+def questions(now_ns: int) -> dict[str, Callable[[TimeSeries], int]]:
+    """What the port offers of what the panels ask."""
+    year_ns, week_ns = now_ns - YEAR_S * NS, now_ns - 7 * 86_400 * NS
+    home = "home-0001"
+    power = SeriesQuery("power", year_ns, now_ns, limit=40_000, home=home)
+    energy = SeriesQuery("energy_import", year_ns, now_ns, limit=100_000)
+    pressure = SeriesQuery("systolic", year_ns, now_ns, limit=10_000, home=home)
+    week = SeriesQuery("power", week_ns, now_ns, limit=2000, home=home)
+    battery = SeriesQuery("battery", week_ns, now_ns, limit=20_000)
+    newest = SeriesQuery("power", now_ns - 3600 * NS, now_ns, limit=1000, newest_first=True)
+    return {
+        "one home's power, a year of quarters": lambda store: len(store.summaries(Tier.QUARTER, power)),
+        "every meter's days, a year": lambda store: len(store.summaries(Tier.DAILY, energy)),
+        "one home's blood pressure, a year of quarters": lambda store: len(store.summaries(Tier.QUARTER, pressure)),
+        "one home's power, a week of raw values": lambda store: len(store.read(week)),
+        "every battery's days, a week": lambda store: len(store.summaries(Tier.DAILY, battery)),
+        "every meter's newest power, an hour": lambda store: len(store.read(newest)),
+    }
+
+
+def tell(found: list[Timing]) -> None:
+    print(f"{'dashboard':<10}{'queries':>8}{'median':>9}{'slowest':>9}{'first':>8}  slowest query")
+    for board in dict.fromkeys(each.board for each in found):
+        mine = [each for each in found if each.board == board]
+        slow = max(mine, key=lambda each: each.median_s)
+        first = max(each.first_s for each in mine)
+        middle = median(each.median_s for each in mine)
+        told = f"{slow.panel}, {slow.span}, {slow.values} values"
+        print(f"{board:<10}{len(mine):>8}{middle:>8.3f}s{slow.median_s:>8.2f}s{first:>7.2f}s  {told}")
+    over = [each for each in found if each.median_s > GOAL_S]
+    print(f"{len(found)} queries; over {GOAL_S:g} s: {len(over)}")
+    for each in sorted(over, key=lambda each: -each.median_s):
+        print(f"  {each.board}: {each.panel}, {each.span}: {each.median_s:.2f} s, longest {each.longest_s:.2f} s")
+
+
+def compare(stores: dict[str, TimeSeries], now_ns: int) -> None:
+    print(f"\n{'question':<48}" + "".join(f"{name:>12}" for name in stores) + f"{'values':>10}")
+    for name, ask in questions(now_ns).items():
+        cells, values = "", 0
+        for store in stores.values():
+            values, _, later = timed(partial(ask, store))
+            cells += f"{1000 * median(later):>9.1f} ms"
+        print(f"{name:<48}{cells}{values:>10}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--homes", type=int, default=200)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--url", help="an InfluxDB 1.x that holds such data already")
+    parser.add_argument("--at", type=int, help="the Unix time that is now in that data; by default this moment")
+    parser.add_argument("--embedded", action="store_true", help="the same data in the embedded store, too")
+    asked = parser.parse_args()
+    now_s = asked.at or int(time.time())
+    with ExitStack() as stack:
+        url = asked.url
+        if url is None:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            url = stack.enter_context(influxd(folder)).url
+            began = time.perf_counter()
+            written = fill_influx(url, asked.homes, asked.days, now_s)
+            print(f"{written} points of {asked.homes} homes, {asked.days} days: {time.perf_counter() - began:.0f} s")
+        tell(list(measure(Influx(url, DATABASE), now_s * 1000)))
+        config = StoreConfig(kind="influxdb", url=url, database=DATABASE, timeout_s=60.0)
+        stores: dict[str, TimeSeries] = {"influxdb": stack.enter_context(closing(InfluxStore(config)))}
+        if asked.embedded:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            embedded = stack.enter_context(closing(EmbeddedStore(folder)))
+            fill_embedded(embedded, asked.homes, asked.days, now_s)
+            stores["embedded"] = embedded
+        compare(stores, now_s * NS)
+
+
+if __name__ == "__main__":
+    main()
