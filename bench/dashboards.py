@@ -121,7 +121,7 @@ def measure(influx: Influx, now_ms: int) -> Iterator[Timing]:
             if each["type"] != "query":
                 continue
             query = with_variables(each["query"], variables)
-            yield timing(board.name, f"${each['name']}", "", lambda query=query: len(influx.values(query)))
+            yield timing(board.name, f"${each['name']}", "", partial(count, influx, query))
             found = influx.values(query)
             variables[each["name"]] = Variable(
                 ALL if each["includeAll"] else found[0], each.get("allValue"), tuple(found)
