@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import promql_parser
 import pytest
 from typer.testing import CliRunner
 
@@ -149,6 +150,19 @@ def test_the_metrics_that_are_asked_for_are_documented() -> None:
             for target in panel.get("targets", ()):
                 for name in re.findall(r"\b((?:hearthline|process)_\w+)", target.get("expr", "")):
                     assert name in documented or name.removesuffix("_bucket") in documented, name
+
+
+def test_what_prometheus_is_asked_is_its_language() -> None:
+    asked = 0
+    for tree in TREES:
+        for panel in tree["panels"]:
+            for target in panel.get("targets", ()):
+                if "expr" in target:
+                    promql_parser.parse(target["expr"].replace("$__rate_interval", "1m"))  # raises
+                    asked += 1
+    assert asked > 30
+    with pytest.raises(ValueError, match="unclosed left parenthesis"):
+        promql_parser.parse("sum by (le (x)")
 
 
 @pytest.mark.parametrize("zone", ["Asia/Nowhere", "'); DROP", "../../etc/passwd", ""])
