@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from hearthline.errors import ConfigError, LinkError
 from hearthline_dashboards.boards import every_board
 from hearthline_dashboards.commands import app
 from hearthline_dashboards.grafana import Grafana
+from hearthline_dashboards.panels import Board
 from hearthline_dashboards.pushing import InfluxLogin, Step, push
 
 ZONE, CONSOLE = "Asia/Shanghai", "https://center.example.org"
@@ -28,8 +30,13 @@ def there() -> Iterator[FakeGrafana]:
         assert server.state.violations == [], "asked for what Grafana's API does not document"
 
 
+@cache
+def built(console: str) -> list[Board]:
+    return every_board(ZONE, console)
+
+
 def push_all(there: FakeGrafana, console: str = CONSOLE, *, overwrite: bool = False) -> list[Step]:
-    return list(push(Grafana(there.url, EDITOR), every_board(ZONE, console), overwrite=overwrite))
+    return list(push(Grafana(there.url, EDITOR), built(console), overwrite=overwrite))
 
 
 def did(steps: list[Step]) -> dict[str, str]:
@@ -132,13 +139,13 @@ def test_the_data_source_is_made_once_and_never_touched_again(there: FakeGrafana
 )
 def test_a_token_without_rights_says_which_are_missing(there: FakeGrafana, token: str, said: str) -> None:
     with pytest.raises(LinkError, match=said):
-        list(push(Grafana(there.url, token), every_board(ZONE, CONSOLE)))
+        list(push(Grafana(there.url, token), built(CONSOLE)))
     assert not there.state.dashboards
 
 
 def test_who_is_no_grafana_or_away_is_named() -> None:
     with pytest.raises(LinkError, match="no Grafana answers there"):
-        list(push(Grafana("http://127.0.0.1:9", EDITOR), every_board(ZONE, CONSOLE)))
+        list(push(Grafana("http://127.0.0.1:9", EDITOR), built(CONSOLE)))
     with pytest.raises(ConfigError, match="--url"):
         Grafana("http://admin:admin@127.0.0.1:3000", EDITOR)
 
