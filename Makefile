@@ -46,7 +46,7 @@ bench: ## the figures of docs/benchmarks.md
 	$(PY) bench/latency.py
 	$(PY) bench/ingest.py
 	$(PY) bench/store.py
-	$(PY) bench/dashboards.py --homes 20 --days 60 --embedded
+	$(PY) bench/dashboards.py
 	$(PY) bench/edge_footprint.py
 	$(PY) bench/desk.py
 	$(PY) bench/figures.py

@@ -1,7 +1,8 @@
 """How long every query of every dashboard takes, on a simulated year of many homes; beside it the embedded store.
 
-    python bench/dashboards.py --homes 200 --days 365            # makes its own InfluxDB and data: takes long
-    python bench/dashboards.py --url http://127.0.0.1:8086       # data that is there already
+    python bench/dashboards.py                                      # a year of 200 homes, what no query reads left out
+    python bench/dashboards.py --homes 20 --days 60 --whole --embedded   # everything through both stores
+    python bench/dashboards.py --url http://127.0.0.1:8086          # data that is there already
 
 Each query is asked as Grafana asks it, with everything chosen, over the range that its dashboard opens with and, where
 the panel follows the time picker, over a year. The first answer is told apart: it reads from the disk. With --embedded
@@ -11,7 +12,6 @@ the same data goes into the embedded store too, and the questions that its port 
 from __future__ import annotations
 
 import argparse
-import datetime as dt
 import sys
 import tempfile
 import time
@@ -19,34 +19,27 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from statistics import median
-from zoneinfo import ZoneInfo
 
 from hearthline.clock import NS
 from hearthline_cloud.config import StoreConfig
-from hearthline_cloud.store import Keeping, Point, SeriesQuery, Tier, TimeSeries
+from hearthline_cloud.store import SeriesQuery, Tier, TimeSeries
 from hearthline_cloud.store.embedded import EmbeddedStore
 from hearthline_cloud.store.influx import InfluxStore
-from hearthline_cloud.store.tiers import days_of
 from hearthline_dashboards.boards import boards
 from hearthline_dashboards.building import as_tree
 from hearthline_dashboards.checking import Influx
 from hearthline_dashboards.interpolation import ALL, Range, Variable, interpolated, seconds, with_variables
 from hearthline_dashboards.panels import Setting
-from hearthline_sim.year import CHINA, year
-from hearthline_sim.year_center import year_center
-from hearthline_sim.year_output import to_influxdb
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
+from dashboards_year import DATABASE, HOME, fill_embedded, fill_lean, fill_whole
 from servers import influxd
 
-ZONE = ZoneInfo("Asia/Shanghai")
-SEED, DATABASE, TIMES = 1, "hearthline", 5
+TIMES = 5
 YEAR_S = 365 * 86_400
 GOAL_S = 1.0
-FOR_EVER = Keeping(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,44 +53,6 @@ class Timing:
     first_s: float
     median_s: float
     longest_s: float
-
-
-def pieces(homes: int, days: int, until_s: int) -> Iterator[list[str]]:
-    last = dt.datetime.fromtimestamp(until_s, CHINA).date()
-    numbers = (homes, days, SEED, last, until_s)
-    return chain(year(*numbers), year_center(*numbers))
-
-
-def summarise(store: TimeSeries, days: int, until_s: int) -> None:
-    for span in days_of((until_s - (days + 1) * 86_400) * NS, until_s * NS, ZONE):
-        for tier in (Tier.QUARTER, Tier.DAILY):
-            problems = store.roll_up(tier, *span)
-            assert not problems, problems[:1]
-
-
-def fill_influx(url: str, homes: int, days: int, until_s: int) -> int:
-    with closing(InfluxStore(StoreConfig(kind="influxdb", url=url, database=DATABASE, timeout_s=60.0))) as store:
-        store.keep(FOR_EVER, until_s * NS, shorten=False)
-        written = to_influxdb(pieces(homes, days, until_s), url, DATABASE)
-        summarise(store, days, until_s)
-    return written
-
-
-def fill_embedded(store: EmbeddedStore, homes: int, days: int, until_s: int) -> None:
-    store.keep(FOR_EVER, until_s * NS, shorten=False)
-    for lines in pieces(homes, days, until_s):
-        refused = store.write([point_of(line) for line in lines])
-        assert not refused, refused[:1]
-    summarise(store, days, until_s)
-
-
-def point_of(line: str) -> Point:
-    head, field, at = line.split(" ")
-    quantity, *pairs = head.split(",")
-    tags = dict(pair.split("=") for pair in pairs)
-    community, home, gateway, device = (tags.get(name, "") for name in ("community", "home", "gateway", "device"))
-    value = float(field.removeprefix("value="))
-    return Point(quantity, community, home, gateway, device, value, int(at), tags.get("resident", ""))
 
 
 def timed(ask: Callable[[], int]) -> tuple[int, float, list[float]]:
@@ -151,11 +106,10 @@ def timing(board: str, panel: str, span: str, ask: Callable[[], int]) -> Timing:
 def questions(now_ns: int) -> dict[str, Callable[[TimeSeries], int]]:
     """What the port offers of what the panels ask."""
     year_ns, week_ns = now_ns - YEAR_S * NS, now_ns - 7 * 86_400 * NS
-    home = "home-0001"
-    power = SeriesQuery("power", year_ns, now_ns, limit=40_000, home=home)
+    power = SeriesQuery("power", year_ns, now_ns, limit=40_000, home=HOME)
     energy = SeriesQuery("energy_import", year_ns, now_ns, limit=100_000)
-    pressure = SeriesQuery("systolic", year_ns, now_ns, limit=10_000, home=home)
-    week = SeriesQuery("power", week_ns, now_ns, limit=2000, home=home)
+    pressure = SeriesQuery("systolic", year_ns, now_ns, limit=10_000, home=HOME)
+    week = SeriesQuery("power", week_ns, now_ns, limit=2000, home=HOME)
     battery = SeriesQuery("battery", week_ns, now_ns, limit=20_000)
     newest = SeriesQuery("power", now_ns - 3600 * NS, now_ns, limit=1000, newest_first=True)
     return {
@@ -199,7 +153,8 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=365)
     parser.add_argument("--url", help="an InfluxDB 1.x that holds such data already")
     parser.add_argument("--at", type=int, help="the Unix time that is now in that data; by default this moment")
-    parser.add_argument("--embedded", action="store_true", help="the same data in the embedded store, too")
+    parser.add_argument("--whole", action="store_true", help="also what no query reads, summarised by the store: long")
+    parser.add_argument("--embedded", action="store_true", help="the same data in the embedded store, too: whole")
     asked = parser.parse_args()
     now_s = asked.at or int(time.time())
     with ExitStack() as stack:
@@ -208,8 +163,9 @@ def main() -> None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             url = stack.enter_context(influxd(folder)).url
             began = time.perf_counter()
-            written = fill_influx(url, asked.homes, asked.days, now_s)
-            print(f"{written} points of {asked.homes} homes, {asked.days} days: {time.perf_counter() - began:.0f} s")
+            fill = fill_whole if asked.whole else fill_lean
+            written = fill(url, asked.homes, asked.days, now_s)
+            print(f"{asked.homes} homes, {asked.days} days: {written} written in {time.perf_counter() - began:.0f} s")
         tell(list(measure(Influx(url, DATABASE), now_s * 1000)))
         config = StoreConfig(kind="influxdb", url=url, database=DATABASE, timeout_s=60.0)
         stores: dict[str, TimeSeries] = {"influxdb": stack.enter_context(closing(InfluxStore(config)))}
@@ -218,7 +174,8 @@ def main() -> None:
             embedded = stack.enter_context(closing(EmbeddedStore(folder)))
             fill_embedded(embedded, asked.homes, asked.days, now_s)
             stores["embedded"] = embedded
-        compare(stores, now_s * NS)
+        if asked.embedded or asked.url:
+            compare(stores, now_s * NS)
 
 
 if __name__ == "__main__":
