@@ -154,6 +154,11 @@ CASES: dict[str, Case] = {
     "command-test": Case(
         wire.Command(id="01934d2a-8000-7000-8000-000000000002", type="test"), wire.encode, wire.decode_command
     ),
+    "command-resend": Case(
+        wire.Command(id="01934d2a-8000-7000-8000-000000000004", type="resend", since="2026-11-21T07:00:00.000000Z"),
+        wire.encode,
+        wire.decode_command,
+    ),
     "command-self-test": Case(
         wire.Command(id="01934d2a-8000-7000-8000-000000000003", type="self-test"), wire.encode, wire.decode_command
     ),

@@ -181,6 +181,7 @@ alert = Table(
     Column("provider", String(64)),  # who does it; empty: the staff
     Column("version", Integer, nullable=False, server_default="1"),  # optimistic lock of two operators
     Column("hastened", Integer, nullable=False, server_default="0"),  # how often the next step was wanted at once
+    Column("resent", Boolean, nullable=False, server_default=text("false")),  # after a restore, not pressed now
     Column("wordless_ns", BigInteger),  # when the words of its notes were removed
     Index("uq_alert_open", "join_key", unique=True, sqlite_where=text("state <> 'resolved'"),
           postgresql_where=text("state <> 'resolved'")),

@@ -17,6 +17,8 @@ class ButtonRole(StrEnum):
     SERVICE = "service"
 
 
+RESEND = "resend"  # the command that asks a gateway to send again what the center has received before
+RESENT = "resent"  # in the data of what is sent again: the id of that command
 SELF_TEST = "self-test"  # the command that asks a gateway to prove its way to the center, and its marked alarm's role
 
 

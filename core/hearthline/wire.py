@@ -412,13 +412,15 @@ class Command(msgspec.Struct, kw_only=True, omit_defaults=True):
     """`down/command`: answered by an event `hearthline.answer.v1` with `command` = this id.
 
     `type` signal: `signal` accepted, `event` the alarm's id. `type` test: drive the local output for 3 s. `type`
-    self-test: answered by a marked alarm of the gateway itself, `test` = this id.
+    self-test: answered by a marked alarm of the gateway itself, `test` = this id. `type` resend: send again what was
+    made since `since` (RFC 3339; everything without it) and was acknowledged, each with `resent` = this id.
     """
 
     id: str
     type: str
     event: str = ""
     signal: str = ""
+    since: str = ""
 
 
 class CertificateWord(msgspec.Struct, kw_only=True, omit_defaults=True):

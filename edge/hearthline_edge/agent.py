@@ -22,10 +22,10 @@ from typing import Any
 import aiomqtt
 
 from hearthline import __version__, wire
-from hearthline.clock import Clock, Stamp, SystemClock, rfc3339
+from hearthline.clock import Clock, Stamp, SystemClock, parse_rfc3339, rfc3339
 from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline.model import SELF_TEST, EventType, HomeSignal, Lane
+from hearthline.model import RESEND, SELF_TEST, EventType, HomeSignal, Lane
 from hearthline.service import notify, watchdog_interval_s
 from hearthline_edge import self_test
 from hearthline_edge.cancelling import take_cancel
@@ -45,6 +45,7 @@ from hearthline_edge.uplink import Ears, Uplink
 from hearthline_edge.wallet import Wallet
 
 _CHORES_S = 5.0
+_AGAIN_AT_ONCE = 100  # events that go back into custody in one commit
 _RATE_SMOOTHING = 0.05
 _ANSWER_S = 2.0  # for the outbox, when the status is told
 log = Log(__name__)
@@ -260,7 +261,22 @@ class Agent:
             if not await self._custody.submit(lambda ob: self_test.was_made(ob, gateway, command.id)):
                 self._self_test.offer(self_test.marked_alarm(gateway, command.id, self._clock.now()))
             return None
+        if command.type == RESEND:
+            await self._send_again(command)
+            return "done"
         return "unknown"
+
+    async def _send_again(self, command: wire.Command) -> None:
+        """What the center has received before, a bundle at a time: a press goes between. Raises StorageError."""
+        try:
+            since_ns = parse_rfc3339(command.since)
+        except ValueError:  # in doubt, all of it
+            since_ns = 0
+        count = 0
+        while some := await self._custody.submit(lambda ob: ob.send_again(since_ns, command.id, _AGAIN_AT_ONCE)):
+            count += some
+            self._uplink.woken()
+        log.warning("the center asks for what it had received", since=command.since, events=count)
 
     def _publish_home(self, topic: str, payload: bytes) -> None:
         if self._sessions:
@@ -388,6 +404,7 @@ def _chore(outbox: Outbox, now: Stamp) -> list[EventRow]:
     outbox.look_for_damaged()
     if now.synced:
         outbox.remember_synced_clock(now)
+        outbox.forget_received(now)
     return take_chatter(outbox, now)
 
 

@@ -3,6 +3,7 @@
     event       one row a record of the urgent lane; never dropped, only warned about
     telemetry   one row a SenML pack; bounded, the oldest dropped and counted
     press       the state that suppresses a press's repeats, committed with the press
+    received    what the center has acknowledged lately, for a center that was restored from a backup
     recent_alarm  the last alarms, so that "accepted" can be told to the right pendant after they have left
     mqtt_taken  messages of the local broker that made an event, so that one told again makes no second
     boot        per boot id, what the wall clock minus the monotonic clock was when synchronised
@@ -33,7 +34,7 @@ from hearthline.errors import ConfigError, StorageError
 from hearthline.log import Log
 from hearthline.model import EventType, Lane, Reading
 from hearthline.wire import LaneStatus, device_name
-from hearthline_edge import boots
+from hearthline_edge import boots, received
 from hearthline_edge.ballast import Ballast
 from hearthline_edge.outbox_file import is_damage, is_damage_at_opening, lock_out_others, open_to_write
 from hearthline_edge.outbox_rows import (
@@ -284,7 +285,13 @@ class Outbox(Repeats):
     # --- giving up custody (inside a transaction) ---
 
     def delete(self, lane: Lane, ranges: Sequence[tuple[int, int]]) -> None:
-        """Remove what the ingester has committed."""
+        """Remove what the ingester has committed. Of events a copy stays, unless the disk is nearly full."""
+        if lane is Lane.EVENT and self.ballast.laid:
+            for low, high in ranges:
+                received.keep(self._connection, low, high)
+        self._drop(lane, ranges)
+
+    def _drop(self, lane: Lane, ranges: Sequence[tuple[int, int]]) -> None:
         for low, high in ranges:
             if lane is Lane.TELEMETRY:
                 freed = self._connection.execute(
@@ -314,7 +321,15 @@ class Outbox(Repeats):
                 " (SELECT seq FROM refused WHERE lane = ?1 ORDER BY seq DESC LIMIT ?2)",
                 (lane, KEPT_ASIDE_ROWS),
             )
-        self.delete(lane, ranges)
+        self._drop(lane, ranges)
+
+    def send_again(self, since_ns: int, command: str, most: int) -> int:
+        """Take back into custody, behind every alarm, what the center has received since then; how many, 0: no more."""
+        return received.send_again(self._connection, since_ns, command, most)
+
+    def forget_received(self, now: Stamp) -> None:
+        """What was received so long ago that no center will ask for it. `now` is synchronised."""
+        received.forget_old(self._connection, now)
 
     def silence_alarms(self, until: Stamp) -> None:
         """Somebody at home has reset the local output: alarms made until then no longer drive it."""

@@ -72,6 +72,17 @@ CREATE TABLE kept_aside (
     raw BLOB NOT NULL);
 """
 
+# For `received.py`, beside what custody needs: a file that was made before there was this table gets it, too.
+_RECEIVED = """
+CREATE TABLE IF NOT EXISTS received (
+    place INTEGER PRIMARY KEY AUTOINCREMENT, alarm INTEGER NOT NULL, id TEXT NOT NULL UNIQUE, device TEXT NOT NULL,
+    type TEXT NOT NULL, wall_ns INTEGER NOT NULL, mono_ns INTEGER NOT NULL, boot TEXT NOT NULL, synced INTEGER NOT NULL,
+    data BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS received_order ON received (alarm, place);
+"""
+RECEIVED_COLUMNS = "id, type, device, wall_ns, mono_ns, boot, synced, data"
+_OF_RECEIVED = frozenset({"received", "received_order", "sqlite_autoindex_received_1"})
+
 
 class DamagedError(ConfigError):
     """What lies there can no longer be read as a database."""
@@ -107,6 +118,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
             connection.executescript(
                 f"BEGIN IMMEDIATE; {_SCHEMA} INSERT INTO meta VALUES ('outbox', '{outbox_id}'); {header} COMMIT;"
             )
+        connection.executescript(_RECEIVED)
     except BaseException:
         connection.close()
         raise
@@ -164,10 +176,12 @@ def _is_ours(path: Path) -> bool:
         texts = dict(connection.execute("SELECT name, sql FROM sqlite_master").fetchall())
         if (application, version) == (APPLICATION_ID, SCHEMA_VERSION):
             _probe(connection)
+            if "received" in texts:
+                connection.execute(f"SELECT place, alarm, {RECEIVED_COLUMNS} FROM received LIMIT 1").fetchone()
             return True
     if (application, version, texts) == (0, 0, {}):
         return False
-    if texts == _own_schema()[0]:
+    if _own_schema()[0] == {name: sql for name, sql in texts.items() if name not in _OF_RECEIVED}:
         raise DamagedError("a garbled header over an outbox of ours")
     if application != APPLICATION_ID:
         raise ConfigError(f"{path}: not an outbox but some other database. It was not touched: move it aside.")

@@ -51,6 +51,18 @@ class StoredEvent(NamedTuple):
     data: bytes
 
 
+class StoredReceived(NamedTuple):
+    place: Seq
+    id: str
+    type: str
+    device: str
+    wall_ns: int
+    mono_ns: Mono
+    boot: str
+    synced: Flag
+    data: bytes
+
+
 class StoredSound(NamedTuple):
     id: str
     wall_ns: int
@@ -136,6 +148,11 @@ def event_row(row: StoredEvent) -> EventRow:
     return EventRow(
         seq, event_id, type_, device, bool(urgent), Stamp(wall, mono, boot, bool(synced)), decoded(data, _data_decoder)
     )
+
+
+def event_data(body: bytes) -> dict[str, Any]:
+    """Raises DamagedError."""
+    return decoded(body, _data_decoder)
 
 
 def pack_row(row: StoredPack) -> PackRow:

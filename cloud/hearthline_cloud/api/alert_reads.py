@@ -226,6 +226,7 @@ def _alert(row: Row[Any], declared: Windows, now_ns: int) -> Alert:
         outcome=row.outcome,
         reopened=row.reopened,
         cancelled=time_or_none(row.cancelled_ns),
+        resent=row.resent,
         category=row.category,
         due=time_or_none(row.due_ns),
         provider=row.provider,

@@ -62,7 +62,8 @@ class Alert:
 
     `urgency`: 1 to 3, by presses. `acknowledged_by` was the first to take it, `assigned_to` has it now. `cancelled`:
     when the elder took the last press back at home, which closes nothing. `note`: of a device's fault, which; `since`:
-    of a silence, when it began. `maintenance_until`, `away_until`: what is declared for its place now. `category`,
+    of a silence, when it began. `maintenance_until`, `away_until`: what is declared for its place now. `resent`: its
+    gateway sent it again after the center was restored from a backup; somebody may have dealt with it. `category`,
     `due` and `provider` (empty: the staff) are the plan of a service call that was scheduled.
     """
 
@@ -103,6 +104,7 @@ class Alert:
     since: Time | None
     maintenance_until: Time | None
     away_until: Time | None
+    resent: bool
 
 
 @dataclass(frozen=True, slots=True)

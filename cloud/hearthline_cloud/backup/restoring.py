@@ -32,6 +32,7 @@ from hearthline_cloud.backup.manifest import DATA, NAME, POSTGRESQL, READINGS, S
 from hearthline_cloud.backup.sealed import CHUNK, Unsealer, read_key
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, known_revisions, sqlite_url
+from hearthline_cloud.ingest.resending import ask_all
 from hearthline_cloud.store.embedded import FILE_NAME as READINGS_FILE
 
 ELSEWHERE = "from-elsewhere"  # in data_dir: what lay outside of it, to be put back by hand
@@ -283,6 +284,7 @@ def _settle(database: Database, manifest: Manifest, now_ns: int) -> int | None:
         connection.execute(delete(schema.session))
         connection.execute(delete(schema.login_step))
         _skip_numbers(connection)
+        ask_all(connection, manifest.made_ns, now_ns)
         journal.append(connection, RESTORED, now_ns, detail)
     return verdict.broken_at
 

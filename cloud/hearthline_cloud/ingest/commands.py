@@ -6,11 +6,13 @@ from sqlalchemy import ColumnElement, Connection, or_, select, update
 
 from hearthline import wire
 from hearthline.clock import NS
+from hearthline.model import RESEND
 from hearthline_cloud import schema
 from hearthline_cloud.database import Database
 from hearthline_cloud.ingest.session import Answers
 
 GIVE_UP_AFTER_S = 24 * 3600
+_RESEND_GIVE_UP_S = 30 * 24 * 3600  # for so long a gateway keeps what it has sent
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 _LOCK_WAIT_S = 15.0  # a writer may have waited so long for the database since `now` was read
 _AT_ONCE = 200
@@ -58,7 +60,9 @@ def due_commands(connection: Connection, now_ns: int) -> list[tuple[str, wire.Co
     ).all()
     sent = []
     for row in rows:
-        if now_ns - row.created_ns > GIVE_UP_AFTER_S * NS:
+        body = dict(row.body)
+        give_up_s = _RESEND_GIVE_UP_S if body.get("type") == RESEND else GIVE_UP_AFTER_S
+        if now_ns - row.created_ns > give_up_s * NS:
             connection.execute(update(table).where(table.c.id == row.id).values(answered_ns=now_ns, result="expired"))
             continue
         pause_s = min(_FIRST_PAUSE_S * 2 ** min(row.attempts, 6), _LONGEST_PAUSE_S)
@@ -67,9 +71,7 @@ def due_commands(connection: Connection, now_ns: int) -> list[tuple[str, wire.Co
             .where(table.c.id == row.id)
             .values(attempts=row.attempts + 1, next_attempt_ns=now_ns + round(pause_s * NS))
         )
-        body = dict(row.body)
-        command = wire.Command(
-            id=row.id, type=body.get("type", ""), event=body.get("event", ""), signal=body.get("signal", "")
-        )
+        told = {name: body.get(name, "") for name in ("type", "event", "signal", "since")}
+        command = wire.Command(id=row.id, **told)
         sent.append((row.gateway_id, command))
     return sent

@@ -28,6 +28,7 @@ from hearthline_cloud.ingest.commands import make_due
 from hearthline_cloud.ingest.device_notes import is_loss, subject_of, take_note
 from hearthline_cloud.ingest.proving import answered_test, prove
 from hearthline_cloud.ingest.raising import note_cancellation, raise_or_join
+from hearthline_cloud.ingest.resending import is_resent
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, SYNCED, record_time
 from hearthline_cloud.store import Point
@@ -134,9 +135,10 @@ def _store(
     is_alarm = event.type.startswith(ALARM_WORD.decode())
     home = touch_gateway(connection, gateway, now_ns) if gateway else None
     subject = subject_of(event, gateway)
-    device = None
+    device, resent = None, is_resent(connection, event.data, gateway)
     if gateway and subject != gateway:
-        device = touch_device(connection, gateway, subject, None if is_loss(event) else now_ns, occurred_ns)
+        is_sign_of_life = not (resent or is_loss(event))
+        device = touch_device(connection, gateway, subject, now_ns if is_sign_of_life else None, occurred_ns)
     resident = _resident_of(device, event.data)
     stored = connection.execute(
         upsert(connection, schema.event)
@@ -163,10 +165,10 @@ def _store(
     if is_alarm and (test := answered_test(connection, event, gateway)) is not None:
         prove(connection, test, stored, gateway, home, (occurred_ns, quality), now_ns)
     elif is_alarm:
-        is_timed = quality == SYNCED and event.id and not suspect
+        is_timed = quality == SYNCED and event.id and not (suspect or resent)
         kind = alert_kind(str(event.data.get("role", "")))
         outcome.alarms.append((stored, kind, occurred_ns if is_timed else None))
-        raise_or_join(connection, stored, event, gateway, home, resident, now_ns)
+        raise_or_join(connection, stored, event, gateway, home, resident, now_ns, resent=resent)
     elif event.type == EventType.VITAL:
         values = measured_values(event.type, event.data)
         _queue_points(connection, values, event, gateway, home, resident or "", occurred_ns)

@@ -25,8 +25,10 @@ def raise_or_join(
     home: str | None,
     resident: str | None,
     now_ns: int,
+    *,
+    resent: bool = False,
 ) -> int:
-    """The id of the one alert that the event `stored` now belongs to."""
+    """The id of the one alert that the event `stored` now belongs to. `resent`: after a restore, nobody pressed now."""
     kind = alert_kind(str(event.data.get("role", "")))
     cause = alert_cause(event.data.get("cause"))
     key = join_key(kind, home, gateway, cause)
@@ -53,16 +55,21 @@ def raise_or_join(
                 cause=cause,
                 raised_ns=now_ns,
                 last_press_ns=now_ns,
+                resent=resent,
             )
             .returning(table.c.id)
         )
         alert_id, journal_kind = int(raised.scalar_one()), "raised"
     else:
         _join(connection, open_alert, event, gateway, certainty, now_ns)
+        if not resent:
+            connection.execute(update(table).where(table.c.id == open_alert.id, table.c.resent).values(resent=False))
         alert_id, journal_kind = int(open_alert.id), "joined"
     connection.execute(update(schema.event).where(schema.event.c.id == stored).values(alert_id=alert_id))
     ordinal = event.data.get("ordinal")
     detail = {"device": event.subject, "gateway": gateway, "ordinal": ordinal if type(ordinal) is int else None}
+    if resent:
+        detail["resent"] = True
     journal.append(connection, journal_kind, now_ns, detail, alert=alert_id, event=stored)
     return alert_id
 

@@ -28,6 +28,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "alert.number": ("呼叫 {number}", "Alert {number}"),
     "alert.by": ("{name} 已受理", "{name} has it"),
     "alert.urgency": ("紧急程度 {level}（最高 3）", "Urgency {level} of 3"),
+    "alert.resent": ("恢复备份后补送，可能已处理", "Sent again after a restore: perhaps dealt with"),
     "alert.cancelled": ("家中已取消，仍须核实", "Taken back at home: check all the same"),
     "alert.reopened": ("重新打开", "Reopened"),
     "alert.closed-by": ("由 {name} 处理", "closed by {name}"),
