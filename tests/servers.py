@@ -148,6 +148,21 @@ bind-address = "{HOST}:{rpc_port}"
 
 
 @contextmanager
+def victoria_metrics(directory: Path) -> Iterator[Influxd]:
+    """VictoriaMetrics, which takes what InfluxDB 2.x takes at /api/v2/write; it answers before it has written."""
+    (port,) = free_ports(1)
+    command = [
+        find_binary("victoria-metrics"),
+        f"-httpListenAddr={HOST}:{port}",
+        f"-storageDataPath={directory / 'victoria'}",
+        "-retentionPeriod=100y",
+        "-memory.allowedBytes=64MiB",
+        "-loggerLevel=WARN",
+    ]
+    yield from _running(Influxd("victoria-metrics", command, port, directory))
+
+
+@contextmanager
 def mosquitto(
     directory: Path,
     *,
@@ -277,7 +292,7 @@ def find_binary(name: str) -> str:
     """Its path, also from /usr/sbin. Without it the test is skipped visibly, or fails where CI=true."""
     found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/bin"]))
     if found is None:
-        reason = f"{name} is not installed; on Debian: apt-get install influxdb mosquitto postgresql"
+        reason = f"{name} is not installed; on Debian: apt-get install influxdb mosquitto postgresql victoria-metrics"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

@@ -1,12 +1,10 @@
-"""What every time-series store does, run over the embedded one and over a real InfluxDB 1.x."""
+"""What every time-series store does, run over the embedded one and a real InfluxDB, written as 1.x and as 2.x are."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +12,6 @@ from conformance.sites import (
     LINK_TIMEOUT_S,
     SECOND,
     START_NS,
-    EmbeddedSite,
-    InfluxSite,
     Site,
     everything,
     opened,
@@ -23,8 +19,7 @@ from conformance.sites import (
     values,
 )
 from hearthline.errors import LinkError
-from hearthline_cloud.store import Aggregate, Point, SeriesQuery, Store, Tags
-from servers import influxd
+from hearthline_cloud.store import Aggregate, Point, SeriesQuery, Store, Tags, Tier
 
 HOSTILE = [
     "a,b c=d",
@@ -43,21 +38,6 @@ HOSTILE = [
     "nul\x00",
     "x" * 1024,
 ]
-
-
-@pytest.fixture(params=["embedded", pytest.param("influxdb", marks=pytest.mark.integration)])
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    if request.param == "embedded":
-        yield EmbeddedSite(tmp_path)
-    else:
-        with influxd(tmp_path) as server:
-            yield InfluxSite(tmp_path, server)
-
-
-@pytest.fixture
-def store(site: Site) -> Iterator[Store]:
-    with opened(site) as opened_store:
-        yield opened_store
 
 
 def test_values_come_back_to_the_last_digit(store: Store) -> None:
@@ -212,6 +192,15 @@ def test_a_kill_right_after_the_write_loses_nothing(site: Site) -> None:
     site.write_and_die(500)
     with opened(site) as store:
         assert values(store, everything()) == [float(index) for index in range(500)]
+
+
+def test_killed_and_restarted_in_the_middle_nothing_is_lost_and_nothing_doubled(site: Site) -> None:
+    site.write_through_kills(2000, kills=3)
+    with opened(site) as store:
+        assert values(store, everything()) == [float(index) for index in range(2000)]
+        store.roll_up(Tier.DAILY, START_NS, START_NS + 2000 * SECOND)
+        (day,) = store.summaries(Tier.DAILY, everything())
+        assert (day.count, day.mean) == (2000, 999.5)
 
 
 def test_away_is_said_quickly_and_passes(site: Site) -> None:

@@ -7,30 +7,19 @@ import itertools
 import random
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from conformance.sites import EmbeddedSite, InfluxSite, Site, opened
+from conformance.sites import Site, opened
 from hearthline.clock import NS
 from hearthline_cloud.store import Keeping, Point, SeriesQuery, Summary, Tier, TimeSeries
 from hearthline_cloud.store.tiers import DAY_NS, QUARTER_NS, day_of, days_of, quarter_of
-from servers import influxd
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 FOR_EVER = Keeping(0, 0, 0)
 TODAY = day_of(time.time_ns(), SHANGHAI)
 YESTERDAY = day_of(TODAY[0] - 1, SHANGHAI)
-
-
-@pytest.fixture(params=["embedded", pytest.param("influxdb", marks=pytest.mark.integration)])
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
-    if request.param == "embedded":
-        yield EmbeddedSite(tmp_path)
-    else:
-        with influxd(tmp_path) as server:
-            yield InfluxSite(tmp_path, server)
 
 
 @pytest.fixture
@@ -135,7 +124,7 @@ def test_keeping_says_once_what_it_changed(store: TimeSeries) -> None:
     assert store.keep(wanted, time.time_ns(), shorten=True) == []
     days = store.state().days
     assert days is None or days == {"raw": 90, "quarter": 1826, "daily": 0}
-    assert store.state().series == 1
+    assert store.state().series in (1, None)  # 2.x does not tell
 
 
 def test_days_are_the_zones_own() -> None:

@@ -74,6 +74,8 @@ class InfluxHttp:
         all_headers = self._headers | (headers or {})
         try:
             return self._pool.request("POST", url, body=body, headers=all_headers, redirect=False, timeout=timeout)
+        except urllib3.exceptions.NewConnectionError as error:  # a kind of time-out to urllib3
+            raise self.away(error) from None
         except urllib3.exceptions.TimeoutError:
             raise self.slow(timeout_s) from None
         except urllib3.exceptions.HTTPError as error:

@@ -53,6 +53,8 @@ class InfluxV2:
             )
         except ApiException as error:
             return Answer(error.status or 0, error_text((error.body or "").encode()))
+        except urllib3.exceptions.NewConnectionError as error:  # a kind of time-out to urllib3
+            raise self._http.away(error) from None
         except urllib3.exceptions.TimeoutError:
             raise self._http.slow() from None
         except urllib3.exceptions.HTTPError as error:
