@@ -56,6 +56,9 @@ ROOMS = [
     Room("policy-editor", lambda _: "/policy", visitor="boss"),
     Room("figures", lambda _: "/figures"),
     Room("wall", lambda _: "/wall", visitor="wall"),
+    Room("account", lambda _: "/account"),
+    Room("second-factor", lambda _: "/account/second-factor"),
+    Room("staff", lambda _: "/staff", visitor="boss"),
     Room("missing", lambda _: "/nothing-here", is_live=False),
 ]
 

@@ -18,11 +18,13 @@ SECURITY_HEADERS = {
     ),
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # `no-referrer` would make a browser say `Origin: null` of our own forms
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
 }
+
+_LINKS = ("/v/", "/f/")  # who knows such an address can use it: no log gets it as a referrer
 
 
 class SecurityHeaders:
@@ -32,11 +34,14 @@ class SecurityHeaders:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        is_static = scope["type"] == "http" and scope["path"].startswith("/static/")
+        path = scope["path"] if scope["type"] == "http" else ""
+        is_static = path.startswith("/static/")
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if path.startswith(_LINKS):
+                    headers.setdefault("referrer-policy", "no-referrer")
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-cache" if is_static else "no-store")
