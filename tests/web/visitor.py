@@ -42,7 +42,7 @@ class Visitor:
 
     @token.setter
     def token(self, token: str) -> None:
-        self.client.cookies.set(SESSION, token)
+        self.client.cookies.set(SESSION, token, domain="127.0.0.1", path="/")
 
     def enrol(self, password: str = PASSWORD, **proof: str) -> Response:
         """Set a second factor up. The page of the recovery codes."""
