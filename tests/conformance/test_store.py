@@ -167,6 +167,14 @@ def test_five_thousand_points_at_once(store: Store) -> None:
     assert values(store, everything()) == [index / 7 for index in range(5000)]
 
 
+def test_of_two_values_of_one_moment_the_last_stays_in_a_large_batch_too(store: Store) -> None:
+    """A large batch may be written in parts, but no series in two of them."""
+    devices = [f"meter-{number}" for number in range(20)]
+    batch = [point(second, value, device) for value in (1.0, 2.0) for second in range(100) for device in devices]
+    assert store.write(batch) == []
+    assert values(store, everything()) == [2.0] * 2000
+
+
 @pytest.mark.parametrize(
     "bad",
     [

@@ -95,6 +95,7 @@ class InfluxStore:
         return self._dialect.state()
 
     def close(self) -> None:
+        self._writing.close()
         self._http.close()
 
     def _measurements(self) -> list[str]:
