@@ -145,6 +145,7 @@ ROUTES: dict[str, Permission | None] = {
     f"GET {_API}/gateways": _P.HOMES,
     f"GET {_API}/devices": _P.HOMES,
     f"GET {_API}/homes/{{home_id}}/energy": _P.READINGS,
+    "GET /homes/{home_id}/energy": _P.READINGS,
     f"GET {_API}/readings": _P.READINGS,
     "GET /homes/gateways/{gateway_id}/self-tests": _P.HOMES,
     "GET /fragments/gateways/{gateway_id}/self-tests": _P.HOMES,
@@ -153,6 +154,7 @@ ROUTES: dict[str, Permission | None] = {
     f"POST {_API}/gateways/{{gateway_id}}/self-tests": _P.SELF_TEST,
     # residents
     "GET /residents/{resident_id}": _P.RESIDENTS,
+    "GET /residents/{resident_id}/charts": _P.RESIDENTS,
     f"GET {_API}/residents/{{resident_id}}": _P.RESIDENTS,
     f"GET {_API}/residents/{{resident_id}}/vitals": _P.RESIDENTS,
     # maintenance and absence

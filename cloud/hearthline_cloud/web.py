@@ -32,6 +32,7 @@ from hearthline_cloud.api import (
     stream,
 )
 from hearthline_cloud.api.access import authorize
+from hearthline_cloud.api.bounded import Bounded
 from hearthline_cloud.api.errors import install_error_handlers
 from hearthline_cloud.api.follow import Follower
 from hearthline_cloud.api.http import BoundedH11
@@ -42,10 +43,12 @@ from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.proxies import Proxies
 from hearthline_cloud.api.ready import Readiness
 from hearthline_cloud.api.shield import MAX_HEADER_BYTES, RequestLimits, SecurityHeaders
+from hearthline_cloud.charts.reading import ReadableStore
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.console import (
     pages,
     pages_account,
+    pages_charts,
     pages_feedback,
     pages_figures,
     pages_history,
@@ -77,7 +80,7 @@ from hearthline_cloud.pacing import RATES, Cost, Pacing, Rate
 from hearthline_cloud.people import People
 from hearthline_cloud.people.sealing import KEY_FILE, Seal
 from hearthline_cloud.personal.opening import open_database
-from hearthline_cloud.store import Store, open_store
+from hearthline_cloud.store import open_store
 from hearthline_cloud.wake import Waker
 
 _GRACE_S = 3
@@ -113,10 +116,13 @@ _PAGES = (
     pages_watch,
     pages_protection,
     pages_feedback,
+    pages_charts,
 )
 
 
-def create_app(config: CloudConfig, database: Database, store: Store, rates: Mapping[Cost, Rate] = RATES) -> FastAPI:
+def create_app(
+    config: CloudConfig, database: Database, store: ReadableStore, rates: Mapping[Cost, Rate] = RATES
+) -> FastAPI:
     """The application over a migrated database. Its lifespan runs the journal's follower."""
     (config.directory / "wake").mkdir(mode=0o700, exist_ok=True)
     waker = Waker(config.directory)
@@ -131,6 +137,7 @@ def create_app(config: CloudConfig, database: Database, store: Store, rates: Map
         config=config,
         database=database,
         store=store,
+        readings=Bounded(),
         people=people,
         desk=Desk(database, waker, meals),
         meals=meals,

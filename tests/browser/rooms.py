@@ -15,6 +15,7 @@ from hearthline_cloud.links import Purpose, open_links
 from hearthline_cloud.schema import feedback
 from web.past import Call, add
 from web.seeding import Center
+from web.values import months_of_values
 from web.street import climb, pair
 
 
@@ -50,6 +51,9 @@ ROOMS = [
     Room("homes", lambda _: "/homes"),
     Room("self-tests", lambda _: "/homes/gateways/gw-east-1/self-tests"),
     Room("resident", lambda _: "/residents/r-1"),
+    Room("vitals-charts", lambda _: "/residents/r-1/charts?range=month&day=2026-03-20"),
+    Room("vitals-day", lambda _: "/residents/r-1/charts?range=day&day=2026-03-20"),
+    Room("energy-chart", lambda _: "/homes/h-1/energy?range=month&day=2026-03-20"),
     Room("watch", lambda _: "/watch"),
     Room("protection", lambda _: "/protection"),
     Room("policy", lambda _: "/policy"),
@@ -75,6 +79,7 @@ def seed(center: Center) -> Seeded:
     pair(center)
     climb(center, alert, 301)
     mei.post("orders/2/accept", {})
+    months_of_values(center.store)
     return Seeded(center, alert, a_month_of_calls(center))
 
 

@@ -130,6 +130,7 @@ def test_reading_before_anything_was_written(store: Store) -> None:
         ("last", [9.0, 19.0, 27.0]),
         ("sum", [45.0, 145.0, 188.0]),
         ("spread", [9.0, 9.0, 7.0]),
+        ("count", [10.0, 10.0, 8.0]),
     ],
 )
 def test_windows(store: Store, aggregate: Aggregate, expected: list[float]) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import uuid_utils
@@ -26,48 +26,53 @@ from hearthline_cloud.desk import beat
 from hearthline_cloud.pacing import RATES, Cost, Rate
 from hearthline_cloud.people import People
 from hearthline_cloud.permissions import Role
-from hearthline_cloud.store import Point, Sample, SeriesQuery
+from hearthline_cloud.store import Point, Sample, SeriesQuery, Summary, Tier
+from hearthline_cloud.store.embedded import EmbeddedStore
 from hearthline_cloud.wake import Waker
 from hearthline_cloud.web import WebServer, create_app
 from personal_rows import give_key, put, with_key
 from web.client import PASSWORD, Client
 from web.community import COMMUNITY
 
-__all__ = ["PASSWORD", "STAFF", "Center", "Client", "MemoryStore"]
+__all__ = ["PASSWORD", "STAFF", "Center", "Client", "SwitchedStore"]
 
 
 STAFF = {"mei": Role.OPERATOR, "jun": Role.OPERATOR, "boss": Role.ADMINISTRATOR, "wall": Role.VIEWER}
 
 
-class MemoryStore:
-    """A store in memory that can be away."""
+class SwitchedStore:
+    """The embedded store, in a file that is made at its first use, or away."""
 
-    def __init__(self) -> None:
-        self.points: list[Point] = []
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._store: EmbeddedStore | None = None
         self.away = False
 
     def write(self, points: Sequence[Point]) -> list[tuple[Point, str]]:
-        self.check()
-        self.points += points
-        return []
+        return self._opened().write(points)
 
     def read(self, query: SeriesQuery) -> list[Sample]:
-        from hearthline_cloud.store import Tags
+        return self._opened().read(query)
 
-        self.check()
-        found = [
-            Sample(p.time_ns, p.value, Tags(p.community, p.home, p.gateway, p.device))
-            for p in sorted(self.points, key=lambda point: point.time_ns)
-            if p.quantity == query.quantity
-            and query.from_ns <= p.time_ns < query.to_ns
-            and query.home in (None, p.home)
-            and query.device in (None, p.device)
-        ]
-        return list(reversed(found))[: query.limit] if query.newest_first else found[: query.limit]
+    def summaries(self, tier: Tier, query: SeriesQuery) -> list[Summary]:
+        return self._opened().summaries(tier, query)
+
+    def roll_up(self, tier: Tier, from_ns: int, to_ns: int) -> None:
+        self._opened().roll_up(tier, from_ns, to_ns)
 
     def check(self) -> None:
+        self._opened()
+
+    def close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    def _opened(self) -> EmbeddedStore:
         if self.away:
             raise LinkError("the store is away")
+        if self._store is None:
+            self._store = EmbeddedStore(self._folder)
+        return self._store
 
 
 @dataclass
@@ -76,7 +81,6 @@ class Center:
 
     folder: Path
     port: int = 0
-    store: MemoryStore = field(default_factory=MemoryStore)
     wall_names: bool = False
     rates: Mapping[Cost, Rate] = field(default_factory=lambda: RATES)
     second_factor: list[Role] = field(default_factory=list)  # the roles that need one
@@ -84,6 +88,7 @@ class Center:
     def __post_init__(self) -> None:
         self.database = Database(sqlite_url(self.folder / "hearthline.db"))
         give_key(self.database, self.folder)
+        self.store = SwitchedStore(self.folder)
         (self.folder / "wake").mkdir(exist_ok=True)
         self.waker = Waker(self.folder)
         self.people = People(self.database)
@@ -126,6 +131,7 @@ class Center:
 
     def close(self) -> None:
         self.waker.close()
+        self.store.close()
         self.database.close()
 
     def press(

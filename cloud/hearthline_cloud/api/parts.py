@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from fastapi import Request
 
 from hearthline_cloud.alerts.service import Timetable
+from hearthline_cloud.api.bounded import Bounded
 from hearthline_cloud.api.follow import Follower
 from hearthline_cloud.api.lane import Lane
 from hearthline_cloud.api.proxies import Proxies
 from hearthline_cloud.api.ready import Readiness
+from hearthline_cloud.charts.reading import ReadableStore
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.console.shared import Shared
 from hearthline_cloud.database import Database
@@ -21,7 +23,6 @@ from hearthline_cloud.links import Links
 from hearthline_cloud.order_desk import OrderDesk
 from hearthline_cloud.pacing import Pacing
 from hearthline_cloud.people import People
-from hearthline_cloud.store import Store
 from hearthline_cloud.wake import Waker
 
 
@@ -29,7 +30,8 @@ from hearthline_cloud.wake import Waker
 class Parts:
     config: CloudConfig
     database: Database
-    store: Store
+    store: ReadableStore
+    readings: Bounded
     people: People
     desk: Desk
     meals: Timetable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query
@@ -14,10 +13,12 @@ from hearthline_cloud.alerts.windows import Scope
 from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.model import DeviceEnergy, Energy, Readings, SampleAnswer, refusals
 from hearthline_cloud.api.parts import Parts
+from hearthline_cloud.charts.counters import Stand, used
+from hearthline_cloud.charts.reading import ReadableStore
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.people import Session
 from hearthline_cloud.scoping import sees_place
-from hearthline_cloud.store import Sample, SeriesQuery, Store
+from hearthline_cloud.store import SeriesQuery
 
 router = APIRouter(prefix="/api/v1", tags=["readings"], responses=refusals(401, 403, 422, 429, 503))
 
@@ -43,8 +44,8 @@ def get_energy(
     return day_energy(parts.store, home_id, day.isoformat(), round(start.timestamp()) * NS)
 
 
-def day_energy(store: Store, home_id: str, day: str, start_ns: int) -> Energy:
-    """Sums the forward steps of each meter's reading. Raises LinkError."""
+def day_energy(store: ReadableStore, home_id: str, day: str, start_ns: int) -> Energy:
+    """Sums what each meter's register went on (`charts.counters`). Raises LinkError."""
     query = SeriesQuery(
         "energy_import",
         start_ns - _BEFORE_NS,
@@ -54,22 +55,14 @@ def day_energy(store: Store, home_id: str, day: str, start_ns: int) -> Energy:
         window_ns=_WINDOW_NS,
         aggregate="last",
     )
-    by_device: dict[tuple[str, str], list[Sample]] = {}
+    by_device: dict[tuple[str, str], list[Stand]] = {}
     for sample in store.read(query):
-        by_device.setdefault((sample.tags.gateway, sample.tags.device), []).append(sample)
-    devices = [
-        DeviceEnergy(gateway, device, _steps(samples, start_ns))
-        for (gateway, device), samples in sorted(by_device.items())
-        if any(sample.time_ns >= start_ns for sample in samples)
-    ]
+        stand = Stand(sample.time_ns, sample.time_ns + _WINDOW_NS, sample.value, sample.value, sample.value)
+        by_device.setdefault((sample.tags.gateway, sample.tags.device), []).append(stand)
+    span = (start_ns, start_ns + 86_400 * NS)
+    of_day = {device: used(stands, [span], _BEFORE_NS)[0].kwh for device, stands in sorted(by_device.items())}
+    devices = [DeviceEnergy(*device, kwh) for device, kwh in of_day.items() if kwh is not None]
     return Energy(home_id, day, round(sum(item.kwh for item in devices), 3) if devices else None, devices)
-
-
-def _steps(samples: list[Sample], start_ns: int) -> float:
-    before = [sample for sample in samples if sample.time_ns < start_ns][-1:]
-    counted = before + [sample for sample in samples if sample.time_ns >= start_ns]
-    steps = [max(after.value - first.value, 0.0) for first, after in pairwise(counted)]
-    return round(sum(steps), 3)
 
 
 @router.get("/readings", summary="Samples of one quantity", responses=refusals(400))
@@ -83,7 +76,7 @@ def get_readings(
     gateway: str | None = None,
     device: str | None = None,
     window_s: Annotated[int | None, Query(ge=1, le=31_536_000, description="one sample for each window")] = None,
-    aggregate: Literal["mean", "min", "max", "last", "sum", "spread"] = "mean",
+    aggregate: Literal["mean", "min", "max", "last", "sum", "spread", "count"] = "mean",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Readings:
     """In order of time; the newest `limit` of them. An account of some communities names a home or a gateway."""

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 
 from hearthline.errors import LinkError
 from hearthline_cloud.metrics.instruments import STORE_FAILURES, STORE_POINTS, STORE_SECONDS
-from hearthline_cloud.store.port import Point, Sample, SeriesQuery, Store
+from hearthline_cloud.store.port import Point, Sample, SeriesQuery, Summary, TimeSeries
+from hearthline_cloud.store.tiers import Tier
 
 
 class MeasuredStore:
     """`store`, as it is."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: TimeSeries) -> None:
         self._store = store
 
     def write(self, points: Sequence[Point]) -> list[tuple[Point, str]]:
@@ -27,6 +28,10 @@ class MeasuredStore:
     def read(self, query: SeriesQuery) -> list[Sample]:
         with _measured("read"):
             return self._store.read(query)
+
+    def summaries(self, tier: Tier, query: SeriesQuery) -> list[Summary]:
+        with _measured("read"):
+            return self._store.summaries(tier, query)
 
     def check(self) -> None:
         with _measured("check"):

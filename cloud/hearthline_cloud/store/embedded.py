@@ -64,6 +64,7 @@ _AGGREGATES: dict[Aggregate, str] = {
     "last": "value, max(time)",  # SQLite takes `value` from the row that has the maximum
     "sum": "total(value)",
     "spread": "max(value) - min(value)",
+    "count": "count(value)",
 }
 _WAL_BYTES_KEPT = 64 * 2**20
 _CHECKPOINT_PAGES = 4000  # each series has its own last page: fewer checkpoints write each of them less often

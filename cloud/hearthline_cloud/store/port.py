@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 
 from hearthline_cloud.store.tiers import Tier
 
-Aggregate = Literal["mean", "min", "max", "last", "sum", "spread"]
+Aggregate = Literal["mean", "min", "max", "last", "sum", "spread", "count"]
 
 # InfluxDB keeps the outermost 64-bit times for itself; the same bounds hold for every store.
 MIN_TIME_NS = -(2**63) + 2
