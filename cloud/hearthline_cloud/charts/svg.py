@@ -118,10 +118,11 @@ class _Scale:
         raw = reach / 4
         power = 10 ** math.floor(math.log10(raw))
         step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
-        return cls(math.floor(low / step) * step, math.ceil(high / step) * step or step, step)
+        bottom, top = math.floor(low / step) * step, math.ceil(high / step) * step
+        return cls(bottom, top, step) if bottom < top else cls(bottom - step if bottom else 0.0, top + step, step)
 
     def y(self, value: float) -> float:
-        return round(_BOTTOM - (value - self.low) / ((self.high - self.low) or 1.0) * (_BOTTOM - _TOP), 1)
+        return round(_BOTTOM - (value - self.low) / (self.high - self.low) * (_BOTTOM - _TOP), 1)
 
     def ticks(self) -> list[Tick]:
         count = round((self.high - self.low) / self.step)
