@@ -15,8 +15,8 @@ from hearthline_cloud.links import Purpose, open_links
 from hearthline_cloud.schema import feedback
 from web.past import Call, add
 from web.seeding import Center
-from web.values import months_of_values
 from web.street import climb, pair
+from web.values import months_of_values
 
 
 @dataclass(frozen=True, slots=True)

@@ -178,7 +178,7 @@ def hanging(center: Center) -> Iterator[None]:
 
 
 def test_a_store_that_hangs_is_told_within_the_bound_and_the_rest_does_not_wait(served: Center) -> None:
-    """It hangs for a minute; whatever is answered within half of that has not waited for it, however busy the machine."""
+    """It hangs for a minute: what is answered within half of that has not waited, however busy the machine is."""
     clients = [served.client(name) for name in ("mei", "jun", "boss")]
     token_of(served, "mei")
     with hanging(served), ThreadPoolExecutor(8) as pool:
