@@ -17,6 +17,7 @@ from hearthline_cloud.api.model import MAX_ID, Time, refusals
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.declaring import MAX_REASON, Declaration, declare, end_early, list_declared
 from hearthline_cloud.people import Session
+from hearthline_cloud.permissions import Permission
 
 router = APIRouter(prefix="/api/v1", tags=["supervision"], responses=refusals(401, 403, 422, 503))
 _CHANGE = refusals(400, 403, 404, 413, 429)
@@ -26,7 +27,9 @@ Words = Annotated[str, Field(min_length=1, max_length=MAX_REASON)]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """`to` is when it ends, or was ended by `ended_by`. `place`: the name of its community or home."""
+    """`to` is when it ends, or was ended by `ended_by`. `place`: the name of its community or home. `reason`: of an
+    absence null for a role that sees no residents, for it speaks of one.
+    """
 
     id: int
     what: str
@@ -35,7 +38,7 @@ class Window:
     place: str
     begins: Time
     ends: Time
-    reason: str
+    reason: str | None
     declared_by: str
     declared: Time
     ended_by: str | None
@@ -66,7 +69,7 @@ class DeclaredAs:
 @router.get("/declared", summary="Maintenance and absences, the latest ends first")
 def get_declared(parts: PartsOf, session: Staff) -> list[Window]:
     with parts.database.reading() as connection:
-        return [window(row) for row in list_declared(connection, session.communities)]
+        return [window(row, session) for row in list_declared(connection, session.communities)]
 
 
 @router.post("/maintenance", status_code=201, summary="Work on a community, home or gateway", responses=_CHANGE)
@@ -109,7 +112,8 @@ def _ns(at: datetime) -> int:
     return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * NS
 
 
-def window(row: Row[Any]) -> Window:
+def window(row: Row[Any], session: Session) -> Window:
+    is_of_a_resident = row.what == Declared.ABSENCE and not session.may(Permission.RESIDENTS)
     return Window(
         id=row.id,
         what=row.what,
@@ -118,7 +122,7 @@ def window(row: Row[Any]) -> Window:
         place=row.community_name or row.home_name or row.scope_id,
         begins=rfc3339(row.from_ns),
         ends=rfc3339(row.to_ns),
-        reason=row.reason,
+        reason=None if is_of_a_resident else row.reason,
         declared_by=row.declared_by,
         declared=rfc3339(row.declared_ns),
         ended_by=row.ended_by,

@@ -73,8 +73,8 @@ def _page(request: Request, parts: Parts, session: Session, problem: str = "", s
         rows = list_declared(connection, session.communities)
         places = _places(connection, session.communities)
     local = datetime.fromtimestamp(now_ns // NS, ZoneInfo(parts.config.figures.zone)).strftime(_FORM_TIME)
-    values = {"current": [window(row) for row in rows if row.to_ns > now_ns], "places": places, "local": local}
-    past = [window(row) for row in rows if row.to_ns <= now_ns][:20]
+    values = {"current": [window(row, session) for row in rows if row.to_ns > now_ns], "places": places, "local": local}
+    past = [window(row, session) for row in rows if row.to_ns <= now_ns][:20]
     zone = parts.config.figures.zone
     return page(request, "watch.html", session, status, **values, past=past, zone=zone, problem=problem)
 

@@ -1,0 +1,174 @@
+"""Which personal fields each role is shown, on every route that it may read: exactly those of the table, and no other.
+
+Every field of the people's tables holds a word of its own. Each page, fragment, JSON answer and export is asked for as
+each role and searched for all of them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+from sqlalchemy import insert, update
+
+from hearthline.clock import NS
+from hearthline_cloud import journal, schema
+from hearthline_cloud.permissions import ROUTES, Role, may
+from web.client import Client
+from web.seeding import Center
+from web.two_communities import OWN, logged_in, settle
+
+FIELDS = {
+    "community.name": "planted-community",
+    "home.name": "planted-homename",
+    "home.address": "planted-address",
+    "resident.name": "planted-resident",
+    "resident.phone": "planted-telephone",
+    "resident.illnesses": "planted-illness",
+    "resident.notes": "planted-remark",
+    "contact.name": "planted-contact",
+    "contact.relation": "planted-relation",
+    "contact.phone": "planted-contactphone",
+    "volunteer.name": "planted-volunteer",
+    "volunteer.phone": "planted-volunteerphone",
+    "note": "planted-note",
+    "order.words": "planted-report",
+    "maintenance.reason": "planted-lift",
+    "absence.reason": "planted-hospital",
+    "vital": "187.5",
+}
+NAMES = {"resident_id": "r-1", "home_id": "h-1", "gateway_id": "gw-east-1"}
+QUERIES = {
+    "/api/v1/readings": "?quantity=power&home=h-1",
+    "/api/v1/protection": "?month={month}",
+    "/api/v1/protection.csv": "?month={month}",
+    "/protection": "?month={month}",
+    "/api/v1/events": "?after=0",
+}
+NOT_ASKED = {"GET /api/v1/stream"}  # `test_stream` and `test_who_does_not_see_alerts…` have it
+
+
+def plant(center: Center) -> dict[str, int]:
+    """A word of its own in every personal field of community c-1; the numbers of what paths name."""
+    keys = settle(center)
+    now = time.time_ns()
+    word = FIELDS
+    with center.database.transaction() as connection:
+        person = {name: word[f"resident.{name}"] for name in ("name", "phone", "illnesses", "notes")}
+        contact = {name: word[f"contact.{name}"] for name in ("name", "relation", "phone")}
+        connection.execute(
+            update(schema.resident).where(schema.resident.c.id == "r-1").values(**person, contacts=[contact])
+        )
+        place = {"name": word["home.name"], "address": word["home.address"]}
+        connection.execute(update(schema.home).where(schema.home.c.id == "h-1").values(**place))
+        connection.execute(
+            update(schema.community).where(schema.community.c.id == "c-1").values(name=word["community.name"])
+        )
+        connection.execute(update(schema.volunteer).values(name=word["volunteer.name"], phone=word["volunteer.phone"]))
+        connection.execute(insert(schema.pairing).values(home_id="h-1", place=0, volunteer_id="v-1"))
+        connection.execute(update(schema.work_order).values(words=word["order.words"], volunteer_id="v-1"))
+        connection.execute(update(schema.declared).values(reason=word["maintenance.reason"]))
+        away = {"what": "absence", "scope": "home", "scope_id": "h-1", "from_ns": now, "to_ns": now + 9000 * NS}
+        said = {"reason": word["absence.reason"], "declared_by": "mei", "declared_ns": now}
+        connection.execute(insert(schema.declared).values(**away, **said))
+        journal.append(connection, "note", now, {"text": word["note"]}, alert=keys["alert_id"], actor="mei")
+    center.measure("r-1", now - 60 * NS, systolic=float(word["vital"]))
+    return keys
+
+
+def reads(keys: dict[str, int]) -> Iterator[tuple[str, str]]:
+    """(route, path) of whatever can be looked at."""
+    month = time.strftime("%Y-%m", time.gmtime())
+    for route, permission in ROUTES.items():
+        method, path = route.split(" ")
+        if method == "GET" and permission is not None and route not in NOT_ASKED:
+            query = QUERIES.get(path, "").format(month=month)
+            for name, value in {**NAMES, **keys}.items():
+                path = path.replace(f"{{{name}}}", str(value))
+            yield route, path + query
+
+
+def shown(client: Client, path: str) -> frozenset[str]:
+    answer = client.request("GET", path)
+    assert answer.status < 500, (path, answer.data)
+    text = answer.data.decode() + answer.headers.get("location", "")
+    return frozenset(name for name, word in FIELDS.items() if word in text)
+
+
+_PLACE = {"home.name", "home.address"}
+_PERSON = {"resident.name"}
+_CARD = {
+    "resident.name", "resident.phone", "resident.illnesses", "resident.notes", "contact.name", "contact.relation",
+    "contact.phone",
+}  # fmt: skip
+_ORDERS = {*_PLACE, *_PERSON, "order.words"}
+_REASONS = {"maintenance.reason", "absence.reason"}
+_HOMES = {"community.name", *_PLACE}
+
+CARE: dict[str, set[str]] = {  # operator, nurse, administrator; a route that is not here shows nothing personal
+    "GET /": {"home.name", *_PERSON},
+    "GET /alerts/{alert_id}": {*_CARD, *_PLACE, "note", "order.words", "vital"},
+    "GET /fragments/alerts": {"home.name", *_PERSON},
+    "GET /fragments/alerts/{alert_id}": {"home.name", *_PERSON, "note", "order.words"},
+    "GET /api/v1/alerts": {*_PLACE, *_PERSON},
+    "GET /api/v1/alerts/{alert_id}": {*_PLACE, *_PERSON, "note"},
+    "GET /api/v1/events": {"vital"},
+    "GET /history": {"home.name", *_PERSON},
+    "GET /orders": _ORDERS,
+    "GET /fragments/orders": _ORDERS,
+    "GET /api/v1/orders": {*_ORDERS, "volunteer.name", "volunteer.phone"},
+    "GET /homes": {*_HOMES, *_PERSON},
+    "GET /fragments/homes": {*_HOMES, *_PERSON},
+    "GET /api/v1/homes": {*_HOMES, *_PERSON},
+    "GET /api/v1/gateways": {"home.name"},
+    "GET /residents/{resident_id}": {*_CARD, *_PLACE, "vital"},
+    "GET /api/v1/residents/{resident_id}": {*_CARD, *_PLACE},
+    "GET /api/v1/residents/{resident_id}/vitals": {"vital"},
+    "GET /protection": {"home.name", *_PERSON},
+    "GET /figures": {"community.name"},
+    "GET /watch": {"community.name", "home.name", *_REASONS},
+    "GET /api/v1/declared": {"home.name", *_REASONS},
+}
+INSTALLER = {  # places, and nobody who lives there
+    "GET /homes": _HOMES,
+    "GET /fragments/homes": _HOMES,
+    "GET /api/v1/homes": _HOMES,
+    "GET /api/v1/gateways": {"home.name"},
+    "GET /watch": {"community.name", "home.name", "maintenance.reason"},
+    "GET /api/v1/declared": {"home.name", "maintenance.reason"},
+}
+SHOWN: dict[Role, dict[str, set[str]]] = {
+    Role.OPERATOR: CARE,
+    Role.NURSE: CARE,
+    Role.ADMINISTRATOR: CARE,
+    Role.INSTALLER: INSTALLER,
+    Role.AUDITOR: {"GET /figures": {"community.name"}},
+    Role.VIEWER: {},
+}
+
+
+@pytest.mark.parametrize("role", Role)
+def test_each_role_is_shown_these_fields_and_no_other(served: Center, role: Role) -> None:
+    keys = plant(served)
+    client = logged_in(served, role, OWN)
+    wrong = {}
+    for route, path in reads(keys):
+        permission = ROUTES[route]
+        assert permission is not None
+        wanted = SHOWN[role].get(route, set()) if may(role, permission, is_center_wide=False) else set()
+        found = shown(client, path)
+        if found != wanted:
+            wrong[route] = {"too much": sorted(found - wanted), "missing": sorted(wanted - found)}
+    assert wrong == {}
+
+
+def test_who_looks_for_a_name_finds_it_in_no_address(served: Center) -> None:
+    """A search goes in the body of a request, and on to a pseudonymous id."""
+    plant(served)
+    client = logged_in(served, Role.OPERATOR, OWN)
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    answer = client.request("POST", "/history", urlencode({"who": FIELDS["resident.name"]}).encode(), form)
+    assert answer.status == 303
+    assert "planted" not in answer.headers["location"]
