@@ -1,7 +1,7 @@
 """Grafana's published kinds, as its SDK has them: the one place that imports it.
 
-The classic dashboard model, which every Grafana from 9 on loads and `/api/dashboards/db` takes. The SDK advises against
-it for the sake of its second model, which needs Grafana 12: hence the warning that is not listened to.
+The classic dashboard model, which files and `/api/dashboards/db` take. The SDK advises against it for the sake of its
+second model, which needs Grafana 12: hence the warning that is not listened to.
 """
 
 from __future__ import annotations
