@@ -65,7 +65,6 @@ class WebConfig(Config, frozen=True):
     center_phone: str = ""  # which volunteers call
     link_key_file: str | None = None  # what links are signed with; by default link-key in data_dir
     second_factor: list[Role] | None = None  # roles that need one; by default ALWAYS_TWO with secure_cookies, else none
-    second_factor_key_file: str | None = None  # what its secrets are sealed with; by default second-factor-key there
 
     @property
     def second_factor_roles(self) -> list[Role]:

@@ -16,15 +16,19 @@ import base64
 import binascii
 import hashlib
 import hmac
+import os
+import secrets
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
 
 from hearthline.clock import NS
-from hearthline.errors import RefusedError
+from hearthline.config import read_secret
+from hearthline.errors import ConfigError, RefusedError
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.key_file import open_key
 
 KEY_FILE = "link-key"  # in data_dir
+MIN_KEY = 32  # characters
 TOKEN_LENGTH = 32
 _DOMAIN = b"hearthline-link-1"
 _HEAD, _SUBJECT, _EXPIRY, _MAC = 11, 6, 4, 13
@@ -91,5 +95,33 @@ class Links:
 
 def open_links(config: CloudConfig) -> Links:
     """By the configured key, or by the one in `data_dir`, which is made when it is not there. Raises ConfigError."""
-    key = open_key(config.web.link_key_file, config.directory / KEY_FILE, "web.link_key_file", "the links")
-    return Links(key, config.web.public_url)
+    configured = config.web.link_key_file
+    path = Path(configured) if configured is not None else _made(config.directory / KEY_FILE)
+    key = read_secret(str(path), "web.link_key_file") or ""
+    if len(key) < MIN_KEY:
+        raise ConfigError(
+            f"web.link_key_file = {str(path)!r}: the key of the links has {MIN_KEY} characters at least; "
+            "`openssl rand -hex 32` makes one"
+        )
+    return Links(key.encode(), config.web.public_url)
+
+
+def _made(path: Path) -> Path:
+    """The key's file, whole or not at all, made by one of the processes that start at once."""
+    if path.exists():
+        return path
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    try:
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+            file.write(f"{secrets.token_hex(32)}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(fresh, path)  # fails where another was first
+        except FileExistsError:
+            pass
+        finally:
+            fresh.unlink()
+    except OSError as error:
+        raise ConfigError(f"{path}: the key of the links cannot be written: {error.strerror}") from None
+    return path

@@ -70,7 +70,6 @@ from hearthline_cloud.console.view import HERE
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.guarding import Throttle
-from hearthline_cloud.key_file import open_key
 from hearthline_cloud.links import DeadLinkError, open_links
 from hearthline_cloud.meals import open_timetable
 from hearthline_cloud.metrics.measured_store import MeasuredStore
@@ -78,7 +77,6 @@ from hearthline_cloud.metrics.requests import MeasuredRequests
 from hearthline_cloud.order_desk import OrderDesk
 from hearthline_cloud.pacing import RATES, Cost, Pacing, Rate
 from hearthline_cloud.people import People
-from hearthline_cloud.people.sealing import KEY_FILE, Seal
 from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.store import open_store
 from hearthline_cloud.wake import Waker
@@ -126,7 +124,7 @@ def create_app(
     """The application over a migrated database. Its lifespan runs the journal's follower."""
     (config.directory / "wake").mkdir(mode=0o700, exist_ok=True)
     waker = Waker(config.directory)
-    people = _people(config, database)
+    people = People(database, config.web.session_hours, config.web.idle_minutes, config.web.second_factor_roles)
     meals = open_timetable(config.service)
 
     def cursor() -> int:
@@ -175,12 +173,6 @@ def create_app(
         app.include_router(room.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"))
     return app
-
-
-def _people(config: CloudConfig, database: Database) -> People:
-    key, by_default = config.web.second_factor_key_file, config.directory / KEY_FILE
-    seal = Seal(open_key(key, by_default, "web.second_factor_key_file", "the second factors"))
-    return People(database, config.web.session_hours, config.web.idle_minutes, seal, config.web.second_factor_roles)
 
 
 class WebServer(uvicorn.Server):

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 
 from hearthline.clock import NS
 from hearthline_cloud import schema
+from hearthline_cloud.database import Database
 from hearthline_cloud.people import (
     CodeError,
     CodeNeededError,
@@ -30,8 +31,10 @@ from hearthline_cloud.people.codes import (
     recovery_code,
 )
 from hearthline_cloud.people.login import CODES_A_STEP, CODES_AN_HOUR
-from hearthline_cloud.people.sealing import Seal, UnreadableError
+from hearthline_cloud.people.sealing import UnreadableError, destroy, opened, seal
 from hearthline_cloud.permissions import Role
+from hearthline_cloud.personal.column import bind
+from hearthline_cloud.personal.keys import Keyring, new_key
 from web.seeding import PASSWORD, Center
 from web.visitor import Visitor
 
@@ -51,7 +54,7 @@ class Phone:
 
 
 def staff(center: Center, required: tuple[Role, ...] = ()) -> People:
-    return People(center.database, seal=Seal(b"a key for the tests"), required=required)
+    return People(center.database, required=required)
 
 
 def enrolled(people: People, name: str = "mei", now_ns: int = NOW) -> tuple[Phone, list[str]]:
@@ -113,27 +116,33 @@ def test_what_an_app_is_told_names_the_account() -> None:
     assert provisioning_uri(_RFC_SECRET, "mei li").startswith("otpauth://totp/Hearthline:mei%20li?secret=GEZD")
 
 
-def test_a_sealed_secret_opens_with_its_key_for_its_account_alone() -> None:
-    seal = Seal(b"key")
-    sealed = seal.seal("mei", "SECRET")
-    assert seal.open("mei", sealed) == "SECRET"
-    assert "SECRET" not in sealed
-    assert seal.seal("mei", "SECRET") != sealed
-    for other, name, text in ((Seal(b"other"), "mei", sealed), (seal, "jun", sealed), (seal, "mei", "not base64!")):
+def test_a_sealed_secret_opens_for_its_account_alone(center: Center) -> None:
+    with center.database.transaction() as connection:
+        sealed = seal(connection, "mei", "SECRET")
+        assert opened(connection, "mei", sealed) == "SECRET"
+        assert "SECRET" not in sealed
+        assert seal(connection, "mei", "SECRET") != sealed
+        for name, text in (("jun", sealed), ("mei", "not sealed!"), ("mei", sealed[:-4] + "AAA=")):
+            with pytest.raises(UnreadableError):
+                opened(connection, name, text)
+        destroy(connection, "mei")
         with pytest.raises(UnreadableError):
-            other.open(name, text)
+            opened(connection, "mei", sealed)
 
 
 def test_the_database_alone_makes_no_code_and_holds_no_recovery_code(center: Center) -> None:
     people = staff(center)
-    _, codes = enrolled(people)
+    _, session = people.log_in("mei", PASSWORD, "a", NOW)
+    people.factors.offer(session, NOW)
+    secret = people.factors.offered(session, NOW)
+    assert secret is not None
+    codes = people.factors.confirm(session, Phone(secret).code(NOW), NOW)
+    assert codes is not None
     with center.database.reading() as connection:
-        factor = connection.execute(select(schema.second_factor)).one()
-        kept = connection.execute(select(schema.recovery_code)).all()
-    assert len(kept) == RECOVERY_CODES
-    assert not any(code.replace("-", "") in str(kept) for code in codes)
-    with pytest.raises(UnreadableError):
-        Seal(b"another key").open("mei", factor.secret)
+        kept = [str(connection.execute(select(table)).all()) for table in schema.metadata.sorted_tables]
+    assert any("hearthline" in text or "mei" in text for text in kept)
+    for told in (secret, *(code.replace("-", "") for code in codes), *codes):
+        assert not any(told in text for text in kept)
 
 
 def test_a_login_needs_the_code_and_takes_each_once(center: Center) -> None:
@@ -296,23 +305,26 @@ def test_a_login_by_the_password_alone_is_overtaken_by_a_factor(center: Center) 
 
 def test_a_lost_key_locks_out_nobody_with_a_recovery_code_or_an_administrator(center: Center) -> None:
     phone, codes = enrolled(staff(center))
-    restored = People(center.database, seal=Seal(b"another key"))
+    elsewhere = Database(center.database.url)
+    bind(elsewhere.engine, Keyring([new_key()]))
+    restored = People(elsewhere)
     with pytest.raises(UnreadableError, match="recovery code"):
         restored.log_in("mei", PASSWORD, "a", NOW, code=phone.code(NOW))
     restored.log_in("mei", PASSWORD, "a", NOW, code=codes[0])
     restored.factors.remove("mei", NOW, "boss")
     restored.log_in("mei", PASSWORD, "a", NOW)
+    elsewhere.close()
 
 
 def test_a_reset_ends_everything_and_stands_in_the_journal(center: Center) -> None:
     people = staff(center, (Role.OPERATOR,))
-    center_wide = People(center.database)  # as the command line has it: without any key
+    by_command = People(center.database)
     token, _ = people.first_step("mei", PASSWORD, "a", NOW - 7200 * NS)
     assert people.sessions.find(token, NOW - 7200 * NS) is not None
     plain = staff(center)
     phone, codes = enrolled(plain)
     token, _ = people.log_in("mei", PASSWORD, "a", NOW, code=phone.code(NOW))
-    center_wide.factors.remove("mei", NOW, "command line: root")
+    by_command.factors.remove("mei", NOW, "command line: root")
     assert people.sessions.find(token, NOW) is None
     with pytest.raises(EnrolFirstError):
         people.log_in("mei", PASSWORD, "a", NOW, code=codes[0])

@@ -22,7 +22,6 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.guarding import Guard, Lane, Source, Throttle
 from hearthline_cloud.people import codes
 from hearthline_cloud.people.accounts import MAX_NAME, Accounts
-from hearthline_cloud.people.sealing import Seal
 from hearthline_cloud.people.second_factor import SecondFactors
 from hearthline_cloud.people.sessions import AHEAD_NS, Session, Sessions, hash_token
 from hearthline_cloud.permissions import Role
@@ -58,20 +57,19 @@ class ThrottledError(RefusedError):
 
 
 class People:
-    """Who logs in to one database. Without a `seal` no second factor can be set up or used."""
+    """Who logs in to one database. `required`: the roles that need a second factor."""
 
     def __init__(
         self,
         database: Database,
         session_hours: int = 12,
         idle_minutes: int = 60,
-        seal: Seal | None = None,
         required: Collection[Role] = (),
     ) -> None:
         self._database = database
         self.accounts = Accounts(database)
         self.sessions = Sessions(database, session_hours, idle_minutes, required)
-        self.factors = SecondFactors(database, seal, required)
+        self.factors = SecondFactors(database, required)
         self.guard = Guard()
         self.code_attempts = Throttle(CODES_AN_HOUR, 3600 * NS)
 

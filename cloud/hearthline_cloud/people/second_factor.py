@@ -19,7 +19,7 @@ from hearthline_cloud import journal
 from hearthline_cloud.database import Database
 from hearthline_cloud.people import codes
 from hearthline_cloud.people.accounts import change, tell
-from hearthline_cloud.people.sealing import Seal
+from hearthline_cloud.people.sealing import destroy, opened, seal
 from hearthline_cloud.people.sessions import Session
 from hearthline_cloud.permissions import Role
 from hearthline_cloud.schema import recovery_code as recovery_table
@@ -39,9 +39,8 @@ class Standing:
 class SecondFactors:
     """The second factors of one database. `required`: the roles that may do nothing without one."""
 
-    def __init__(self, database: Database, seal: Seal | None, required: Collection[Role] = ()) -> None:
+    def __init__(self, database: Database, required: Collection[Role] = ()) -> None:
         self._database = database
-        self._sealed_with = seal
         self.required = frozenset(required)
 
     def standing(self, name: str) -> Standing:
@@ -55,12 +54,9 @@ class SecondFactors:
 
     def offer(self, session: Session, now_ns: int) -> None:
         """Make a secret that this session alone is shown."""
-        values = {
-            "offered": self._seal.seal(session.staff, codes.new_secret()),
-            "offered_ns": now_ns,
-            "offered_to": session.token_hash,
-        }
         with self._database.transaction() as connection:
+            sealed = seal(connection, session.staff, codes.new_secret())
+            values = {"offered": sealed, "offered_ns": now_ns, "offered_to": session.token_hash}
             if _row(connection, session.staff) is None:
                 connection.execute(insert(factor_table).values(staff_name=session.staff, **values))
             else:
@@ -69,7 +65,7 @@ class SecondFactors:
     def offered(self, session: Session, now_ns: int) -> str | None:
         """The secret that waits for this session's confirmation, or None."""
         with self._database.reading() as connection:
-            return self._offered(_row(connection, session.staff), session, now_ns)
+            return _offered(connection, _row(connection, session.staff), session, now_ns)
 
     def confirm(self, session: Session, code: str, now_ns: int) -> list[str] | None:
         """From now on the factor counts, and every session has ended. The recovery codes, told this once.
@@ -78,7 +74,7 @@ class SecondFactors:
         """
         with self._database.transaction() as connection:
             row = _row(connection, session.staff)
-            secret = self._offered(row, session, now_ns)
+            secret = _offered(connection, row, session, now_ns)
             step = None if secret is None else codes.fresh_step(secret, code, 0, now_ns)
             if row is None or step is None:
                 return None
@@ -97,7 +93,7 @@ class SecondFactors:
             recovery = codes.recovery_code(code)
             if recovery is not None:
                 return _use_recovery_code(connection, name, recovery, now_ns)
-            step = codes.fresh_step(self._seal.open(name, row.secret), code, row.last_step, now_ns)
+            step = codes.fresh_step(opened(connection, name, row.secret), code, row.last_step, now_ns)
             if step is not None:
                 connection.execute(update(factor_table).where(_own(name)).values(last_step=step))
             else:
@@ -116,18 +112,8 @@ class SecondFactors:
             change(connection, name)
             connection.execute(delete(recovery_table).where(recovery_table.c.staff_name == name))
             connection.execute(delete(factor_table).where(_own(name)))
+            destroy(connection, name)
             tell(connection, name, now_ns, by, second_factor="removed" if by == name else "reset")
-
-    @property
-    def _seal(self) -> Seal:
-        assert self._sealed_with is not None, "who offers or reads a second factor has its key"
-        return self._sealed_with
-
-    def _offered(self, row: Row[Any] | None, session: Session, now_ns: int) -> str | None:
-        if row is None or row.offered is None or row.offered_to != session.token_hash:
-            return None
-        is_fresh = 0 <= now_ns - row.offered_ns < OFFER_MIN * 60 * NS
-        return self._seal.open(session.staff, row.offered) if is_fresh else None
 
 
 _NO_OFFER = {"offered": None, "offered_ns": 0, "offered_to": ""}
@@ -139,6 +125,13 @@ def _own(name: str) -> Any:
 
 def _row(connection: Connection, name: str) -> Row[Any] | None:
     return connection.execute(select(factor_table).where(_own(name))).first()
+
+
+def _offered(connection: Connection, row: Row[Any] | None, session: Session, now_ns: int) -> str | None:
+    if row is None or row.offered is None or row.offered_to != session.token_hash:
+        return None
+    is_fresh = 0 <= now_ns - row.offered_ns < OFFER_MIN * 60 * NS
+    return opened(connection, session.staff, row.offered) if is_fresh else None
 
 
 def _new_codes(connection: Connection, name: str) -> list[str]:
