@@ -23,21 +23,22 @@ import paho.mqtt.client as paho
 import serial
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
-from hearthline.clock import Stamp
+from hearthline.clock import NS, Stamp, rfc3339
 from hearthline.config import read_secret
 from hearthline.errors import ConfigError, StorageError
 from hearthline_edge.ballast import BALLAST_BYTES
 from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.devices import SerialDriver, find_drivers
-from hearthline_edge.link import tls_context
 from hearthline_edge.outbox_file import check_schema
 from hearthline_edge.outbox_view import look_into
 from hearthline_edge.salvage import kept_aside
 from hearthline_edge.serial_port import cause_of
+from hearthline_edge.wallet import Wallet
 
 _ANSWER_S = 5.0
 _PASSING_NAME = re.compile(r"/dev/tty(USB|ACM)[0-9]+\Z")
 _MB = 1024 * 1024
+_SOON_NS = 20 * 24 * 3600 * NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,30 @@ def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
         checks.append(_broker("local broker", "local_mqtt", visit))
     uplink = config.uplink
     try:
-        tls = tls_context(uplink)
+        wallet = Wallet(uplink, Path(config.data_dir), looks_only=True)
+        tls = wallet.context(wallet.chosen)
     except ConfigError as error:
         checks.append(Check("center", False, f"{error}."))
     else:
         protocol = MQTTProtocolVersion.MQTTv5 if uplink.protocol == "5" else MQTTProtocolVersion.MQTTv311
         visit = Visit(uplink.host, uplink.port, uplink.username, uplink.password_file, tls, protocol)
         checks.append(_broker("center", "uplink", visit))
+        checks += _certificate(wallet, now)
     return [*checks, _clock(now)]
+
+
+def _certificate(wallet: Wallet, now: Stamp) -> Iterator[Check]:
+    """The one in use; a clock that may be wrong judges none."""
+    facts = wallet.chosen.facts
+    if facts is None:
+        return
+    ends = rfc3339(facts.ends_ns)[:10]
+    if now.synced and facts.ends_ns - now.wall_ns < _SOON_NS:
+        hint = "its faults and log say what keeps it from renewing" if wallet.renews else "uplink.renew is off"
+        yield Check("certificate", False, f"It ends on {ends}: {hint}; ask the center for new files.")
+    else:
+        renews = "renews itself before" if wallet.renews else "is renewed by hand"
+        yield Check("certificate", True, f"It is good until {ends} and {renews}.")
 
 
 def _data_dir(config: EdgeConfig) -> Check:

@@ -70,9 +70,10 @@ def turn(failures: int, others: int) -> int:
 class Wallet:
     """Of one gateway. Only `adopt` and `settled` write; they may block, and run in a thread."""
 
-    def __init__(self, config: UplinkConfig, data_dir: Path) -> None:
-        """Raises ConfigError when there is nothing that could be shown."""
+    def __init__(self, config: UplinkConfig, data_dir: Path, *, looks_only: bool = False) -> None:
+        """Raises ConfigError when there is nothing that could be shown. `looks_only`: beside the agent whose it is."""
         self._config = config
+        self._looks_only = looks_only
         self.folder = data_dir / FOLDER
         self._contexts: dict[tuple[CertificateFiles, bool], ssl.SSLContext | None] = {}
         first = CertificateFiles(config.cert_file, config.key_file, config.second_cert_file)
@@ -152,16 +153,20 @@ class Wallet:
     def _load(self) -> list[Identity]:
         """The renewals that are whole. A disk that gives none holds up no alarm."""
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self._looks_only:
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            elif not self.folder.exists():
+                return []
             places = sorted(place for place in self.folder.iterdir() if place.is_dir())
         except OSError as error:
             log.error("no renewed certificate can be read", folder=str(self.folder), error=str(error))
             return []
-        for place in places:
-            if place.name.startswith(_UNDER_WAY):  # a power cut came while it was written
+        under_way = [place for place in places if place.name.startswith(_UNDER_WAY)]
+        found = [_identity_in(place) for place in places if place not in under_way]
+        if not self._looks_only:
+            for place in under_way:  # a power cut came while it was written
                 shutil.rmtree(place, ignore_errors=True)
-        found = [_identity_in(place) for place in places if not place.name.startswith(_UNDER_WAY)]
-        self._drop_used_key(found)
+            self._drop_used_key(found)
         return found
 
     def _drop_used_key(self, found: list[Identity]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from edge.renewed_home import GATEWAY, Home, Signer, make_home, make_signer, stamp
 from hearthline import wire
 from hearthline.errors import ConfigError
+from hearthline_edge.doctor import _certificate
 from hearthline_edge.requesting import Task, carry_out
 from hearthline_edge.wallet import NEXT_KEY, Identity, Wallet, turn
 
@@ -174,6 +175,30 @@ def test_without_the_first_files_the_renewal_is_enough_and_without_both_it_says_
         each.unlink()
     with pytest.raises(ConfigError, match="key_file cannot be used"):
         Wallet(home.config, home.data)
+
+
+def test_who_only_looks_changes_nothing_and_sees_what_the_agent_uses(home: Home) -> None:
+    assert Wallet(home.config, home.data, looks_only=True).chosen.folder is None
+    assert not home.certificates.exists()
+    renewal(home)
+    (home.certificates / "new-1").mkdir()
+    (home.certificates / NEXT_KEY).write_bytes(b"another agent is at work")
+    before = sorted(home.certificates.rglob("*"))
+    assert Wallet(home.config, home.data, looks_only=True).chosen.folder is not None
+    assert sorted(home.certificates.rglob("*")) == before
+
+
+def test_doctor_tells_of_the_certificate_in_use(home: Home) -> None:
+    def told(days: float, synced: bool = True) -> list[tuple[bool, str]]:
+        wallet = Wallet(home.config, home.data, looks_only=True)
+        return [(check.ok, check.sentence) for check in _certificate(wallet, stamp(days, synced))]
+
+    ((ok, sentence),) = told(80)
+    assert (ok, "ask the center for new files" in sentence) == (False, True)
+    assert [ok for ok, _ in told(80, synced=False)] == [True]
+    renewal(home)
+    ((ok, sentence),) = told(80)
+    assert (ok, "renews itself" in sentence) == (True, True)
 
 
 def test_a_folder_that_cannot_be_made_stops_nothing(home: Home) -> None:
