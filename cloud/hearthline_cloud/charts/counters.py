@@ -1,7 +1,7 @@
 """What a meter's register went on: the differences of its readings, with registers that roll over and meters changed.
 
     forward, by no more than a home can draw ............ counted
-    back, and forward again from a power of ten ......... the register rolled over: counted through its end
+    back, from just below a power of ten to just above 0  the register rolled over: counted through its end
     back otherwise ...................................... another meter: what the old one went on, and what the new one
     forward by more than a home can draw ................ another meter, or a wrong reading: nothing is counted
 
@@ -19,6 +19,7 @@ from hearthline_cloud.store.tiers import Span
 
 MOST_KW = 100.0  # of a home; a fuse of 3 x 63 A gives 43
 _JITTER_KWH = 0.01
+_AROUND_THE_END_KWH = 100.0  # between the last reading before a register's end and the first one after it
 _REGISTERS_KWH = tuple(10.0**digits for digits in range(4, 10))
 
 
@@ -98,7 +99,8 @@ def _step(before: Stand, stand: Stand) -> tuple[float, frozenset[Mark]]:
     if forward > most:
         return 0.0, _CHANGED
     size = next((size for size in _REGISTERS_KWH if size > before.last), None)
-    if size is not None and size + forward <= most:
+    unread = size - max(before.last, stand.most) + stand.least if size is not None else most
+    if size is not None and size + forward <= most and 0 <= unread <= _AROUND_THE_END_KWH:
         return size + forward, frozenset({Mark.ROLLED_OVER})
     old, new = stand.most - before.last, stand.last - stand.least
     return sum(part for part in (old, new) if 0 < part <= most), _CHANGED
