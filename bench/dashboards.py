@@ -27,11 +27,11 @@ from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.store import SeriesQuery, Tier, TimeSeries
 from hearthline_cloud.store.embedded import EmbeddedStore
 from hearthline_cloud.store.influx import InfluxStore
+from hearthline_dashboards.board import Setting
 from hearthline_dashboards.boards import boards
 from hearthline_dashboards.building import as_tree
 from hearthline_dashboards.checking import Influx
 from hearthline_dashboards.interpolation import ALL, Range, Variable, interpolated, seconds, with_variables
-from hearthline_dashboards.panels import Setting
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from dashboards_year import DATABASE, HOME, fill_embedded, fill_lean, fill_whole

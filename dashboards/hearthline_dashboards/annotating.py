@@ -17,8 +17,8 @@ import msgspec
 import urllib3
 
 from hearthline.errors import LinkError
+from hearthline_dashboards.board import TAG, Setting
 from hearthline_dashboards.grafana import Grafana
-from hearthline_dashboards.panels import TAG, Setting
 
 _TIMEOUT_S = 15.0
 _PAGE = 100

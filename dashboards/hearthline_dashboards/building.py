@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hearthline.errors import ConfigError
+from hearthline_dashboards.board import Board
 from hearthline_dashboards.kinds import JSONEncoder
-from hearthline_dashboards.panels import Board
 
 _ZONE = re.compile(r"[A-Za-z0-9_+\-/]+")
 

@@ -17,9 +17,9 @@ import msgspec
 import urllib3
 
 from hearthline.errors import LinkError
+from hearthline_dashboards.board import Board, Setting
 from hearthline_dashboards.building import as_tree
 from hearthline_dashboards.interpolation import ALL, Range, Variable, interpolated, seconds, with_variables
-from hearthline_dashboards.panels import Board, Setting
 from hearthline_dashboards.provisioning import RULES
 
 _TIMEOUT_S = 60.0

@@ -12,10 +12,10 @@ import typer
 from hearthline.config import read_secret
 from hearthline.errors import ConfigError
 from hearthline_dashboards.annotating import Center, annotate
+from hearthline_dashboards.board import LANGUAGES, Setting
 from hearthline_dashboards.boards import boards
 from hearthline_dashboards.building import check_console, check_zone
 from hearthline_dashboards.grafana import Grafana
-from hearthline_dashboards.panels import LANGUAGES, Setting
 from hearthline_dashboards.pushing import InfluxLogin, Step, push
 
 UrlOption = Annotated[str, typer.Option("--url", help="Where Grafana answers.", metavar="URL")]

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import yaml
 
+from hearthline_dashboards.board import LANGUAGES, TAG, Setting
 from hearthline_dashboards.influxql import by
-from hearthline_dashboards.panels import LANGUAGES, TAG, Setting
 
 INFLUXDB, PROMETHEUS = f"{TAG}-influxdb", f"{TAG}-prometheus"
 SECRETS = "/etc/grafana/secrets"

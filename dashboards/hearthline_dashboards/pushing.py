@@ -18,9 +18,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from hearthline_dashboards.board import TAG, Board, Setting
 from hearthline_dashboards.building import as_tree
 from hearthline_dashboards.grafana import ChangedMeanwhileError, Grafana
-from hearthline_dashboards.panels import TAG, Board, Setting
 
 Did = Literal["made", "changed", "the same", "left alone", "refused"]
 _MESSAGE = re.compile(r"hearthline dashboards push ([0-9a-f]{16})")

@@ -15,9 +15,9 @@ from hearthline.errors import LinkError
 from hearthline_cloud import schema
 from hearthline_dashboards.annotating import Alert, annotate, annotation
 from hearthline_dashboards.annotating import Center as Api
+from hearthline_dashboards.board import Setting
 from hearthline_dashboards.commands import app
 from hearthline_dashboards.grafana import Grafana
-from hearthline_dashboards.panels import Setting
 from web.client import PASSWORD
 from web.seeding import Center
 

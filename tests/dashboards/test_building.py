@@ -14,11 +14,11 @@ from typer.testing import CliRunner
 
 from hearthline.errors import ConfigError
 from hearthline.model import CENTER_UNITS, CHANGES, TELEMETRY_UNITS, VITAL_UNITS
+from hearthline_dashboards.board import WIDTH, Setting
 from hearthline_dashboards.boards import boards, every_board
 from hearthline_dashboards.building import as_tree, check_console, check_zone, files
 from hearthline_dashboards.commands import CONSOLE, ZONE, app
 from hearthline_dashboards.kinds import JSONEncoder, model
-from hearthline_dashboards.panels import WIDTH, Setting
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "dashboards" / "grafana"

@@ -11,11 +11,12 @@ from typer.testing import CliRunner
 
 from dashboards.conftest import DATABASE, NOW_S, Center
 from hearthline.errors import LinkError
+from hearthline_dashboards.board import Board, Setting, datasource_variable, tag_variable
 from hearthline_dashboards.boards import every_board
 from hearthline_dashboards.checking import Finding, Influx, check
 from hearthline_dashboards.commands import app
 from hearthline_dashboards.influxql import Query
-from hearthline_dashboards.panels import Board, Setting, datasource_variable, number, tag_variable
+from hearthline_dashboards.panels import number
 from servers import influxd
 
 pytestmark = pytest.mark.integration

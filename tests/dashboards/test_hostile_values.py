@@ -13,6 +13,7 @@ from hearthline.errors import LinkError
 from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.store import Point
 from hearthline_cloud.store.influx import InfluxStore
+from hearthline_dashboards.board import Setting
 from hearthline_dashboards.boards import boards
 from hearthline_dashboards.building import as_tree
 from hearthline_dashboards.checking import Influx
@@ -25,7 +26,6 @@ from hearthline_dashboards.interpolation import (
     interval_s,
     with_variables,
 )
-from hearthline_dashboards.panels import Setting
 
 HOSTILE = (
     "it's",

@@ -11,10 +11,10 @@ import yaml
 
 from dashboards.conftest import NOW_S, Center
 from hearthline.model import CENTER_UNITS, TELEMETRY_UNITS
+from hearthline_dashboards.board import LANGUAGES
 from hearthline_dashboards.checking import check_rules
 from hearthline_dashboards.commands import CONSOLE
 from hearthline_dashboards.interpolation import Range, with_macros
-from hearthline_dashboards.panels import LANGUAGES
 from hearthline_dashboards.provisioning import RECEIVER, RULES, provisioning_files
 
 COMMITTED = Path(__file__).resolve().parents[2] / "dashboards" / "grafana"

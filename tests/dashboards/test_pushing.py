@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from dashboards.fake_grafana import EDITOR, VIEWER, FakeGrafana, fake_grafana
 from hearthline.errors import ConfigError, LinkError
+from hearthline_dashboards.board import Board
 from hearthline_dashboards.boards import every_board
 from hearthline_dashboards.commands import app
 from hearthline_dashboards.grafana import Grafana
-from hearthline_dashboards.panels import Board
 from hearthline_dashboards.pushing import InfluxLogin, Step, push
 
 ZONE, CONSOLE = "Asia/Shanghai", "https://center.example.org"

@@ -9,10 +9,10 @@ import pytest
 
 from dashboards.conftest import Center
 from dashboards.truth import DAY_S, HOUR_S, Shown, Truth, hour, midnight, only, whole, without_time
+from hearthline_dashboards.board import Setting
 from hearthline_dashboards.boards import boards
 from hearthline_dashboards.building import as_tree
 from hearthline_dashboards.interpolation import ALL, Range, Variable, interpolated, seconds
-from hearthline_dashboards.panels import Setting
 
 pytestmark = pytest.mark.integration
 HOME = "home-0001"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hearthline_dashboards.board import LANGUAGES, Board, Setting
 from hearthline_dashboards.boards import devices, energy, home, overview, parts, service, vitals
-from hearthline_dashboards.panels import LANGUAGES, Board, Setting
 
 MAKERS = (overview.make, home.make, vitals.make, energy.make, devices.make, service.make, parts.make)
 

@@ -2,22 +2,10 @@
 
 from __future__ import annotations
 
+from hearthline_dashboards.board import Board, Setting, datasource_variable, tag_variable
 from hearthline_dashboards.influxql import Query, by, curve, newest, source, total, where
 from hearthline_dashboards.kinds import table
-from hearthline_dashboards.panels import (
-    AMBER,
-    GREEN,
-    RED,
-    Board,
-    Setting,
-    datasource_variable,
-    lines,
-    number,
-    rows,
-    shown,
-    states,
-    tag_variable,
-)
+from hearthline_dashboards.panels import AMBER, GREEN, RED, lines, number, rows, shown, states
 
 _TAGS = ("community", "home")
 _GATEWAY = ("home", "gateway")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from hearthline_dashboards.board import Board, Setting, datasource_variable, tag_variable
 from hearthline_dashboards.influxql import Query, by, curve, total, used_a_day, where
 from hearthline_dashboards.kinds import table
-from hearthline_dashboards.panels import Board, Setting, bars, datasource_variable, lines, number, rows, tag_variable
+from hearthline_dashboards.panels import bars, lines, number, rows
 
 _TAGS = ("community", "home")
 _METER = ("community", "home", "gateway", "device")

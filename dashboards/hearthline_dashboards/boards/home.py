@@ -2,24 +2,9 @@
 
 from __future__ import annotations
 
+from hearthline_dashboards.board import Board, Setting, datasource_variable, link, tag_variable
 from hearthline_dashboards.influxql import Query, curve, newest_rows, source, times_a_window, used_a_day, where
-from hearthline_dashboards.panels import (
-    AMBER,
-    GREEN,
-    RED,
-    Board,
-    Setting,
-    bars,
-    datasource_variable,
-    lines,
-    link,
-    number,
-    rows,
-    shown,
-    states,
-    tag_variable,
-    words_of,
-)
+from hearthline_dashboards.panels import AMBER, GREEN, RED, bars, lines, number, rows, shown, states, words_of
 
 _HOME = ("home",)
 _DEVICE = ("home", "device")

@@ -2,22 +2,9 @@
 
 from __future__ import annotations
 
+from hearthline_dashboards.board import Board, Setting, datasource_variable, tag_variable
 from hearthline_dashboards.influxql import Query, by, curve, newest, newest_rows, total, where
-from hearthline_dashboards.panels import (
-    AMBER,
-    BLUE,
-    GREEN,
-    RED,
-    Board,
-    Setting,
-    bars,
-    datasource_variable,
-    lines,
-    number,
-    rows,
-    shown,
-    tag_variable,
-)
+from hearthline_dashboards.panels import AMBER, BLUE, GREEN, RED, bars, lines, number, rows, shown
 
 _COMMUNITY = ("community",)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from hearthline_dashboards.board import TAG, Board, Setting, datasource_variable
 from hearthline_dashboards.influxql import DATASOURCE
 from hearthline_dashboards.kinds import common_model, prometheus
-from hearthline_dashboards.panels import AMBER, GREEN, RED, TAG, Board, Setting, datasource_variable, lines, number
+from hearthline_dashboards.panels import AMBER, GREEN, RED, lines, number
 
 _SOURCE = common_model.DataSourceRef(type_val="prometheus", uid=DATASOURCE)
 

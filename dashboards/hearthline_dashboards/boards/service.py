@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
+from hearthline_dashboards.board import Board, Setting, datasource_variable, tag_variable
 from hearthline_dashboards.influxql import Query, by, curve, source, where
-from hearthline_dashboards.panels import (
-    AMBER,
-    RED,
-    Board,
-    Setting,
-    bars,
-    datasource_variable,
-    lines,
-    number,
-    tag_variable,
-)
+from hearthline_dashboards.panels import AMBER, RED, bars, lines, number
 
 
 def make(setting: Setting) -> Board:

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
+from hearthline_dashboards.board import Board, Setting, datasource_variable, tag_variable
 from hearthline_dashboards.influxql import Query, curve, newest_rows, source, where
-from hearthline_dashboards.panels import (
-    AMBER,
-    RED,
-    Board,
-    Setting,
-    bars,
-    datasource_variable,
-    lines,
-    rows,
-    shown,
-    tag_variable,
-)
+from hearthline_dashboards.panels import AMBER, RED, bars, lines, rows, shown
 
 _TAGS = ("community", "home", "resident")
 LIMITS = {  # a home's mean, and a single value that calls for a second one
