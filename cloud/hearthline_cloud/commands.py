@@ -19,6 +19,7 @@ from hearthline_cloud.commands_backup import backup, backup_key, restore
 from hearthline_cloud.commands_identity import broker_config, ca_app
 from hearthline_cloud.commands_personal import key_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
+from hearthline_cloud.commands_resident import resident_app
 from hearthline_cloud.commands_retention import retention_app
 from hearthline_cloud.commands_store import store_app
 from hearthline_cloud.commands_user import user_app
@@ -44,6 +45,7 @@ app.add_typer(ca_app, name="ca")
 app.add_typer(store_app, name="store")
 app.add_typer(retention_app, name="retention")
 app.add_typer(key_app, name="personal-key")
+app.add_typer(resident_app, name="resident")
 app.command("broker-config")(broker_config)
 app.command("backup")(backup)
 app.command("backup-key")(backup_key)

@@ -69,6 +69,10 @@ def restore(
         typer.Option("--config", help="Into the empty data_dir and database of this configuration.", metavar="FILE"),
     ] = None,
     key_file: KeyOption = DEFAULT_KEY,
+    erased: Annotated[
+        Path | None,
+        typer.Option("--erased", help="The center's last erased.json.", metavar="FILE"),
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only read it through; nothing is written.")] = False,
     json: JsonOption = False,
 ) -> None:
@@ -85,11 +89,16 @@ def restore(
     now_ns = time.time_ns()
     if config is not None:
         settings = load_cloud_config(config)
-        folder, restored = settings.directory, restore_by(file, key_file, settings, now_ns)
+        folder, restored = settings.directory, restore_by(file, key_file, settings, now_ns, erased)
     else:
         folder = to or Path()
-        restored = restore_into(file, key_file, folder, now_ns)
+        restored = restore_into(file, key_file, folder, now_ns, erased)
     lines = ["Restored.", _in_words(restored.manifest), *_to_do(restored.manifest, folder, config is not None)]
+    if erased is None:
+        lines.append(
+            "Whoever was erased after the backup is back: erase them again, or restore with --erased and the center's "
+            "last erased.json."
+        )
     if restored.broken_at is not None:
         lines.append(f"The journal was broken at entry {restored.broken_at} already when the backup was made.")
     _say(restored, json, "\n".join(lines))

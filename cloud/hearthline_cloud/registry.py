@@ -199,8 +199,18 @@ def _put(connection: Connection, path: Path, table: Table, entry: Config) -> Non
         values["supervise_s"] = _supervise_s(path, entry)
     where = [column == values[column.name] for column in table.primary_key]
     known = connection.execute(select(*table.primary_key).where(*where)).first()
+    if table is schema.resident and _is_erased(connection, values["id"]):
+        raise ConfigError(
+            f"{path}: resident {values['id']!r} was erased: take the entry out of the file; who comes back gets "
+            "another id. Nothing was changed."
+        )
     ready = sealed(connection, table, values)
     if known is None:
         connection.execute(insert(table).values(**ready))
     else:
         connection.execute(update(table).where(*where).values(**ready))
+
+
+def _is_erased(connection: Connection, resident: str) -> bool:
+    gone = schema.erasure.c.resident_id
+    return connection.execute(select(gone).where(gone == resident)).first() is not None

@@ -103,6 +103,33 @@ device = Table(
     Column("lost_ns", BigInteger),
 )
 
+consent = Table(
+    "consent",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("resident_id", ForeignKey("resident.id"), nullable=False),
+    Column("kind", String(16), nullable=False),  # alarm, vitals, family, activity
+    Column("agreed_by", String(16), nullable=False),  # resident, guardian
+    Column("guardian", Personal("resident", of="resident_id"), nullable=False, server_default=""),
+    Column("document", Text, nullable=False),  # which version was signed
+    Column("agreed_ns", BigInteger, nullable=False),
+    Column("recorded_by", String(64), nullable=False),
+    Column("withdrawn_ns", BigInteger),
+    Column("withdrawn_by", String(64)),
+    Index("ix_consent_resident", "resident_id", "kind"),
+    sqlite_autoincrement=True,
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("resident_id", String(64), primary_key=True),  # never given to anybody else
+    Column("at_ns", BigInteger, nullable=False),
+    Column("erased_by", String(64), nullable=False),
+    Column("series", JSON, nullable=False),  # the time series that go
+    Column("series_gone_ns", BigInteger),  # NULL: the store has not done it yet
+)
+
 volunteer = Table(
     "volunteer",
     metadata,

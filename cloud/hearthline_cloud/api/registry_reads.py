@@ -25,6 +25,7 @@ from hearthline_cloud.api.model import (
 )
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.journal import CARD_SHOWN, append
+from hearthline_cloud.personal.consents import Kind, has_stopped
 from hearthline_cloud.schema import community, device, event, gateway, home, journal, kept_aside, resident
 from hearthline_cloud.scoping import Communities, homes_not_hidden, homes_seen
 
@@ -101,9 +102,11 @@ def resident_card(
 
 
 def list_vitals(connection: Connection, resident_id: str, limit: int) -> list[Vital]:
-    """The newest first. Raises NotFoundError."""
+    """The newest first; none of who has withdrawn the consent. Raises NotFoundError."""
     if connection.execute(select(resident.c.id).where(resident.c.id == resident_id)).first() is None:
         raise NotFoundError("there is no such resident")
+    if has_stopped(connection, Kind.VITALS, resident_id):
+        return []
     query = (
         select(event)
         .where(event.c.resident_id == resident_id, event.c.type == EventType.VITAL)

@@ -33,6 +33,7 @@ from hearthline_cloud.backup.sealed import CHUNK, Unsealer, read_key
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, known_revisions, sqlite_url
 from hearthline_cloud.ingest.resending import ask_all
+from hearthline_cloud.personal.erasing import apply_list
 from hearthline_cloud.store.embedded import FILE_NAME as READINGS_FILE
 
 ELSEWHERE = "from-elsewhere"  # in data_dir: what lay outside of it, to be put back by hand
@@ -57,17 +58,21 @@ def check_backup(file: Path, key_file: Path) -> Manifest:
     return _unseal(file, read_key(key_file), lambda manifest: None, lambda member: None)
 
 
-def restore_into(file: Path, key_file: Path, folder: Path, now_ns: int) -> Restored:
+def restore_into(file: Path, key_file: Path, folder: Path, now_ns: int, erased: Path | None = None) -> Restored:
     """Into a folder that is empty or absent. A PostgreSQL dump is left there as a file."""
-    return _restore(file, read_key(key_file), folder, sqlite_url(folder / DATABASE_FILE), now_ns, by_config=False)
+    url = sqlite_url(folder / DATABASE_FILE)
+    return _restore(file, read_key(key_file), folder, url, now_ns, erased, by_config=False)
 
 
-def restore_by(file: Path, key_file: Path, config: CloudConfig, now_ns: int) -> Restored:
+def restore_by(file: Path, key_file: Path, config: CloudConfig, now_ns: int, erased: Path | None = None) -> Restored:
     """Into the `data_dir` and the database of a configuration; both must be empty."""
-    return _restore(file, read_key(key_file), config.directory, config.database_url, now_ns, by_config=True)
+    key = read_key(key_file)
+    return _restore(file, key, config.directory, config.database_url, now_ns, erased, by_config=True)
 
 
-def _restore(file: Path, key: bytes, folder: Path, url: str, now_ns: int, *, by_config: bool) -> Restored:
+def _restore(
+    file: Path, key: bytes, folder: Path, url: str, now_ns: int, erased: Path | None, *, by_config: bool
+) -> Restored:
     final = _sqlite_path(url)
     staged = None if final is None else final.with_name(f"{_STAGE}-{final.name}")
     stage = folder / _STAGE
@@ -82,9 +87,9 @@ def _restore(file: Path, key: bytes, folder: Path, url: str, now_ns: int, *, by_
         manifest = _unseal(file, key, fits, place)
         broken_at = None
         if manifest.engine == "sqlite" and staged is not None:
-            broken_at = _settle_sqlite(staged, manifest, now_ns)
+            broken_at = _settle_sqlite(staged, manifest, now_ns, erased)
         elif by_config:
-            broken_at = _fill_postgresql(url, stage / DUMP_FILE, manifest, now_ns)
+            broken_at = _fill_postgresql(url, stage / DUMP_FILE, manifest, now_ns, erased)
             (stage / DUMP_FILE).unlink()
         if (stage / READINGS_FILE).exists():
             _check_file(stage / READINGS_FILE)
@@ -241,11 +246,11 @@ def _make_folders(folder: Path) -> None:
 # --- the database ------------------------------------------------------------------------------------------------
 
 
-def _settle_sqlite(path: Path, manifest: Manifest, now_ns: int) -> int | None:
+def _settle_sqlite(path: Path, manifest: Manifest, now_ns: int, erased: Path | None) -> int | None:
     _check_file(path)
     database = Database(sqlite_url(path))
     try:
-        return _settle(database, manifest, now_ns)
+        return _settle(database, manifest, now_ns, erased)
     finally:
         database.close()
 
@@ -255,7 +260,7 @@ def _check_file(path: Path) -> None:
         check_sqlite(connection, path.name)
 
 
-def _fill_postgresql(url: str, dump: Path, manifest: Manifest, now_ns: int) -> int | None:
+def _fill_postgresql(url: str, dump: Path, manifest: Manifest, now_ns: int, erased: Path | None) -> int | None:
     database = Database(url)
     try:
         with database.reading() as connection:
@@ -267,12 +272,12 @@ def _fill_postgresql(url: str, dump: Path, manifest: Manifest, now_ns: int) -> i
             raise ConfigError(f"{database.name}: it holds {found!r} already; a restore goes into an empty one only")
         arguments = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
         run_postgresql("pg_restore", database.engine.url, [*arguments, str(dump)])
-        return _settle(database, manifest, now_ns)
+        return _settle(database, manifest, now_ns, erased)
     finally:
         database.close()
 
 
-def _settle(database: Database, manifest: Manifest, now_ns: int) -> int | None:
+def _settle(database: Database, manifest: Manifest, now_ns: int, erased: Path | None) -> int | None:
     """The entry at which the journal is broken, as it was when the backup was made; None for one that holds."""
     with database.reading() as connection:
         verdict = journal.check(connection)
@@ -286,6 +291,8 @@ def _settle(database: Database, manifest: Manifest, now_ns: int) -> int | None:
         _skip_numbers(connection)
         ask_all(connection, manifest.made_ns, now_ns)
         journal.append(connection, RESTORED, now_ns, detail)
+    if erased is not None:
+        apply_list(database, erased)
     return verdict.broken_at
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -31,11 +31,13 @@ from hearthline_cloud.ingest.raising import note_cancellation, raise_or_join
 from hearthline_cloud.ingest.resending import is_resent
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, SYNCED, record_time
+from hearthline_cloud.personal.consents import Kind, has_stopped
 from hearthline_cloud.store import Point
 from hearthline_cloud.tracing import note_gateway_hops
 
 ALARM_WORD = b"hearthline.alarm"
 _LONG_AGO_NS = 1_600_000_000 * NS  # 2020, before there was this protocol: a clock that only says it is right
+WITHHELD: dict[str, Any] = {"withheld": "consent"}  # in the place of values that nobody agreed to
 NO_GATEWAY = ""  # whose topic names no gateway that there could be
 _GREATEST_VITAL = 1e6  # beyond any unit's sense, and within a double
 _RAW_SHOWN = 512
@@ -140,6 +142,8 @@ def _store(
         is_sign_of_life = not (resent or is_loss(event))
         device = touch_device(connection, gateway, subject, now_ns if is_sign_of_life else None, occurred_ns)
     resident = _resident_of(device, event.data)
+    if event.type == EventType.VITAL and resident is not None and has_stopped(connection, Kind.VITALS, resident):
+        event = replace(event, data=WITHHELD)
     stored = connection.execute(
         upsert(connection, schema.event)
         .values(

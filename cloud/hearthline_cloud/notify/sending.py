@@ -28,6 +28,7 @@ from hearthline_cloud.metrics.instruments import ALARM_NOTIFIED_SECONDS, NOTIFIC
 from hearthline_cloud.notify.channels import Opened
 from hearthline_cloud.notify.port import Message, Result
 from hearthline_cloud.notify.texts import Facts, question, render, title
+from hearthline_cloud.personal.consents import Kind, is_stopped
 from hearthline_cloud.wake import Waker
 
 LEASE_S = 120.0  # longer than a channel may take
@@ -278,7 +279,7 @@ def _notice(connection: Connection, row: Row[Any]) -> int:
 def contact_phones(connection: Connection, resident: str | None, home: str | None) -> list[str]:
     """The telephone numbers of the resident's contacts in order; of everybody's in the home where none is known."""
     table = schema.resident
-    query = select(table.c.contacts).order_by(table.c.id)
+    query = select(table.c.contacts).where(~is_stopped(Kind.FAMILY, table.c.id)).order_by(table.c.id)
     if resident is not None:
         query = query.where(table.c.id == resident)
     elif home is not None:

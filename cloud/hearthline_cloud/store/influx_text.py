@@ -123,6 +123,11 @@ def _measurement(quantity: str) -> str:
     return identifier(f"%23{name[1:]}" if name.startswith("#") else name)
 
 
+def matching(tags: Mapping[str, str]) -> str:
+    """The condition that a series has all of these tags; at least one."""
+    return _where(tags).removesuffix(" AND ")
+
+
 def _where(filters: Mapping[str, str]) -> str:
     return "".join(f"{identifier(tag)} = {_string(value.translate(_ENCODED))} AND " for tag, value in filters.items())
 
