@@ -15,7 +15,7 @@ import typer
 from hearthline_cloud import journal
 from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
 from hearthline_cloud.alerts.self_test import Standing
-from hearthline_cloud.commands_backup import backup, backup_key, restore
+from hearthline_cloud.commands_backup import backup, backup_key, restore, withdraw_again
 from hearthline_cloud.commands_identity import broker_config, ca_app
 from hearthline_cloud.commands_personal import key_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
@@ -50,6 +50,7 @@ app.command("broker-config")(broker_config)
 app.command("backup")(backup)
 app.command("backup-key")(backup_key)
 app.command("restore")(restore)
+app.command("withdraw-again")(withdraw_again)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]

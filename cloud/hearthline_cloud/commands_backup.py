@@ -11,12 +11,15 @@ import typer
 
 from hearthline.clock import NS
 from hearthline.errors import ConfigError
+from hearthline_cloud import withdrawn
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
 from hearthline_cloud.backup.making import make_backup
 from hearthline_cloud.backup.manifest import FILES, POSTGRESQL, Manifest
 from hearthline_cloud.backup.restoring import DUMP_FILE, ELSEWHERE, check_backup, restore_by, restore_into
 from hearthline_cloud.backup.sealed import make_key
 from hearthline_cloud.config import load_cloud_config
+from hearthline_cloud.people import People
+from hearthline_cloud.personal.opening import open_database
 
 DEFAULT_KEY = Path("/etc/hearthline/backup.key")
 
@@ -104,6 +107,30 @@ def restore(
     _say(restored, json, "\n".join(lines))
 
 
+def withdraw_again(
+    file: Annotated[Path, typer.Argument(help="The file of withdrawals of the center that was lost.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+    json: JsonOption = False,
+) -> None:
+    """After a restore, before the start: revoke and close again what the backup does not know.
+
+    Example: hearthline cloud withdraw-again /mnt/other/withdrawn.jsonl --config cloud.toml
+    """
+    settings, lines = load_cloud_config(config), withdrawn.read(file)
+    database = open_database(settings)
+    try:
+        people = People(database, settings.web.session_hours, settings.web.idle_minutes)
+        done = withdrawn.withdraw_again(database, people, lines, time.time_ns())
+    finally:
+        database.close()
+    if file.resolve() != settings.withdrawn_path.resolve():
+        for line in lines:
+            withdrawn.note(settings.withdrawn_path, line)
+    human = f"Gateways revoked again: {', '.join(done.gateways) or 'none'}. "
+    human += f"Accounts closed again: {', '.join(done.staff) or 'none'}."
+    _say(done, json, human)
+
+
 def _in_words(manifest: Manifest) -> str:
     age_h = (time.time_ns() - manifest.made_ns) / NS / 3600
     age = f"{age_h:.1f} hours" if age_h < 48 else f"{age_h / 24:.0f} days"
@@ -115,7 +142,12 @@ def _in_words(manifest: Manifest) -> str:
 
 
 def _to_do(manifest: Manifest, folder: Path, has_database: bool) -> list[str]:
-    lines = ["Everybody has to log in again. What was acknowledged to gateways after the backup is not in it."]
+    lines = [
+        "Everybody has to log in again. The gateways send again what they keep of the time since the backup.",
+        "BEFORE YOU START IT: the backup does not know which gateways were revoked and which accounts closed since. "
+        "hearthline cloud withdraw-again FILE does it again, by withdrawn_file of the lost center; without that file "
+        "do it by hand.",
+    ]
     if any(member.name.startswith(FILES) for member in manifest.members):
         lines.append(f"What lay outside of data_dir is in {folder / ELSEWHERE / FILES}: put it where it belongs.")
     if not has_database and any(member.name == POSTGRESQL for member in manifest.members):

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hearthline.clock import NS, rfc3339
 from hearthline.config import read_secret
 from hearthline.errors import ConfigError, RefusedError
+from hearthline_cloud import withdrawn
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
 from hearthline_cloud.config import CloudConfig, IdentityConfig, load_cloud_config
 from hearthline_cloud.database import Database
@@ -127,7 +128,10 @@ def revoke(
     settings = load_cloud_config(config)
     with _database(settings) as database:
         with database.transaction() as connection:
-            count = certificates.revoke(connection, gateway, reason, time.time_ns(), _ACTOR)
+            now_ns = time.time_ns()
+            count = certificates.revoke(connection, gateway, reason, now_ns, _ACTOR)
+            line = withdrawn.revoked(connection, gateway, now_ns)
+        withdrawn.note(settings.withdrawn_path, line)
         _wake(settings)
         is_out = _await_out(database, gateway, wait)
     human = f"{gateway}: {count} certificates revoked. " + (

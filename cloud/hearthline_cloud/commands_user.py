@@ -17,6 +17,7 @@ import msgspec
 import typer
 
 from hearthline.config import read_secret
+from hearthline_cloud import withdrawn
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.people import People
@@ -114,6 +115,7 @@ def disable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
     """
     with _people(config) as people:
         people.accounts.set_disabled(name, True, time.time_ns(), _me())
+    _note_closed(config, name, True)
     _say({"name": name, "disabled": True}, json, f"{name} cannot log in any more.")
 
 
@@ -125,6 +127,7 @@ def enable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Json
     """
     with _people(config) as people:
         people.accounts.set_disabled(name, False, time.time_ns(), _me())
+    _note_closed(config, name, False)
     _say({"name": name, "disabled": False}, json, f"{name} can log in again.")
 
 
@@ -166,6 +169,11 @@ def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
         for each in found
     ]
     _say(found, json, "\n".join(lines) or "There is no account yet: hearthline cloud user add NAME.")
+
+
+def _note_closed(config: Path, name: str, closed: bool) -> None:
+    line = withdrawn.Line(time.time_ns(), "staff", name, closed=closed)
+    withdrawn.note(load_cloud_config(config).withdrawn_path, line)
 
 
 @contextmanager

@@ -180,6 +180,7 @@ class CloudConfig(Config, frozen=True):
     data_dir: str
     database: str | None = None  # SQLAlchemy URL; by default hearthline.db in data_dir
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    withdrawn_file: str | None = None  # what was revoked and closed; by default withdrawn.jsonl in data_dir
     personal_key_file: str | None = None  # what personal data is sealed with; by default personal-key in data_dir
     broker: BrokerConfig = BrokerConfig()
     store: StoreConfig = StoreConfig()
@@ -196,6 +197,10 @@ class CloudConfig(Config, frozen=True):
     @property
     def directory(self) -> Path:
         return Path(self.data_dir)
+
+    @property
+    def withdrawn_path(self) -> Path:
+        return Path(self.withdrawn_file) if self.withdrawn_file else self.directory / "withdrawn.jsonl"
 
     @property
     def database_url(self) -> str:

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Form, Path, Request
 from sqlalchemy import select
 from starlette.responses import RedirectResponse, Response
 
-from hearthline.errors import RefusedError
+from hearthline.errors import ConfigError, RefusedError
+from hearthline_cloud import withdrawn
 from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.console.view import page
@@ -89,7 +90,9 @@ def change(
                 accounts.log_out_everywhere(name, now_ns, by)
             case "disable" | "enable":
                 accounts.set_disabled(name, action == "disable", now_ns, by)
-    except RefusedError as error:
+                line = withdrawn.Line(now_ns, "staff", name, closed=action == "disable")
+                withdrawn.note(parts.config.withdrawn_path, line)
+    except (RefusedError, ConfigError) as error:
         return _page(request, parts, session, 422, problem=str(error))
     parts.follower.recheck_sessions()
     if made is not None:

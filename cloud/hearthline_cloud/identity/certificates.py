@@ -30,6 +30,7 @@ LISTED_AFTER_END_S = 24 * 3600  # an ended certificate stays on the list a littl
 
 _UNTIL = certificate.c.ends_ns
 _SEEN_UNTIL = case((certificate.c.seen_ns.is_not(None), _UNTIL))
+REVOKED = "certificate-revoked"  # the kind of the journal's entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ def revoke(connection: Connection, gateway_id: str, reason: str, now_ns: int, ac
     connection.execute(update(certificate).where(valid).values(revoked_ns=now_ns, reason=reason))
     if serials:
         detail = {"gateway": gateway_id, "serials": list(serials), "reason": reason}
-        journal.append(connection, "certificate-revoked", now_ns, detail, actor=actor)
+        journal.append(connection, REVOKED, now_ns, detail, actor=actor)
     return len(serials)
 
 
