@@ -1,7 +1,9 @@
 """Generated requests against every operation of the API, over a real socket: right ones and wrong ones.
 
 No answer is a 5xx (save the 503 of a center whose parts are away, which is documented), each answer has a documented
-status, content type and shape, and nothing is answered without a session. The event stream never ends and is left to
+status, content type and shape, and nothing is answered without a session. The requests are shared among an operator of
+the whole center, an account of each role that sees the community c-2 alone, and nobody: none of these is told a name or
+an id of c-1, and nobody is told how the program is made. The event stream never ends and is left to
 tests/web/test_stream.py. The console's pages, which have no schema, get odd values in their paths and forms.
 """
 
@@ -10,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import cycle
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -31,13 +34,28 @@ from schemathesis.specs.openapi.checks import (
 from hearthline_cloud.api.access import COOKIE
 from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.pacing import Cost, Rate
+from hearthline_cloud.permissions import Role
 from hearthline_cloud.store import open_store
 from trials import SEED, publish, trials
 from web.seeding import Center
+from web.two_communities import OTHER, PLANTED, PLANTED_OTHER, logged_in, settle
 
-EXAMPLES = trials(12, 400)  # for each operation, once with right and once with wrong requests
+EXAMPLES = trials(12, 60)  # for each operation, once with right and once with wrong requests
+ALL_AT_ONCE = EXAMPLES > 12  # each request as everybody; in the short form as the next one
+MADE_OF = (
+    "Traceback",
+    'File "',
+    "site-packages",
+    "sqlalchemy",
+    "SELECT ",
+    "sqlite",
+    "hearthline_cloud",
+    "/tmp/",
+    "argon2",
+)
 STREAM = "/api/v1/stream"
 LOGOUT = "/api/v1/logout"
+OPEN = ("/api/v1/login", "/healthz", "/readyz")  # to whoever asks
 UNBOUNDED = dict.fromkeys(Cost, Rate(10**6, 10**7))
 
 
@@ -54,6 +72,7 @@ CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
 ]
+FOR_WHAT_IS_READ = (negative_data_rejection, status_code_conformance)
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
 
 
@@ -71,27 +90,54 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
 
 
 class Caller:
-    """Sends generated requests as one person and keeps count."""
+    """Sends generated requests as one account, or as nobody, and keeps count. `hidden`: what it may never be told."""
 
-    def __init__(self, center: Center, name: str) -> None:
+    def __init__(self, center: Center, role: Role | None, scope: str | None, hidden: tuple[str, ...] = ()) -> None:
         self._center = center
-        self._name = name
+        self._role, self._scope = role, scope
+        self._hidden = (*hidden, *MADE_OF)
+        self.name = "nobody" if role is None else f"{role}, {scope or 'the whole center'}"
         self.statuses: Counter[int] = Counter()
+        self._cookies: dict[str, str] = {}
         self.log_in()
 
     def log_in(self) -> None:
-        client = self._center.client(self._name)
-        self._cookies = {COOKIE: client.token}
+        if self._role is not None:
+            client = (
+                self._center.client("mei") if self._scope is None else logged_in(self._center, self._role, self._scope)
+            )
+            self._cookies = {COOKIE: client.token}
 
     def call(self, case: Case[Any]) -> None:
         headers = {"X-Hearthline": "1", "Connection": "close"}
         response = case.call(headers=headers, cookies=self._cookies, timeout=20)
-        too_large = response.status_code == 413  # refused for its size before it is read
-        checks = [check for check in CHECKS if not (too_large and check is negative_data_rejection)]
+        too_large = response.status_code in (413, 414, 431)  # refused for its size before it is read
+        checks = [check for check in CHECKS if not (too_large and check in FOR_WHAT_IS_READ)]
         case.validate_response(response, checks=checks, headers=headers, transport_kwargs={"timeout": 20})
+        asked = f"{case.as_transport_kwargs()}"
+        told = [word for word in self._hidden if word in response.text and word not in asked]
+        assert not told, f"{self.name} was told {told} by {case.method} {case.path}"
+        assert self._role is not None or response.status_code >= 400 or case.path in OPEN, f"nobody got {case.path}"
         self.statuses[response.status_code] += 1
         if case.path == LOGOUT:
             self.log_in()
+
+
+class Everybody:
+    """Each in turn, or all of them with each request."""
+
+    def __init__(self, center: Center) -> None:
+        settle(center)
+        self.callers = [
+            Caller(center, Role.OPERATOR, None),
+            *(Caller(center, role, OTHER, PLANTED) for role in Role),
+            Caller(center, None, None, (*PLANTED, *PLANTED_OTHER)),
+        ]
+        self._turns = cycle(self.callers)
+
+    def call(self, case: Case[Any]) -> None:
+        for caller in self.callers if ALL_AT_ONCE else [next(self._turns)]:
+            caller.call(case)
 
 
 def operations(center: Center) -> list[Any]:
@@ -100,7 +146,7 @@ def operations(center: Center) -> list[Any]:
     return [operation for operation in found if operation.path != STREAM]
 
 
-def attack(operation: Any, mode: GenerationMode, caller: Caller, examples: int) -> str | None:
+def attack(operation: Any, mode: GenerationMode, caller: Everybody, examples: int) -> str | None:
     """What was wrong, or None."""
 
     @seed(SEED)
@@ -122,33 +168,40 @@ def attack(operation: Any, mode: GenerationMode, caller: Caller, examples: int) 
     return None
 
 
-def attack_all(center: Center, name: str) -> tuple[Caller, list[str]]:
-    caller, wrong = Caller(center, name), []
+def attack_all(center: Center) -> tuple[Everybody, list[str]]:
+    everybody, wrong = Everybody(center), []
     for operation in operations(center):
         for mode in GenerationMode:
             if mode is GenerationMode.NEGATIVE and not _takes_anything(operation):
                 continue
-            found = attack(operation, mode, caller, EXAMPLES)
+            found = attack(operation, mode, everybody, EXAMPLES)
             if found is not None:
                 wrong.append(found)
-    return caller, wrong
+    return everybody, wrong
 
 
 def _takes_anything(operation: Any) -> bool:
     return bool(list(operation.iter_parameters())) or bool(operation.body)
 
 
-def test_generated_requests(served: Center) -> None:
+def test_generated_requests_as_each_role_and_as_nobody(served: Center) -> None:
     began = time.monotonic()
-    caller, wrong = attack_all(served, "mei")
+    everybody, wrong = attack_all(served)
     assert not wrong, "\n\n".join(wrong)
-    assert {200, 204, 404, 422} <= set(caller.statuses), "the requests reach too little"
-    assert caller.statuses[503] <= caller.statuses.total() / 20
+    own, *scoped, nobody = everybody.callers
+    statuses = sum((caller.statuses for caller in everybody.callers), Counter[int]())
+    assert {200, 204, 404, 422} <= set(own.statuses), "the requests reach too little"
+    assert {200, 403, 404, 422} <= set().union(*(caller.statuses for caller in scoped))
+    assert min(caller.statuses.total() for caller in everybody.callers) > statuses.total() / 10
+    assert nobody.statuses[401] > nobody.statuses.total() / 2
+    assert statuses[503] <= statuses.total() / 20
     publish(
-        "generated requests to the API, as an operator",
-        requests=caller.statuses.total(),
-        statuses={str(status): count for status, count in sorted(caller.statuses.items())},
+        "generated requests to the API, as each role and as nobody",
+        requests=statuses.total(),
+        statuses={str(status): count for status, count in sorted(statuses.items())},
+        accounts=len(everybody.callers),
         failures=0,
+        leaks=0,
         seconds=round(time.monotonic() - began, 1),
     )
 
@@ -159,7 +212,7 @@ _NUMBERS = (
     "0", "-1", "1", str(2**31), str(2**63 - 1), str(2**63), str(2**64), "9" * 400, "1.0", "1e3", "NaN", "٣", "", " 1",
 )  # fmt: skip
 _TEXTS = (
-    "", " ", "\x00", "a\x00b", "\ufeff", "\u202e", "😀" * 200, "x" * 10_000, "%", "_", "'; --", "../../etc", "\r\nx: y",
+    "", " ", "\x00", "a\x00b", "\ufeff", "\u202e", "😀" * 200, "x" * 3_000, "%", "_", "'; --", "../../etc", "\r\nx: y",
     "0001-01-01", "9999-12-31", "2026-02-30", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59",
     "2026-11-21T08:00:00Z", "1677-09-21T00:00:00Z", "2262-04-12T00:00:00Z", "1500-01-01T00:00:00Z", "open", "raised",
     "power", "h-1",
@@ -207,6 +260,7 @@ def test_odd_values_in_every_place(served: Center) -> None:
         for path, body in boundary_requests(operation):
             answer = client.request(operation.method.upper(), path, body)
             statuses[answer.status] += 1
+            assert not any(word in answer.data.decode() for word in MADE_OF if word not in path), path
             routed = answer.status != 404 or answer.json()["error"]["message"] != "Not Found"
             if routed and (str(answer.status) not in documented):
                 wrong.append(f"{operation.method.upper()} {path[:200]} {(body or b'')[:80]!r}: {answer.status}")
@@ -223,7 +277,7 @@ def test_odd_values_in_every_place(served: Center) -> None:
 def test_nothing_is_answered_without_a_session(served: Center) -> None:
     client = served.client()
     for operation in operations(served):
-        if operation.path in ("/api/v1/login", "/healthz", "/readyz"):
+        if operation.path in OPEN:
             continue
         for path, body in list(boundary_requests(operation))[:40]:
             answer = client.request(operation.method.upper(), path, body)

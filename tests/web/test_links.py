@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from hearthline.clock import NS
 from hearthline.errors import ConfigError
 from hearthline_cloud.config import CloudConfig, WebConfig, load_cloud_config
 from hearthline_cloud.links import KEY_FILE, TOKEN_LENGTH, DeadLinkError, Link, Links, Purpose, open_links
 from secret_files import write_secret
+from web.seeding import Center
 
 T0 = 1_800_000_000 * NS
 LINKS = Links(b"k" * 32, "https://center.example.org")
@@ -85,3 +88,14 @@ def test_a_public_url_that_no_link_can_begin_with_names_its_key(tmp_path: Path, 
         load_cloud_config(path)
     path.write_text(f'data_dir = "{tmp_path}"\n[web]\npublic_url = "https://a:8443"\n', encoding="utf-8")
     assert load_cloud_config(path).web.public_url == "https://a:8443"
+
+
+def test_no_token_is_logged_when_the_database_is_away(served: Center, caplog: pytest.LogCaptureFixture) -> None:
+    token = open_links(served.config).token(Purpose.VOLUNTEER, 3, time.time_ns() + 3600 * NS)
+    with served.database.transaction() as connection:
+        connection.execute(text("ALTER TABLE work_order RENAME TO gone"))
+    answer = served.client().request("GET", f"/v/{token}")
+    assert answer.status == 503
+    assert "the database did not answer" in caplog.text
+    assert token not in caplog.text + str([vars(record) for record in caplog.records])
+    assert token not in answer.data.decode()

@@ -27,6 +27,7 @@ PUBLIC = {
 }  # fmt: skip
 NO_ROUTES = {"/api/v1/openapi.json"}  # the document of the API, which tells of nobody
 STREAM = "GET /api/v1/stream"
+LOGINS = {"GET /login", "POST /login", "POST /api/v1/login"}  # whoever is logged in is led on
 ENDS = ("POST /logout", "POST /api/v1/logout", "POST /account/sessions/end")  # the session that asks
 NAMES = {
     "resident_id": "r-1", "home_id": "h-1", "gateway_id": "gw-east-1", "token": "x", "action": "accept",
@@ -145,6 +146,20 @@ def test_nobody_without_a_session_gets_further(served: Center) -> None:
     assert {route: status for route, status in wrong.items() if status != 401} == {}
 
 
+def test_what_is_open_to_everybody_is_the_same_for_everybody(served: Center) -> None:
+    """A session adds nothing to a link, a login page or health; and none of them tells of anybody's homes."""
+    settle(served)
+    stranger = served.client()
+    asked = [stranger, *(logged_in(served, Role.OPERATOR, scope) for scope in (OWN, OTHER))]
+    for route in sorted(PUBLIC - LOGINS):
+        method, _, path = route.partition(" ")
+        path = path.replace("{token}", "x")
+        told = [client.request(method, path, None if method in ("GET", "HEAD") else {}) for client in asked]
+        statuses = {404 if answer.status == 429 else answer.status for answer in told}  # wrong links are slowed
+        assert len(statuses) == 1, route
+        assert not any(word in answer.data.decode() for answer in told for word in PLANTED + PLANTED_OTHER), route
+
+
 READS = sorted(
     route.removeprefix("GET ")
     for route, permission in ROUTES.items()
@@ -153,7 +168,7 @@ READS = sorted(
 
 
 def reads(client: Client) -> Iterator[tuple[str, str]]:
-    for path in READS:
+    for path in (*READS, "/api/v1/figures?format=csv", "/api/v1/figures?by=device&format=csv"):
         extra = {"/api/v1/readings": "&gateway=gw-stray"}.get(path, "")
         answer = client.request("GET", path + QUERIES.get(path, "") + extra)
         if answer.status == 200:

@@ -142,10 +142,15 @@ def _who_was_first(error: ConflictError) -> dict[str, Any]:
 
 
 def _store_away(request: Request, error: Exception) -> Response:
-    _log.warning("the time-series store did not answer", path=request.url.path, error=str(error))
+    _log.warning("the time-series store did not answer", path=_route(request), error=str(error))
     if _wants_page(request):
         return _problem(request, 503)
     return error_response(503, "store-away", "the time-series store does not answer now; alerts are not affected")
+
+
+def _route(request: Request) -> str:
+    """As it is declared: a path may hold a link's token, and whoever reads that can use it."""
+    return getattr(request.scope.get("route"), "path", "?")
 
 
 def _unstorable(request: Request, error: Exception) -> Response:
@@ -158,7 +163,7 @@ def _database_away(request: Request, error: Exception) -> Response:
     assert isinstance(error, SQLAlchemyError)
     if not is_away(error):
         raise error
-    _log.error("the database did not answer", path=request.url.path, kind=type(error).__name__)
+    _log.error("the database did not answer", path=_route(request), kind=type(error).__name__)
     if _wants_page(request):
         return _problem(request, 503)
     return error_response(503, "database-away", "the database does not answer now; try again")

@@ -20,7 +20,7 @@ from hearthline_cloud.people import Session
 from hearthline_cloud.scoping import sees_place
 from hearthline_cloud.store import SeriesQuery
 
-router = APIRouter(prefix="/api/v1", tags=["readings"], responses=refusals(401, 403, 422, 429, 503))
+router = APIRouter(prefix="/api/v1", tags=["readings"], responses=refusals(401, 403, 404, 422, 429, 503))
 
 _WINDOW_NS = 300 * NS
 _FARTHEST_NS = 2**63 - 86_400 * NS  # a day of room for the default of `from`
