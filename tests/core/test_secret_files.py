@@ -50,6 +50,9 @@ SECRETS = {  # what stands in the file for the key to be the only one that is wr
     "cloud broker.password_file": 'password_file = "{secret}"',
     "cloud broker.key_file": 'key_file = "{secret}"',
     "cloud store.password_file": '[store]\nusername = "u"\npassword_file = "{secret}"',
+    "cloud store.token_file": '[store]\nkind = "influxdb2"\ntoken_file = "{secret}"',
+    "cloud personal_key_file": 'personal_key_file = "{secret}"',
+    "cloud web.second_factor_key_file": '[web]\nsecond_factor_key_file = "{secret}"',
     "cloud web.link_key_file": '[web]\nlink_key_file = "{secret}"',
     "cloud channel[0].secret_file": (
         '[[channel]]\nname = "a"\nkind = "webhook"\nurl = "http://h/"\nsecret_file = "{secret}"'
@@ -86,6 +89,8 @@ def configuration(folder: Path, key: str, secret: Path) -> Path:
     room = key.partition(" ")[0]
     text, added = {"cloud": CLOUD, "edge": EDGE}[room], SECRETS[key]
     section, _, line = added.partition("\n")
+    if not line:
+        text, added = f"{added}\n{text}", ""
     if line and f"{section}\n" in text:
         text = text.replace(f"{section}\n", f"{section}\n{line}\n")
     else:
