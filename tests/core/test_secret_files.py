@@ -89,7 +89,7 @@ def configuration(folder: Path, key: str, secret: Path) -> Path:
     room = key.partition(" ")[0]
     text, added = {"cloud": CLOUD, "edge": EDGE}[room], SECRETS[key]
     section, _, line = added.partition("\n")
-    if not line:
+    if "." not in key:
         text, added = f"{added}\n{text}", ""
     if line and f"{section}\n" in text:
         text = text.replace(f"{section}\n", f"{section}\n{line}\n")
