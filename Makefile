@@ -47,6 +47,7 @@ bench: ## the figures of docs/benchmarks.md
 	$(PY) bench/ingest.py
 	$(PY) bench/store.py
 	$(PY) bench/dashboards.py
+	$(PY) bench/charts.py
 	$(PY) bench/edge_footprint.py
 	$(PY) bench/desk.py
 	$(PY) bench/figures.py
