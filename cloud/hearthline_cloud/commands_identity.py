@@ -226,7 +226,7 @@ def _await_out(database: Database, gateway: str, seconds: float) -> bool:
 
 def _fate(held: certificates.Held) -> str:
     if held.revoked_ns is None:
-        return ""
+        return "" if held.seen_ns is None else f"  in use since {rfc3339(held.seen_ns)[:10]}"
     return f"  REVOKED {rfc3339(held.revoked_ns)[:10]}" + (f" ({held.reason})" if held.reason else "")
 
 

@@ -11,8 +11,12 @@ from sqlalchemy import insert
 from browser.visiting import a_busy_night
 from hearthline.clock import NS, rfc3339
 from hearthline_cloud.alerts.lifecycle import Outcome
+from hearthline_cloud.desk import beat
+from hearthline_cloud.identity.alarming import tell
+from hearthline_cloud.identity.keeping import ROLE as KEEPER
 from hearthline_cloud.links import Purpose, open_links
 from hearthline_cloud.schema import feedback
+from hearthline_cloud.telling import Fault, FaultKind
 from web.past import Call, add
 from web.seeding import Center
 from web.street import climb, pair
@@ -80,7 +84,16 @@ def seed(center: Center) -> Seeded:
     climb(center, alert, 301)
     mei.post("orders/2/accept", {})
     months_of_values(center.store)
+    a_way_in_at_risk(center)
     return Seeded(center, alert, a_month_of_calls(center))
+
+
+def a_way_in_at_risk(center: Center) -> None:
+    """The keeper tells of a revocation list that ends, and there is an alert of it."""
+    fault = Fault(FaultKind.LIST_OLD, {"ends": "2026-11-24 08:00 UTC"})
+    with center.database.transaction() as connection:
+        beat(connection, KEEPER, time.time_ns(), {"faults": [fault.as_row()]})
+        tell(connection, {fault.kind.value: str(fault)}, set(), time.time_ns())
 
 
 def a_month_of_calls(center: Center) -> str:

@@ -58,8 +58,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "telling.title": ("通知有故障", "Telling people does not work as it should"),
     "telling.title.broker": ("网关证书与接入有故障", "Gateways' certificates and their way in need seeing to"),
     # the same as alerts
-    "kind.access-fault": ("网关接入", "Way in"),
-    "queue.access-fault": ("网关证书与接入", "Gateways' way in"),
+    "kind.access-fault": ("网关接入", "Gateway access"),
+    "queue.access-fault": ("网关证书与接入", "Gateway access"),
     "new.access-fault": ("网关证书与接入需要处理", "Gateways' certificates or their way in need seeing to"),
     "access.list-old": (
         "证书吊销列表即将过期，过期后所有网关都无法接入",
