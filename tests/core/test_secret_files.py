@@ -52,7 +52,7 @@ SECRETS = {  # what stands in the file for the key to be the only one that is wr
     "cloud store.password_file": '[store]\nusername = "u"\npassword_file = "{secret}"',
     "cloud store.token_file": '[store]\nkind = "influxdb2"\ntoken_file = "{secret}"',
     "cloud personal_key_file": 'personal_key_file = "{secret}"',
-    "cloud web.second_factor_key_file": '[web]\nsecond_factor_key_file = "{secret}"',
+    "cloud withdrawn_file": 'withdrawn_file = "{secret}"',
     "cloud web.link_key_file": '[web]\nlink_key_file = "{secret}"',
     "cloud channel[0].secret_file": (
         '[[channel]]\nname = "a"\nkind = "webhook"\nurl = "http://h/"\nsecret_file = "{secret}"'
