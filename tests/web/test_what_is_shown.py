@@ -94,7 +94,7 @@ def crawl(visitor: Visitor, first: list[str]) -> Iterator[tuple[str, str]]:
 
 def own_pages(role: Role, numbers: dict[str, int], is_center_wide: bool) -> list[str]:
     """Every page of the console that the role may open, also those that nothing leads to."""
-    places = {"resident_id": "r-1", "gateway_id": "gw-east-1", **numbers}
+    places = {"home_id": "h-1", "resident_id": "r-1", "gateway_id": "gw-east-1", **numbers}
     pages = [
         route.removeprefix("GET ").format(**places)
         for route, permission in ROUTES.items()
