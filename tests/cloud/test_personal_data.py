@@ -225,6 +225,26 @@ def test_a_rotation_that_was_killed_goes_on(lived_in: Cloud) -> None:
     database.close()
 
 
+def test_a_rotation_that_was_killed_between_two_bundles_goes_on(lived_in: Cloud) -> None:
+    """Some data keys are under the new key, the center's is not: no third key, and nothing is lost."""
+    file = lived_in.folder / KEY_FILE
+    write_keys(file, [new_key(), *read_keys(file)])
+    planned = read_keys(file)
+    keyring = Keyring(planned)
+    key = schema.personal_key
+    with lived_in.database.transaction() as connection:
+        row = connection.execute(select(key).where(key.c.subject == "resident:res-1")).one()
+        of_person = key.c.subject == row.subject
+        connection.execute(update(key).where(of_person).values(sealed=keyring.rewrapped(row.sealed)))
+        put(connection, schema.volunteer, id="v-9", community_id="com-1", name="Sun", phone="1")
+    database = with_key(Database(lived_in.database.url), lived_in.folder)
+    assert rotate(database, file, forget_old=True).data_keys == lived_in.count(key) - 1
+    assert read_keys(file) == planned[:1]
+    assert lived_in.rows(schema.resident)[0].name == "王秀兰"
+    assert [row.name for row in lived_in.rows(schema.volunteer)] == ["Wu Lan", "Sun"]
+    database.close()
+
+
 def test_what_an_older_version_wrote_in_plain_text_is_sealed_and_the_chain_holds(
     database_url: str, tmp_path: Path
 ) -> None:

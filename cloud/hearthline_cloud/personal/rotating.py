@@ -1,23 +1,31 @@
 """Another key for the center: every data key is sealed anew by it, no value is touched.
 
     file: [new, old, …] .... flushed; the processes that run read it again when they meet the new key
-    database ............... every data key sealed by the new one, in one transaction
-    file: [new] ............ only when asked to forget the old ones: then no backup from before opens its people
+    database ............... data keys sealed by the new one, a bundle a transaction: a press waits for one at most;
+                             the center's last, so that it says whether all of it is done
+    file: [new] ............ only when asked to forget the old ones; a backup holds the key of its own time
 
 Killed anywhere, what is in the file opens what is in the database, and the command goes on where it stopped.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Connection, Row, Select, select, update
 
 from hearthline_cloud.database import Database
 from hearthline_cloud.personal.keys import Keyring, new_key, read_keys, write_keys
 from hearthline_cloud.personal.vault import CENTER
 from hearthline_cloud.schema import personal_key
+
+_AT_ONCE = 50
+_BREATH_S = 0.02  # between two bundles: who waits to write goes first
+_pause = threading.Event()  # never set
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +58,26 @@ def _is_in_use(database: Database, keyring: Keyring) -> bool:
 
 
 def _rewrap(database: Database, keyring: Keyring) -> int:
+    count = 0
+    while done := _rewrap_some(database, keyring):
+        count += done
+        _pause.wait(_BREATH_S)
+    with database.transaction() as connection:  # with what was made since, and what new ones are made by
+        return count + _seal_anew(connection, keyring, connection.execute(_others(keyring)).all())
+
+
+def _rewrap_some(database: Database, keyring: Keyring) -> int:
     with database.transaction() as connection:
-        rows = connection.execute(select(personal_key)).all()
-        others = [row for row in rows if not row.sealed.startswith(f"{keyring.present}.")]
-        for row in others:
-            same = personal_key.c.subject == row.subject
-            connection.execute(update(personal_key).where(same).values(sealed=keyring.rewrapped(row.sealed)))
-    return len(others)
+        some = _others(keyring).where(personal_key.c.subject != CENTER).limit(_AT_ONCE)
+        return _seal_anew(connection, keyring, connection.execute(some).all())
+
+
+def _others(keyring: Keyring) -> Select[Any]:
+    return select(personal_key).where(personal_key.c.sealed.not_like(f"{keyring.present}.%"))
+
+
+def _seal_anew(connection: Connection, keyring: Keyring, rows: Sequence[Row[Any]]) -> int:
+    for row in rows:
+        same = personal_key.c.subject == row.subject
+        connection.execute(update(personal_key).where(same).values(sealed=keyring.rewrapped(row.sealed)))
+    return len(rows)
