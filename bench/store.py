@@ -12,6 +12,7 @@ Ours has one batch in flight at a time, from 2,000 points on in two requests, ea
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import resource
 import sys
@@ -317,6 +318,7 @@ def main() -> None:
     parser.add_argument("--away", type=float, default=10.0, help="seconds of --outage")
     options = parser.parse_args()
     everything = not (options.beside or options.outage)
+    logging.disable()  # influxdb-client tells there of what it drops, a page each time
     if everything:
         by_batch_size(options.seconds)
     if everything or options.beside:

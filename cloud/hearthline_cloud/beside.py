@@ -1,7 +1,7 @@
-"""Parts of the role desk that no press waits for. A bug in one of them must not end those that a press does wait for.
+"""Parts of the roles that no press waits for. A bug in one of them must not end those that a press does wait for.
 
     ingest, escalation, web .................. a bug ends the process, and the supervisor starts it anew (`roles`)
-    supervision, figures, standing, ping ..... a bug ends the part, which is made anew here, after ever longer pauses
+    supervision, figures, roll-up, ping, … ... a bug ends the part, which is made anew here, after ever longer pauses
 
 A row that one of these stumbles over for ever would otherwise start the whole center anew each second. What died is in
 the log and in `/readyz` until the part has run for a while; while it is supervision, no dead-man ping goes out either.
