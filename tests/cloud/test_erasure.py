@@ -20,12 +20,15 @@ from hearthline_cloud.alerts.lifecycle import Outcome
 from hearthline_cloud.api.registry_reads import list_vitals
 from hearthline_cloud.commands import app
 from hearthline_cloud.config import StoreConfig
+from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.notify.sending import contact_phones
 from hearthline_cloud.personal import erasing
 from hearthline_cloud.personal.column import ERASED
 from hearthline_cloud.personal.consents import By, Kind, agree, withdraw
 from hearthline_cloud.personal.exporting import export, page
+from hearthline_cloud.personal.keys import KEY_FILE
+from hearthline_cloud.personal.opening import unlock
 from hearthline_cloud.personal.vault import open_notes
 from hearthline_cloud.registry import load_registry
 from hearthline_cloud.store import Point, SeriesQuery, open_store
@@ -256,3 +259,36 @@ def test_the_commands(tmp_path: Path) -> None:
     with cloud.database.reading() as connection:
         assert connection.execute(select(schema.resident)).all() == []
     cloud.close()
+
+
+def test_a_backup_from_before_brings_nobody_back_where_the_list_is_given(tmp_path: Path) -> None:
+    data = tmp_path / "center"
+    data.mkdir()
+    cloud = Cloud(data)
+    cloud.populate()
+    file, key, backup = tmp_path / "cloud.toml", tmp_path / "backup.key", tmp_path / "b"
+    file.write_text(f'data_dir = "{data}"\n', encoding="utf-8")
+
+    def run(*arguments: object) -> str:
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    def people(folder: Path) -> list[str]:
+        database = Database(sqlite_url(folder / "hearthline.db"))
+        unlock(database, folder / KEY_FILE, may_make=False)  # the key has come along
+        with database.reading() as connection:
+            found = [row.name for row in connection.execute(select(schema.resident))]
+        database.close()
+        return found
+
+    run("backup-key", "--key-file", key)
+    run("backup", "--config", file, "--to", backup, "--key-file", key)
+    run("resident", "erase", "res-1", "--yes", "--config", file)
+    cloud.close()
+    without, with_list = tmp_path / "without", tmp_path / "with"
+    assert "Whoever was erased after the backup is back" in run("restore", backup, "--to", without, "--key-file", key)
+    assert people(without) == ["Li"]
+    listed = data / erasing.LIST_FILE
+    assert "is back" not in run("restore", backup, "--to", with_list, "--key-file", key, "--erased", listed)
+    assert people(with_list) == []
