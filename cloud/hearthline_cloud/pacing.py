@@ -66,8 +66,6 @@ COSTS: dict[str, Cost] = {
     f"GET {_API}/homes/{{home_id}}/energy": Cost.READINGS,
     "GET /homes/{home_id}/energy": Cost.READINGS,
     "GET /residents/{resident_id}/charts": Cost.READINGS,
-    "GET /homes/{home_id}/energy": Cost.READINGS,
-    "GET /residents/{resident_id}/charts": Cost.READINGS,
     f"GET {_API}/residents/{{resident_id}}/vitals": Cost.READINGS,
     "POST /homes/gateways/{gateway_id}/self-tests": Cost.DEMAND,
     f"POST {_API}/gateways/{{gateway_id}}/self-tests": Cost.DEMAND,

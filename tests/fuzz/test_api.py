@@ -32,10 +32,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from hearthline_cloud.api.access import COOKIE
-from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.pacing import Cost, Rate
 from hearthline_cloud.permissions import Role
-from hearthline_cloud.store import open_store
 from trials import SEED, publish, trials
 from web.seeding import Center
 from web.two_communities import OTHER, PLANTED, PLANTED_OTHER, logged_in, settle
@@ -79,7 +77,7 @@ pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(1800)]
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Center]:
     folder = tmp_path_factory.mktemp("api")
-    center = Center(folder, store=open_store(StoreConfig(), folder), rates=UNBOUNDED)  # type: ignore[arg-type]
+    center = Center(folder, rates=UNBOUNDED)
     center.populate()
     for _ in range(3):
         center.press()
