@@ -35,8 +35,8 @@ FOR_EVER = Keeping(0, 0, 0)
 OF_GATEWAYS = {"gateway_online", "outbox_events", "outbox_readings", "outbox_dropped", "outbox_room", "device_silent"}
 OF_COMMUNITIES = set(CENTER_UNITS) - OF_GATEWAYS
 QUARTERS_FOR_A_WEEK = {"power", "gateway_online", "outbox_events", "outbox_readings"}
-QUARTERS_FOR_EVER = set(VITAL_UNITS) | OF_COMMUNITIES
-DAYS = {"energy_import", "battery", "radio_level", "systolic"} | OF_COMMUNITIES
+QUARTERS_FOR_EVER = OF_COMMUNITIES
+DAYS = {"energy_import", "battery", "radio_level"} | set(VITAL_UNITS) | OF_COMMUNITIES
 
 
 def pieces(homes: int, days: int, until_s: int) -> Iterator[list[str]]:

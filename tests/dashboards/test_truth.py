@@ -18,7 +18,15 @@ pytestmark = pytest.mark.integration
 HOME = "home-0001"
 PLACES = ("community", "device", "gateway", "home", "resident")
 M15, M30 = 900, 1800
-NOW, TWO_HOURS, DAY, TWO_DAYS, WEEK, MONTH = 1800, 2 * HOUR_S, DAY_S, 2 * DAY_S, 7 * DAY_S, 30 * DAY_S
+NOW, TWO_HOURS, DAY, TWO_DAYS, WEEK, MONTH, YEAR = (
+    1800,
+    2 * HOUR_S,
+    DAY_S,
+    2 * DAY_S,
+    7 * DAY_S,
+    30 * DAY_S,
+    365 * DAY_S,
+)
 Wanted = Callable[[Truth], list[Shown]]
 
 
@@ -87,19 +95,32 @@ WANTED: dict[tuple[str, str, str], Wanted] = {
     ("home", "timeseries", "Room temperature"): curves(WEEK, M15, "mean", "device home", "temperature"),
     ("home", "timeseries", "Humidity"): curves(WEEK, M15, "mean", "device home", "humidity"),
     ("home", "table", "The devices now"): newest(TWO_DAYS, "device home", "battery", "radio_level", "device_silent"),
-    ("vitals", "timeseries", "Systolic"): curves(MONTH, M30, "mean", "resident", "systolic"),
-    ("vitals", "timeseries", "Diastolic"): curves(MONTH, M30, "mean", "resident", "diastolic"),
-    ("vitals", "timeseries", "Pulse"): curves(MONTH, M30, "mean", "resident", "heart_rate"),
+    ("vitals", "timeseries", "Systolic, a day's mean, at most 40"): lambda truth: [
+        truth.days("systolic", MONTH, "mean", "resident")
+    ],
+    ("vitals", "timeseries", "Diastolic, a day's mean, at most 40"): lambda truth: [
+        truth.days("diastolic", MONTH, "mean", "resident")
+    ],
+    ("vitals", "timeseries", "Pulse, a day's mean, at most 40"): lambda truth: [
+        truth.days("heart_rate", MONTH, "mean", "resident")
+    ],
     ("vitals", "timeseries", "Measurements a day"): lambda truth: [measured_a_day(truth)],
     ("vitals", "table", "The last of 7 days"): newest(
         WEEK, "community home resident", "systolic", "diastolic", "heart_rate"
     ),
-    ("energy", "stat", "Used in the range"): lambda truth: [whole(truth.used("energy_import", MONTH))],
+    ("energy", "stat", "Used in 30 days"): lambda truth: [whole(truth.used("energy_import", MONTH))],
     ("energy", "stat", "Power now"): lambda truth: [whole(truth.last("power", HOUR_S, "home", "device"))],
-    ("energy", "timeseries", "Electricity a day"): lambda truth: [truth.used("energy_import", MONTH, "community")],
+    ("energy", "timeseries", "Electricity a day, 30 days"): lambda truth: [
+        truth.used("energy_import", MONTH, "community")
+    ],
     ("energy", "timeseries", "Load, the last 7 days"): lambda truth: [load(truth)],
-    ("energy", "table", "Used most"): lambda truth: [without_time(truth.used("energy_import", MONTH, "home"))],
-    ("energy", "table", "Used least"): lambda truth: [without_time(truth.used("energy_import", MONTH, "home"))],
+    ("energy", "timeseries", "Electricity a day, the range"): lambda truth: [within_days(truth)],
+    ("energy", "table", "Used most in 30 days"): lambda truth: [
+        without_time(truth.used("energy_import", MONTH, "home"))
+    ],
+    ("energy", "table", "Used least in 30 days"): lambda truth: [
+        without_time(truth.used("energy_import", MONTH, "home"))
+    ],
     ("devices", "stat", "Heard"): of_gateways("gateway_online", "sum"),
     ("devices", "stat", "Known"): of_gateways("gateway_online", "count"),
     ("devices", "stat", "Events that wait"): of_gateways("outbox_events", "sum"),
@@ -147,10 +168,20 @@ def measured_a_day(truth: Truth) -> Shown:
     return counts
 
 
-def load(truth: Truth) -> Shown:
-    """Half hours of each meter's mean power, added up by community."""
+def within_days(truth: Truth) -> Shown:
+    """Each meter's highest less lowest reading of each day, added up by community."""
+    highest, lowest = (truth.days("energy_import", YEAR, how, "community", "home", "device") for how in ("max", "min"))
     summed: dict[Any, float] = {}
-    meters = truth.curve("power", WEEK, M30, "mean", "community", "home", "device")
+    for (community, home, device, at), value in highest.items():
+        used = value - lowest[community, home, device, at]
+        summed[community, at] = summed.get((community, at), 0) + used
+    return summed
+
+
+def load(truth: Truth) -> Shown:
+    """Each meter's mean power of a quarter of an hour, added up by community."""
+    summed: dict[Any, float] = {}
+    meters = truth.curve("power", WEEK, M15, "mean", "community", "home", "device")
     for (community, _, _, at), value in meters.items():
         summed[community, at] = summed.get((community, at), 0) + value
     return summed

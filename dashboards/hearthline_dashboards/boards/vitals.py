@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from hearthline_dashboards.board import Board, Setting, datasource_variable, tag_variable
-from hearthline_dashboards.influxql import Query, curve, newest_rows, source, where
+from hearthline_dashboards.influxql import Query, by, newest_rows, source, where
 from hearthline_dashboards.panels import AMBER, RED, bars, lines, rows, shown
 
 _TAGS = ("community", "home", "resident")
+_MOST = 40  # curves that anybody can tell apart, and that a year of is quick
 LIMITS = {  # a home's mean, and a single value that calls for a second one
     "systolic": ((135, AMBER), (180, RED)),
     "diastolic": ((85, AMBER), (110, RED)),
@@ -33,15 +34,22 @@ def make(setting: Setting) -> Board:
         ],
         refresh="15m",
     )
-    for quantity, title in (("systolic", say("收缩压", "Systolic")), ("diastolic", say("舒张压", "Diastolic"))):
-        values = Query(curve(quantity, "quarter", *_TAGS, group=("resident",)), alias="$tag_resident")
-        board.add(lines(title, values, unit="mmHg", steps=LIMITS[quantity]), 12, 9)
-    pulse = Query(curve("heart_rate", "quarter", *_TAGS, group=("resident",)), alias="$tag_resident")
-    board.add(lines(say("脉搏", "Pulse"), pulse), 12, 8)
+    for quantity, title, unit in (
+        ("systolic", say("收缩压（日均，最多 40 人）", "Systolic, a day's mean, at most 40"), "mmHg"),
+        ("diastolic", say("舒张压（日均，最多 40 人）", "Diastolic, a day's mean, at most 40"), "mmHg"),
+        ("heart_rate", say("脉搏（日均，最多 40 人）", "Pulse, a day's mean, at most 40"), "short"),
+    ):
+        values = Query(_means_of_days(quantity, setting.zone), alias="$tag_resident")
+        board.add(lines(title, values, unit=unit, steps=LIMITS.get(quantity, ()), interval="1d"), 12, 9)
     counted = Query(_measured_a_day(setting.zone), alias=say("测量次数", "measurements"))
-    board.add(bars(say("每日测量次数", "Measurements a day"), counted), 12, 8)
+    board.add(bars(say("每日测量次数", "Measurements a day"), counted), 12, 9)
     _latest(board)
     return board
+
+
+def _means_of_days(quantity: str, zone: str) -> str:
+    grouped = f"GROUP BY time(1d), {by('resident')} fill(none) SLIMIT {_MOST} tz('{zone}')"
+    return f'SELECT mean("mean") FROM {source(quantity, "daily")} WHERE {where(*_TAGS)} {grouped}'
 
 
 def _measured_a_day(zone: str) -> str:
