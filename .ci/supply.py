@@ -31,6 +31,7 @@ _UNSAID = {  # whose metadata says nothing; their licence's text was read
     "atheris": "Apache-2.0",
     "axe-playwright-python": "MIT",
     "enocean": "MIT",
+    "promql-parser": "MIT",
     "types-jsonschema": "Apache-2.0",
 }
 
