@@ -29,6 +29,7 @@ class Permission(StrEnum):
     ANSWER = "answer"  # take, hand over, close, note, plan
     HOMES = "homes"  # homes, gateways and devices, without residents
     RESIDENTS = "residents"  # cards, vital signs, and residents' names elsewhere
+    CONSENT = "consent"  # write down what a resident agrees to or withdraws
     READINGS = "readings"  # energy and other time series
     SELF_TEST = "self-test"
     WATCH = "watch"  # what is declared: maintenance, absence
@@ -47,8 +48,8 @@ _P = Permission
 _EVERYBODY = frozenset({_P.LEAVE, _P.OWN, _P.WALL})
 _STAFF = _EVERYBODY | {_P.FRAME, _P.ENROL, _P.ACCOUNT}
 _CARE = _STAFF | {
-    _P.ALERTS, _P.ANSWER, _P.HOMES, _P.RESIDENTS, _P.READINGS, _P.WATCH, _P.DECLARE, _P.FIGURES, _P.EXPORT,
-    _P.PROTECTION, _P.POLICY,
+    _P.ALERTS, _P.ANSWER, _P.HOMES, _P.RESIDENTS, _P.CONSENT, _P.READINGS, _P.WATCH, _P.DECLARE, _P.FIGURES,
+    _P.EXPORT, _P.PROTECTION, _P.POLICY,
 }  # fmt: skip
 
 GRANTED: dict[Role, frozenset[Permission]] = {
@@ -155,6 +156,11 @@ ROUTES: dict[str, Permission | None] = {
     # residents
     "GET /residents/{resident_id}": _P.RESIDENTS,
     "GET /residents/{resident_id}/charts": _P.RESIDENTS,
+    "GET /residents/{resident_id}/consents": _P.RESIDENTS,
+    "POST /residents/{resident_id}/consents": _P.CONSENT,
+    f"GET {_API}/residents/{{resident_id}}/consents": _P.RESIDENTS,
+    f"POST {_API}/residents/{{resident_id}}/consents": _P.CONSENT,
+    f"POST {_API}/residents/{{resident_id}}/consents/withdraw": _P.CONSENT,
     f"GET {_API}/residents/{{resident_id}}": _P.RESIDENTS,
     f"GET {_API}/residents/{{resident_id}}/vitals": _P.RESIDENTS,
     # maintenance and absence

@@ -18,6 +18,7 @@ from hearthline import __version__
 from hearthline.log import Log
 from hearthline_cloud.api import (
     routes_alerts,
+    routes_consents,
     routes_figures,
     routes_health,
     routes_orders,
@@ -49,6 +50,7 @@ from hearthline_cloud.console import (
     pages,
     pages_account,
     pages_charts,
+    pages_consents,
     pages_feedback,
     pages_figures,
     pages_history,
@@ -95,6 +97,7 @@ _API = (
     routes_orders,
     routes_watch,
     routes_protection,
+    routes_consents,
     stream,
 )
 _PAGES = (
@@ -115,6 +118,7 @@ _PAGES = (
     pages_protection,
     pages_feedback,
     pages_charts,
+    pages_consents,
 )
 
 

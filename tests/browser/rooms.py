@@ -55,6 +55,7 @@ ROOMS = [
     Room("homes", lambda _: "/homes"),
     Room("self-tests", lambda _: "/homes/gateways/gw-east-1/self-tests"),
     Room("resident", lambda _: "/residents/r-1"),
+    Room("consents", lambda _: "/residents/r-1/consents"),
     Room("vitals-charts", lambda _: "/residents/r-1/charts?range=month&day=2026-03-20"),
     Room("vitals-day", lambda _: "/residents/r-1/charts?range=day&day=2026-03-20"),
     Room("energy-chart", lambda _: "/homes/h-1/energy?range=month&day=2026-03-20"),

@@ -133,6 +133,7 @@ CARE: dict[str, set[str]] = {  # operator, nurse, administrator; a route that is
     "GET /api/v1/residents/{resident_id}/vitals": {"vital"},
     "GET /homes/{home_id}/energy": {"home.name"},
     "GET /residents/{resident_id}/charts": _PERSON,
+    "GET /residents/{resident_id}/consents": _PERSON,
     "GET /protection": {"home.name", *_PERSON},
     "GET /figures": {"community.name"},
     "GET /watch": {"community.name", "home.name", *_REASONS},

@@ -23,6 +23,7 @@ from hearthline_cloud.personal.vault import sealed
 from hearthline_cloud.schema import consent, resident
 
 MAX_DOCUMENT = 200
+MAX_GUARDIAN = 100
 AGREED, WITHDRAWN = "consent-agreed", "consent-withdrawn"  # kinds of the journal's entries
 
 
