@@ -20,6 +20,7 @@ from cloud_center import TestGateway
 from hearthline import wire
 from hearthline.model import Lane
 from hearthline.ranges import in_ranges
+from personal_rows import lay_key
 from servers import HOST
 
 _RESEND_S = 0.5
@@ -56,6 +57,7 @@ class Role:
 
     def start(self) -> None:
         config = self.folder / "cloud.toml"
+        lay_key(self.folder)
         untested = "" if "[self_test]" in self.extra else "[self_test]\nenabled = false"
         config.write_text(
             f'data_dir = "{self.folder}"\n{self.extra}\n'

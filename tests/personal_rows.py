@@ -16,12 +16,16 @@ from hearthline_cloud.personal.vault import sealed
 KEY = bytes(range(32))  # of every test, so that a populated database can be copied
 
 
+def lay_key(folder: Path) -> None:
+    """The one key of all tests, where a role with this folder looks for it."""
+    if not (folder / KEY_FILE).exists():
+        write_keys(folder / KEY_FILE, [KEY])
+
+
 def give_key(database: Database, folder: Path) -> None:
     """The key in the folder, where the product has it by default, and in this process; the database need not exist."""
-    file = folder / KEY_FILE
-    if not file.exists():
-        write_keys(file, [KEY])
-    bind(database.engine, keyring_from(file))
+    lay_key(folder)
+    bind(database.engine, keyring_from(folder / KEY_FILE))
 
 
 def with_key(database: Database, folder: Path) -> Database:
