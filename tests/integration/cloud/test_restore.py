@@ -188,7 +188,7 @@ def test_a_restored_center_has_every_closed_case_takes_up_every_open_one_and_eac
     messages = {f"hearthline-{row.alert_id}-{row.id}" for row in rows(url, schema.notification)}
     again = hook.got - heard
     assert messages - {key for key, count in heard.items() if count} <= set(again)
-    assert max(again.values()) == 1, "no message was sent more than once more"
+    assert max(again.values(), default=0) <= 1, "no message was sent more than once more"
     assert rows(url, schema.session) == []
     database = Database(url)
     with database.reading() as connection:
