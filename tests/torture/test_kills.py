@@ -72,19 +72,17 @@ def test_no_kill_loses_or_doubles_a_press_with_certificates(tmp_path: Path) -> N
         publish(f"{name}: renewed and thrown out", renewals=keeps.renewals(), revoked=len(keeps.revoked))
 
 
-@pytest.mark.torture
-@pytest.mark.skipif(not LONG, reason="the short form is the one with certificates")
-@pytest.mark.timeout(seconds(PRESSES, KILLS) + 600)
-def test_no_kill_loses_or_doubles_a_press(tmp_path: Path) -> None:
-    with stage(tmp_path, PLAN) as on:
-        report = torture(on, PRESSES, KILLS, "kill -9 of every process")
-        assert sum(killed(report).values()) == KILLS
-        assert killed(report).keys() == set(on.processes)
-        assert_nothing_lost_or_doubled(on, report, PRESSES)
-        assert [each for each in report["stored_too_often"] if not each.startswith("shelly:")] == []
+if LONG:  # the short form is the one with certificates; `test_combined` kills InfluxDB
 
-
-if LONG:  # in the short form `test_combined` kills InfluxDB
+    @pytest.mark.torture
+    @pytest.mark.timeout(seconds(PRESSES, KILLS) + 600)
+    def test_no_kill_loses_or_doubles_a_press(tmp_path: Path) -> None:
+        with stage(tmp_path, PLAN) as on:
+            report = torture(on, PRESSES, KILLS, "kill -9 of every process")
+            assert sum(killed(report).values()) == KILLS
+            assert killed(report).keys() == set(on.processes)
+            assert_nothing_lost_or_doubled(on, report, PRESSES)
+            assert [each for each in report["stored_too_often"] if not each.startswith("shelly:")] == []
 
     @pytest.mark.torture
     @pytest.mark.integration
