@@ -69,12 +69,12 @@ def test_axe_finds_nothing(
     with _inside(browser, seeded, tokens, room, locale) as page:
         for width, height in (DESKTOP, PHONE):
             page.set_viewport_size({"width": width, "height": height})
-            for scheme in SCHEMES:
-                page.emulate_media(color_scheme=scheme)
-                for violation in Axe().run(page, options=_OPTIONS).response["violations"]:
-                    for node in violation["nodes"]:
-                        found[violation["id"], node["html"][:200]] = f"{width} px, {scheme}: {node['failureSummary']}"
-                shoot(page, f"{room.label}-{locale[:2]}-{width}-{scheme}")
+            scheme = SCHEMES[(LOCALES.index(locale) + (width == PHONE[0])) % 2]  # each with each width and language
+            page.emulate_media(color_scheme=scheme)
+            for violation in Axe().run(page, options=_OPTIONS).response["violations"]:
+                for node in violation["nodes"]:
+                    found[violation["id"], node["html"][:200]] = f"{width} px, {scheme}: {node['failureSummary']}"
+            shoot(page, f"{room.label}-{locale[:2]}-{width}-{scheme}")
             no_sideways_scroll(page)
         assert found == {}
         assert page.evaluate("document.getAnimations().length") == 0  # reduced motion was asked for

@@ -169,6 +169,12 @@ def test_a_lost_center_shows_within_five_seconds_and_heals_by_itself(
         visiting.__exit__(None, None, None)
 
 
+# Asking twenty pages one after the other takes longer than any of them: each notes its own moment.
+_NOTE_WHEN_STALE = """() => new MutationObserver(() => {
+  if (document.body.dataset.link === "stale") window.staleAt ??= Date.now();
+}).observe(document.body, {attributes: true})"""
+
+
 def test_every_live_page_shows_within_five_seconds_that_the_center_is_lost(browser: Browser, center: Center) -> None:
     with center.serving():
         seeded = seed(center)
@@ -182,12 +188,14 @@ def test_every_live_page_shows_within_five_seconds_that_the_center_is_lost(brows
             page = context.new_page()
             page.goto(center.url + room.path(seeded))
             expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=8000)
+            page.evaluate(_NOTE_WHEN_STALE)
             pages.append(page)
-    lost = time.monotonic()
+    lost = time.time()
     for page in pages:
-        expect(page.locator("body")).to_have_attribute("data-link", "stale", timeout=6000)
+        expect(page.locator("body")).to_have_attribute("data-link", "stale", timeout=20_000)
         expect(page.locator("#stale")).to_be_visible()
-    assert time.monotonic() - lost < 5.5
+    late = {page.url: page.evaluate("window.staleAt") / 1000 - lost for page in pages}
+    assert max(late.values()) < 5.5, late
     with center.serving():
         for page in pages:
             expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=10_000)
