@@ -27,6 +27,7 @@ from hearthline.errors import ConfigError, HearthlineError, StorageError
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import Outcome
 from hearthline_cloud.backup import BackupError, manifest, restoring
+from hearthline_cloud.backup.gathering import gather
 from hearthline_cloud.backup.making import make_backup
 from hearthline_cloud.backup.manifest import Manifest
 from hearthline_cloud.backup.restoring import NUMBERS_SKIPPED, check_backup, restore_by, restore_into
@@ -142,7 +143,9 @@ def test_a_restored_center_has_every_row_no_session_and_gives_no_number_twice(ce
     assert restored.broken_at is None
     database = Database(empty_url)
     unlock(database, center.folder / "new" / KEY_FILE, may_make=False)  # the key came along
-    assert center.content(database) == before
+    after = center.content(database)
+    assert next(row for row in after["command"] if row not in before["command"])[2]["type"] == "resend"
+    assert after | {"command": before["command"]} == before
     with database.reading() as connection:
         verdict = journal.check(connection, head)
         assert connection.execute(select(schema.session)).all() == []
@@ -431,3 +434,15 @@ def test_the_commands(center: Center) -> None:
     assert (center.folder / "out" / "hearthline.db").exists()
     neither = run("restore", center.file, *key)
     assert isinstance(neither.exception, ConfigError)
+
+
+def test_a_center_without_certificates_takes_nothing_of_where_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "somebodys").mkdir()
+    (tmp_path / "somebodys" / "letter").write_text("dear", encoding="utf-8")
+    monkeypatch.chdir(tmp_path / "somebodys")
+    file = tmp_path / "cloud.toml"
+    file.write_text(f'data_dir = "{tmp_path / "data"}"\n', encoding="utf-8")
+    assert [place for _, place in gather(file, load_cloud_config(file), ()).content] == [str(file)]

@@ -23,11 +23,15 @@ from hearthline.errors import ConfigError
 from hearthline_cloud.backup.manifest import DATA, FILES
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.identity.authority import ROOT_KEY
+from hearthline_cloud.personal.opening import key_file
 
 MAX_FILE = 1024 * 1024
 MAX_FILES = 2000
 _NOT_TAKEN = (ROOT_KEY, f"{ROOT_KEY}.new")
 _DATABASE = (".db", ".db-wal", ".db-shm", ".db-journal")  # copied apart, or left
+
+
+_FOLDERS = ("identity.folder", "identity.broker")  # the keys of folders that may be named from where one stands
 
 
 @dataclass
@@ -43,11 +47,13 @@ def gather(config_file: Path, config: CloudConfig, never: Collection[Path]) -> G
     found = Gathered()
     data = _absolute(config.directory)
     _take(found, _absolute(config_file), data, "--config")
+    if key_file(config).exists():
+        _take(found, _absolute(key_file(config)), data, "personal_key_file")  # before any bound on files is reached
     folders = {data}
     for key, value in _texts(msgspec.to_builtins(config), ""):
         if key.endswith("_file"):
             _take(found, _absolute(Path(value)), data, key)
-        elif (value.startswith("/") or key.startswith("identity.")) and Path(value).is_dir():
+        elif value and (value.startswith("/") or key in _FOLDERS) and Path(value).is_dir():
             folders.add(_absolute(Path(value)))
     for folder in sorted(folders):
         _take_folder(found, folder, data, {_absolute(path) for path in never})
