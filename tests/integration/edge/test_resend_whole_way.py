@@ -24,6 +24,7 @@ from servers import mosquitto
 
 pytestmark = pytest.mark.integration
 PATIENCE_S = 90.0
+SESSIONS = 3  # of the agent at its own broker: home, events, readings
 SOS = '{"action":"emergency"}'
 
 
@@ -51,6 +52,7 @@ def test_what_the_backup_lacks_comes_back_once_and_marked(tmp_path: Path) -> Non
         bridge = Client(local.port, ())
         stack.callback(bridge.close)
         gateway.start()
+        until(lambda: gateway.told("local broker connected") == SESSIONS, PATIENCE_S)
 
         bridge.publish("zigbee2mqtt/sos", SOS)
         until(lambda: cloud.count(schema.alert) == 1, PATIENCE_S)
