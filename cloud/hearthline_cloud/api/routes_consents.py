@@ -19,6 +19,7 @@ from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.personal.consents import MAX_DOCUMENT, MAX_GUARDIAN, By, Kind, agree, list_consents, withdraw
 
 router = APIRouter(prefix="/api/v1", tags=["residents"], responses=refusals(401, 403, 404, 422, 429, 503))
+_CHANGE = refusals(400, 413)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ def get_consents(resident_id: Id, parts: PartsOf, session: Staff) -> list[Consen
     return read(parts, resident_id)
 
 
-@router.post("/residents/{resident_id}/consents", summary="Write down an agreement")
+@router.post("/residents/{resident_id}/consents", summary="Write down an agreement", responses=_CHANGE)
 def post_consent(resident_id: Id, wish: Agreement, parts: PartsOf, session: Staff) -> list[Consent]:
     record(parts, resident_id, wish, session.staff)
     return read(parts, resident_id)
@@ -65,6 +66,7 @@ def post_consent(resident_id: Id, wish: Agreement, parts: PartsOf, session: Staf
 @router.post(
     "/residents/{resident_id}/consents/withdraw",
     summary="Write down that a consent is withdrawn; what can stop, stops at once",
+    responses=_CHANGE,
 )
 def post_withdrawal(resident_id: Id, wish: Withdrawal, parts: PartsOf, session: Staff) -> list[Consent]:
     take_back(parts, resident_id, wish.kind, session.staff)
