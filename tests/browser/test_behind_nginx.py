@@ -52,6 +52,7 @@ def test_eight_tabs_at_once_over_http2(browser: Browser, proxied: Proxied) -> No
         expect(page.locator(f'a[href="/alerts/{alert}"]').first).to_be_visible(timeout=15_000)
     last = pages[-1]
     last.goto(f"{proxied.outside}/alerts/{alert}")
+    expect(last.locator("body")).to_have_attribute("data-link", "live", timeout=15_000)
     with last.expect_response(lambda answer: answer.url.endswith("/acknowledge")) as answered:
         last.locator('button[data-act="acknowledge"]').first.click()
     assert answered.value.status == 200

@@ -42,7 +42,7 @@ def test_what_a_message_says(served: Center) -> None:
     assert (alert["home"], alert["home_name"], alert["room"]) == ("h-1", "3号楼 502室", "卧室")
     assert (event["device"], event["gateway"], event["ordinal"]) == ("enocean:01a2b3c4", "gw-east-1", 3)
     text = str(message)
-    for personal in ("王秀兰", "梧桐路", "高血压", "0142"):
+    for personal in ("王秀兰", "梧桐路", "高血压", "5550-0142"):
         assert personal not in text
     stream.close()
 
