@@ -59,17 +59,18 @@ class LandedPacks:
     async def leave(self) -> None:
         """Give up custody of all now. Raises StorageError when the disk takes no note; then they stay noted here."""
         self._came.clear()
-        taken, refused = len(self._taken), len(self._refused)
-        if not taken and not refused:
+        if not self._taken and not self._refused:
             return
-        outbox = self._outbox
+        outbox, taken, refused = self._outbox, self._taken, self._refused
+        given_up = self._custody.submit(self._job())
+        self._taken, self._refused = [], []  # another call meanwhile has only what came since
         try:
-            await self._custody.submit(self._job())
+            await given_up
         except StorageError:
-            self._came.set()
+            if outbox == self._outbox:
+                self._taken, self._refused = taken + self._taken, refused + self._refused
+                self._came.set()
             raise
-        if outbox == self._outbox:
-            del self._taken[:taken], self._refused[:refused]
 
     def _job(self) -> Callable[[Outbox], None]:
         outbox, taken, refused = self._outbox, list(self._taken), list(self._refused)

@@ -229,3 +229,21 @@ def test_an_acknowledgement_of_an_outbox_that_is_no_more_touches_nothing(tmp_pat
         await custody.stop()
 
     run(test)
+
+
+def test_two_who_ask_at_once_forget_nothing_that_came_in_between(tmp_path: Path) -> None:
+    """The tick, and whoever counts the outbox for the status."""
+
+    async def test() -> None:
+        custody = Custody(filled(tmp_path, 4))
+        landed = LandedPacks(custody, LONG_S)
+        landed.add(custody.outbox.id, [(1, 1), (2, 2)], [])
+        both = [asyncio.create_task(landed.leave()) for _ in range(2)]
+        await asyncio.sleep(0)
+        landed.add(custody.outbox.id, [(3, 3), (4, 4)], [])
+        await asyncio.gather(*both)
+        await landed.leave()
+        assert await left(custody) == []
+        await custody.stop()
+
+    run(test)
