@@ -7,10 +7,11 @@ ends the work. Nothing is started before everything lies in its place.
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -63,8 +64,7 @@ def install(config: EdgeConfig, config_file: Path, machine: Machine, say: Say, p
         say("Nothing was started: this is the image of another machine.")
         return
     machine.order("systemd-sysusers", str(USER_FILE))
-    for path in _belongings(config, config_file):
-        shutil.chown(path, USER, USER)
+    give_to_service(_belongings(config, config_file), USER)
     machine.order("systemctl", "daemon-reload")
     if LOG_FILE in changed:
         machine.order("systemctl", "try-restart", "systemd-journald.service")
@@ -74,6 +74,13 @@ def install(config: EdgeConfig, config_file: Path, machine: Machine, say: Say, p
     machine.order("systemctl", "enable", UNIT)
     machine.order("systemctl", "restart", UNIT)
     say(f"{UNIT} runs. What it says: journalctl -u {UNIT}")
+
+
+def give_to_service(paths: Iterable[Path], user: str) -> None:
+    """A link is given, never what it points to: the service's own folder may hold one to somebody else's file."""
+    owner = pwd.getpwnam(user)
+    for path in paths:
+        os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
 
 
 def remove(config: EdgeConfig | None, machine: Machine, now: Stamp, say: Say, *, with_data: bool, lose: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ from hearthline.clock import NS, Stamp
 from hearthline.errors import ConfigError, RefusedError
 from hearthline.model import EventType
 from hearthline_edge.config import EdgeConfig, LocalMqttConfig, UplinkConfig
-from hearthline_edge.installing import Machine, install, remove
+from hearthline_edge.installing import Machine, give_to_service, install, remove
 from hearthline_edge.outbox import Outbox
 from hearthline_edge.service import BROKER_FILE, SERVICE_FILE, USER_FILE, files
 
@@ -112,3 +113,12 @@ def test_removing_leaves_the_data_and_never_an_event_without_a_word(tmp_path: Pa
     assert (data / "outbox.db").exists()
     remove(config, Machine(root), NOW, said.append, with_data=True, lose=True)
     assert not data.exists()
+
+
+@pytest.mark.usefixtures("root")
+def test_what_a_link_points_to_is_given_to_nobody(tmp_path: Path) -> None:
+    theirs, link = tmp_path / "shadow", tmp_path / "link"
+    theirs.write_text("root's", encoding="utf-8")
+    link.symlink_to(theirs)
+    give_to_service([link], "nobody")
+    assert (theirs.stat().st_uid, link.lstat().st_uid) == (0, pwd.getpwnam("nobody").pw_uid)

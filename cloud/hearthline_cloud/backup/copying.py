@@ -49,7 +49,7 @@ def _copy(source: sqlite3.Connection, folder: Path, name: str) -> BinaryIO:
                 target.execute("PRAGMA journal_mode=OFF")
                 os.unlink(path)
                 source.backup(target, pages=_PAGES, progress=lambda *_: os.fdatasync(handle), sleep=0)
-        except BaseException:
+        except BaseException:  # also Ctrl-C leaves nothing half done
             copy.close()
             Path(path).unlink(missing_ok=True)
             raise
@@ -75,7 +75,7 @@ def _dump(connection: Connection, folder: Path) -> BinaryIO:
     arguments = ["--format=custom", "--no-owner", "--no-privileges"]
     try:
         run_postgresql("pg_dump", connection.engine.url, [*arguments, f"--snapshot={snapshot}"], copy)
-    except BaseException:
+    except BaseException:  # whatever it is, the copy is closed
         copy.close()
         raise
     copy.seek(0)

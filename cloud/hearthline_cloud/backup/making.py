@@ -99,7 +99,7 @@ def _replacing(target: Path) -> Iterator[BinaryIO]:
                 os.ftruncate(handle, 0)
                 yield file
                 beside.replace(target)
-            except BaseException:
+            except BaseException:  # also Ctrl-C leaves nothing half done
                 beside.unlink(missing_ok=True)
                 raise
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -140,7 +140,7 @@ def _empty_place(folder: Path, final: Path | None, stage: Path, staged: Path | N
         _clear(stage, staged)  # of one that was killed
         stage.mkdir(mode=0o700)
         yield
-    except BaseException as error:
+    except BaseException as error:  # also Ctrl-C leaves nothing half done
         _clear(stage, staged)
         if is_ours:
             shutil.rmtree(folder)

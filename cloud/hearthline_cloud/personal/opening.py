@@ -44,7 +44,7 @@ def open_database(config: CloudConfig) -> Database:
     try:
         database.migrate()
         unlock(database, key_file(config), may_make=not config.personal_key_file)
-    except BaseException:
+    except BaseException:  # whatever it is, the database is closed
         database.close()
         raise
     return database
