@@ -1,5 +1,7 @@
 """`hearthline`: finds the commands of the installed rooms through entry points.
 
+A command that two rooms share is two entry points, `device.center` and `device.home`: what people type is the word
+before the dot. Where both have the same subcommand on one machine, the center's is meant if `--gateway` is given.
 Exit codes: 0 done, 1 failed, 2 wrong use or configuration, 3 part not installed.
 """
 
@@ -7,11 +9,13 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from hearthline import __version__
 from hearthline.errors import HearthlineError, NotInstalledError
+from hearthline.speech import CHOSEN, LANGUAGES
 
 _HELP = {
     "demo": "the whole product on this machine: press a pendant, watch the alert arrive",
@@ -19,7 +23,17 @@ _HELP = {
     "cloud": "the community center: run, migrate, user, registry",
     "dashboards": "Grafana's dashboards and provisioning: build, check, push",
     "sim": "simulated devices and homes, byte-exact firmware",
+    "community": "communities: add, list, show, edit, remove, import",
+    "home": "homes and their addresses: add, list, show, edit, remove, import",
+    "resident": "who lives in a home: add, list, show, edit, remove, import",
+    "contact": "whom to call for a resident: add, list, show, edit, remove",
+    "staff": "accounts of the center's people: add, list, show, edit, remove",
+    "gateway": "gateways: add, code, enrol, commission, state, configure, …",
+    "device": "pendants, cuffs, meters: add (in the home: press and learn), list, show, edit, remove, import",
 }
+_EXTRAS = {"hearthline_edge": "edge,cli", "hearthline_cloud": "cloud"}
+_CENTER, _HOME = "center", "home"
+_OF_THE_CENTER = "--gateway"
 
 
 def main() -> None:
@@ -27,19 +41,26 @@ def main() -> None:
 
 
 def run(arguments: list[str]) -> int:
-    """Dispatch `hearthline ROOM …`; returns the exit code."""
-    rooms = {entry.name: entry for entry in entry_points(group="hearthline.commands")}
+    """Dispatch `hearthline [--lang zh|en] COMMAND …`; returns the exit code."""
+    commands: dict[str, list[EntryPoint]] = {}
+    for entry in entry_points(group="hearthline.commands"):
+        commands.setdefault(entry.name.partition(".")[0], []).append(entry)
+    if arguments[:1] == ["--lang"]:
+        if arguments[1:2] not in [[each] for each in LANGUAGES]:
+            return _fail(f"--lang takes one of: {', '.join(LANGUAGES)}", 2)
+        os.environ[CHOSEN] = arguments[1]
+        arguments = arguments[2:]
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage(rooms))  # noqa: T201
+        print(_usage(commands))  # noqa: T201
         return 0 if arguments else 2
     if arguments[0] == "--version":
         print(f"hearthline {__version__}")  # noqa: T201
         return 0
     name, *rest = arguments
-    if name not in rooms:
-        return _fail(f"unknown command {name!r}; there are: {', '.join(sorted(rooms))}", 2)
+    if name not in commands:
+        return _fail(f"unknown command {name!r}; there are: {', '.join(sorted(commands))}", 2)
     try:
-        return _call(rooms[name], rest)
+        return _call(name, commands[name], rest)
     except HearthlineError as error:
         return _fail(str(error), error.exit_code)
     except BrokenPipeError:  # whoever reads what we print has read enough
@@ -47,19 +68,22 @@ def run(arguments: list[str]) -> int:
         return 0
 
 
-def _call(entry: EntryPoint, arguments: list[str]) -> int:
-    try:
-        import typer
+def _call(name: str, entries: list[EntryPoint], arguments: list[str]) -> int:
+    parts: dict[str, Any] = {}
+    absent: NotInstalledError | None = None
+    for entry in entries:
+        try:
+            parts[entry.name.partition(".")[2]] = _load(entry)
+        except NotInstalledError as error:
+            absent = error
+    if absent is not None and (not parts or _is_missing(arguments, parts)):
+        raise absent
+    import typer
 
-        command = typer.main.get_command(entry.load())
-    except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0].startswith("hearthline"):
-            raise
-        raise _not_installed(entry.name, str(error.name)) from None
     # typer brings a click of its own or uses the installed one; its public error has the base class of either
     click_errors: Any = next(base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException")
     try:
-        result = command.main(arguments, prog_name=f"hearthline {entry.name}", standalone_mode=False)
+        result = _merged(parts, arguments).main(arguments, prog_name=f"hearthline {name}", standalone_mode=False)
     except typer.Abort:
         return 1
     except click_errors as error:
@@ -68,10 +92,37 @@ def _call(entry: EntryPoint, arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _not_installed(room: str, missing: str) -> NotInstalledError:
-    extra = {"edge": "edge,cli"}.get(room, room)
+def _load(entry: EntryPoint) -> Any:
+    try:
+        import typer
+
+        return typer.main.get_command(entry.load())
+    except ModuleNotFoundError as error:
+        if error.name and error.name.split(".")[0].startswith("hearthline"):
+            raise
+        raise _not_installed(entry, str(error.name)) from None
+
+
+def _is_missing(arguments: list[str], parts: dict[str, Any]) -> bool:
+    """Whether the subcommand is none of the rooms that are here: then it is of one that is not."""
+    word = next((each for each in arguments if not each.startswith("-")), None)
+    return word is not None and not any(word in part.commands for part in parts.values())
+
+
+def _merged(parts: dict[str, Any], arguments: list[str]) -> Any:
+    if len(parts) == 1:
+        return next(iter(parts.values()))
+    is_of_center = any(each.partition("=")[0] == _OF_THE_CENTER for each in arguments)
+    first, second = (_CENTER, _HOME) if is_of_center else (_HOME, _CENTER)
+    parts[first].commands = {**parts[second].commands, **parts[first].commands}
+    return parts[first]
+
+
+def _not_installed(entry: EntryPoint, missing: str) -> NotInstalledError:
+    word = entry.name.partition(".")[0]
+    extra = _EXTRAS.get(entry.value.partition(".")[0], word)
     return NotInstalledError(
-        f"'hearthline {room}' is not installed here (no module {missing!r}). "
+        f"'hearthline {word}' is not installed here (no module {missing!r}). "
         f"Install it with: pip install 'hearthline[{extra}]'"
     )
 
@@ -81,8 +132,8 @@ def _fail(message: str, code: int) -> int:
     return code
 
 
-def _usage(rooms: dict[str, EntryPoint]) -> str:
-    lines = ["usage: hearthline COMMAND …", ""]
-    lines += [f"  {name:10} {_HELP.get(name, '')}" for name in sorted(rooms)]
+def _usage(commands: Iterable[str]) -> str:
+    lines = ["usage: hearthline [--lang zh|en] COMMAND …", ""]
+    lines += [f"  {name:10} {_HELP.get(name, '')}" for name in sorted(commands)]
     lines += ["", "example: hearthline demo"]
     return "\n".join(lines)

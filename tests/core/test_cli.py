@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hearthline import __version__, cli
+from hearthline.speech import CHOSEN, language
 
 Rooms = Callable[[str], None]
 
@@ -111,3 +112,83 @@ def test_general_use(room: Rooms, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run([]) == 2
     assert cli.run(["nix"]) == 2
     assert "there are: cloud" in capsys.readouterr().err
+
+
+SHARED = """
+import typer
+app = typer.Typer()
+
+@app.callback()
+def part() -> None: ...
+
+@app.command()
+def add(gateway: str = "") -> None:
+    print("{whose} adds", gateway)
+
+@app.command()
+def {own}() -> None:
+    print("{whose} alone")
+"""
+
+
+@pytest.fixture
+def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rooms:
+    """Make `hearthline device` a command of center and home; the room that is named lacks a library."""
+
+    def make(lacking: str) -> None:
+        found = []
+        for whose, own in (("center", "show"), ("home", "learn")):
+            name = f"made_up_{whose}"
+            text = "import a_library_that_nobody_has" if whose == lacking else SHARED.format(whose=whose, own=own)
+            (tmp_path / f"{name}.py").write_text(text)
+            monkeypatch.delitem(sys.modules, name, raising=False)
+            found.append(EntryPoint(f"device.{whose}", f"{name}:app", "hearthline.commands"))
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.setattr(cli, "entry_points", lambda group: EntryPoints(found))
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["add"], "home adds"),
+        (["add", "--gateway", "gw-1"], "center adds gw-1"),
+        (["add", "--gateway=gw-1"], "center adds gw-1"),
+        (["show"], "center alone"),
+        (["learn"], "home alone"),
+    ],
+)
+def test_a_command_that_two_rooms_share(
+    shared: Rooms, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    shared("nobody")
+    assert cli.run(["device", *arguments]) == 0
+    assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("lacking", "works", "names"), [("center", ["learn"], "add"), ("home", ["show"], "add --gateway gw-1")]
+)
+def test_one_room_alone_does_its_part(shared: Rooms, lacking: str, works: list[str], names: str) -> None:
+    shared(lacking)
+    assert cli.run(["device", *works]) == 0
+    assert cli.run(["device", *names.split()]) == 0
+
+
+@pytest.mark.parametrize(("lacking", "word", "extra"), [("center", "show", "device"), ("home", "learn", "device")])
+def test_a_subcommand_of_the_room_that_is_not_here(
+    shared: Rooms, capsys: pytest.CaptureFixture[str], lacking: str, word: str, extra: str
+) -> None:
+    shared(lacking)
+    assert cli.run(["device", word]) == 3
+    assert f"pip install 'hearthline[{extra}]'" in capsys.readouterr().err
+
+
+def test_the_language_is_chosen_before_the_command(room: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHOSEN, "en")
+    room(PARTS)
+    assert cli.run(["--lang", "zh", "cloud", "good"]) == 0
+    assert language() == "zh"
+    assert cli.run(["--lang", "de", "cloud", "good"]) == 2
+    assert cli.run(["--lang"]) == 2
