@@ -12,6 +12,7 @@ const count = document.getElementById("count");
 const title = document.title;
 const sources = new Map();  // id -> what the center last sent for that part of the page
 const { refresh, isCurrent } = owing(show);
+let isLeaving = false;  // who logs out is told of that, too, and may ask no more
 
 // --- exchanging the page's live part --------------------------------------------------------------------------
 
@@ -46,6 +47,7 @@ function swapChildren(fresh, old) {
 function remember(part) { if (part.id) sources.set(part.id, part.outerHTML); }
 
 async function show() {
+  if (isLeaving) return true;
   const [fragment, summary] = await Promise.all([
     live?.dataset.fragment ? fetch(live.dataset.fragment) : null,
     fetch("/fragments/summary"),
@@ -139,6 +141,8 @@ document.addEventListener("click", (event) => {
 });
 
 document.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) print(); });
+
+document.addEventListener("submit", (event) => { if (event.target.getAttribute("action") === "/logout") isLeaving = true; });
 
 document.addEventListener("submit", (event) => {
   const action = event.target.dataset.form;
