@@ -26,7 +26,7 @@ from hearthline_cloud.ingest.telemetry_lane import REFUSED
 from hearthline_cloud.store import Point, SeriesQuery, Tier, TimeSeries
 from hearthline_cloud.store.influx_text import line, line_head
 from hearthline_cloud.store.lines import LineReader
-from hearthline_cloud.store.tiers import Span, day_of, days_of
+from hearthline_cloud.store.tiers import Span, day_of, days_of, weeks_of
 
 _BATCH = 5000
 _EVENTS = 1000
@@ -140,10 +140,10 @@ def backfill(target: Target, say: Say, after: int = 0) -> Moved:
 def roll_up_everything(store: TimeSeries, span: Span, zone: ZoneInfo, say: Say) -> list[str]:
     """Make all summaries of a span; what could not be."""
     problems: list[str] = []
-    for day in days_of(*span, zone):
+    for week in weeks_of(*span, zone):
         for tier in (Tier.QUARTER, Tier.DAILY):
-            problems += store.roll_up(tier, *day)
-        say(f"summarised until {day[1] // NS}")
+            problems += store.roll_up(tier, *week)
+        say(f"summarised until {week[1] // NS}")
     return list(dict.fromkeys(problems))
 
 

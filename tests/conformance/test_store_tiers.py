@@ -14,7 +14,7 @@ import pytest
 from conformance.sites import Site, opened
 from hearthline.clock import NS
 from hearthline_cloud.store import Keeping, Point, SeriesQuery, Summary, Tier, TimeSeries
-from hearthline_cloud.store.tiers import DAY_NS, QUARTER_NS, day_of, days_of, quarter_of
+from hearthline_cloud.store.tiers import DAY_NS, QUARTER_NS, day_of, days_of, quarter_of, weeks_of
 
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 FOR_EVER = Keeping(0, 0, 0)
@@ -63,6 +63,28 @@ def test_summaries_are_those_of_the_raw_values(store: TimeSeries) -> None:
             assert values == pytest.approx(wanted[start], rel=1e-12)
     (day,) = rows(store, Tier.DAILY)
     assert (day.tags.community, day.tags.home, day.tags.device, day.tags.resident) == ("c1", "h1", "meter-1", "")
+
+
+def test_a_week_at_once_makes_the_same_days(store: TimeSeries) -> None:
+    week = (TODAY[0] - 7 * DAY_NS, TODAY[0])
+    rng = random.Random(6)
+    points = [point(week[0] + rng.randrange(7 * DAY_NS), rng.gauss(50, 20)) for _ in range(300)]
+    assert store.write([*points, point(week[0] - 1, 1000.0), point(week[1], 1000.0)]) == []
+    for tier in (Tier.QUARTER, Tier.DAILY):
+        assert store.roll_up(tier, *week) == []
+        made = {row.time_ns: (row.count, row.mean, row.min, row.max, row.last) for row in rows(store, tier)}
+        wanted = expected(points, tier)
+        assert list(made) == sorted(wanted)
+        for start, values in made.items():
+            assert values == pytest.approx(wanted[start], rel=1e-12)
+
+
+def test_a_day_of_23_hours_is_one_day(store: TimeSeries) -> None:
+    spring = day_of(round(dt.datetime(2026, 3, 29, 12, tzinfo=BERLIN).timestamp()) * NS, BERLIN)
+    store.write([point(spring[0], 1.0), point(spring[1] - 1, 3.0), point(spring[1], 9.0)])
+    assert store.roll_up(Tier.DAILY, *spring) == []
+    (day,) = rows(store, Tier.DAILY)
+    assert (day.time_ns, day.count, day.mean) == (spring[0], 2, 2.0)
 
 
 def test_what_comes_days_late_changes_its_summaries_and_no_others(store: TimeSeries) -> None:
@@ -136,6 +158,14 @@ def test_days_are_the_zones_own() -> None:
     assert len(week) == 7
     assert day_of(TODAY[1] - 1, SHANGHAI) == TODAY
     assert list(days_of(TODAY[0], TODAY[0], SHANGHAI)) == []
+
+
+def test_weeks_hold_each_day_once_and_a_short_day_alone() -> None:
+    spring = day_of(round(dt.datetime(2026, 3, 29, 12, tzinfo=BERLIN).timestamp()) * NS, BERLIN)
+    weeks = list(weeks_of(spring[0] - 10 * DAY_NS, spring[1] + 9 * DAY_NS, BERLIN))
+    assert [(end - begin) / DAY_NS for begin, end in weeks] == [7, 3, 23 / 24, 7, 2]
+    assert all(before[1] == after[0] for before, after in itertools.pairwise(weeks))
+    assert list(weeks_of(TODAY[0], TODAY[0], SHANGHAI)) == []
 
 
 def test_quarters_begin_early_before_1970_too() -> None:

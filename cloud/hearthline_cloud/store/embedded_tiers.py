@@ -11,7 +11,7 @@ from typing import Final
 
 from hearthline.clock import NS
 from hearthline_cloud.store.port import Keeping, SeriesQuery, Summary, Tags
-from hearthline_cloud.store.tiers import DAY_NS, QUARTER_NS, Span, Tier, oldest_whole_ns
+from hearthline_cloud.store.tiers import DAY_NS, Span, Tier, oldest_whole_ns, windows_of
 
 SCHEMA: Final = tuple(
     f"""CREATE TABLE {tier} (
@@ -30,8 +30,11 @@ def series_ids(connection: sqlite3.Connection, gateway: str | None) -> list[int]
 
 def roll_up(connection: sqlite3.Connection, tier: Tier, span: Span, series: int) -> None:
     """The summaries of one series in a span, inside the caller's transaction."""
-    # SQLite's remainder has the sign of the time: the second one makes windows before 1970 begin early too.
-    start = f"time - (time % {QUARTER_NS} + {QUARTER_NS}) % {QUARTER_NS}" if tier is Tier.QUARTER else f"{span[0]}"
+    start = f"{span[0]}"
+    if (windows := windows_of(tier, span)) is not None:
+        width, offset = windows
+        # SQLite's remainder has the sign of the time: the second one makes windows before 1970 begin early too.
+        start = f"time - ((time - {offset}) % {width} + {width}) % {width}"
     connection.execute(
         f"""INSERT INTO {tier} SELECT ?1, made.start, made.number, made.mean, made.least, made.most, newest.value
             FROM (SELECT {start} AS start, count(*) AS number, avg(value) AS mean, min(value) AS least,

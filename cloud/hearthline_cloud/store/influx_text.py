@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 from hearthline_cloud.store.influx_http import Series
 from hearthline_cloud.store.port import MAX_TIME_NS, MIN_TIME_NS, SeriesKey, SeriesQuery, Summary, Tags
-from hearthline_cloud.store.tiers import QUARTER_NS, Span, Tier
+from hearthline_cloud.store.tiers import Span, Tier, windows_of
 
 TAGS = ("community", "home", "gateway", "device", "resident")
 SUMMARY_FIELDS = ("count", "mean", "min", "max", "last")
@@ -71,7 +71,8 @@ def summarise(measurement: str, tier: Tier, span: Span, gateway: str | None, int
         target = f" INTO {identifier(into)}.{identifier(tier)}.{source}"
         source = f"{identifier(into)}..{source}"
     where = _where({"gateway": gateway} if gateway is not None else {})
-    windows = f"time({QUARTER_NS}ns), " if tier is Tier.QUARTER else ""
+    width_and_offset = windows_of(tier, span)
+    windows = "time({}ns, {}ns), ".format(*width_and_offset) if width_and_offset else ""
     fill = " fill(none)" if windows else ""
     return (
         f"SELECT {_AS_FIELDS}{target} FROM {source} WHERE {where}time >= {span[0]} AND time < {span[1]} "

@@ -26,7 +26,7 @@ from hearthline_cloud.store.influx_http import InfluxHttp, error_text
 from hearthline_cloud.store.influx_text import line_head, summarise, summary_line, summary_rows
 from hearthline_cloud.store.influx_writing import Answer
 from hearthline_cloud.store.port import Keeping, StoreState, in_words, is_longer
-from hearthline_cloud.store.tiers import Span, Tier
+from hearthline_cloud.store.tiers import Span, Tier, windows_of
 
 _LINES_AT_ONCE: Final = 5000
 _DAY_S: Final = 86_400
@@ -74,7 +74,7 @@ class InfluxV2:
         lines = [
             summary_line(line_head((unquote(measurement), *astuple(row.tags))), row)
             for series in result.series
-            for row in summary_rows(series, None if tier is Tier.QUARTER else span[0])
+            for row in summary_rows(series, None if windows_of(tier, span) else span[0])
         ]
         for first in range(0, len(lines), _LINES_AT_ONCE):
             answer = self.write("\n".join(lines[first : first + _LINES_AT_ONCE]).encode(), tier)

@@ -17,10 +17,9 @@ from hearthline_cloud.store.port import MAX_TIME_NS, MIN_TIME_NS, Point, SeriesK
 _SERIES_REMEMBERED = 100_000
 # What InfluxDB says in a 400 when a limit of its configuration is reached: it is full, the point is good.
 _FULL = ("max-series-per-database", "max-values-per-tag")
-# From then on a batch goes in parts, two requests at a time.
+# From then on a batch goes in two requests at once; more, smaller ones are slower: the server syncs each to its disk.
 _WORTH_PARTS = 2000
-_PARTS = 4
-_WRITERS_AT_ONCE = 2
+_PARTS = 2
 _REFUSALS = (400, 422)  # 422: what 2.x says of points beyond the retention
 
 _Batch = tuple[list[str], list[Point]]
@@ -41,7 +40,7 @@ class LineWriting:
         self._http = http
         self._post = post
         self._known: dict[SeriesKey, tuple[str, int]] = {}  # the head of its lines, and the part that it goes in
-        self._beside = ThreadPoolExecutor(_WRITERS_AT_ONCE, "influxdb-write")
+        self._beside = ThreadPoolExecutor(_PARTS, "influxdb-write")
 
     def write(self, points: Sequence[Point]) -> list[tuple[Point, str]]:
         refused: list[tuple[Point, str]] = []

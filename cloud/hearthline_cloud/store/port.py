@@ -161,8 +161,9 @@ class Tiers(Protocol):
     def roll_up(self, tier: Tier, from_ns: int, to_ns: int, gateway: str | None = None) -> list[str]:
         """Make the summaries of [from_ns, to_ns) anew out of raw values; durable on return, a repeat is harmless.
 
-        QUARTER: of each quarter in the span. DAILY: of the span as one day. Of one gateway, or of all. Returns what
-        could not be summarised, a line for each quantity: the others are. Raises LinkError.
+        QUARTER: of each quarter in the span. DAILY: of each 24 hours of it, or of a span that is no multiple of them
+        as one day. Of one gateway, or of all. Returns what could not be summarised, a line for each quantity: the
+        others are. Raises LinkError.
         """
 
     def summaries(self, tier: Tier, query: SeriesQuery) -> list[Summary]:

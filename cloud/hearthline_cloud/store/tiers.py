@@ -51,6 +51,28 @@ def days_of(from_ns: int, to_ns: int, zone: ZoneInfo) -> Iterator[Span]:
         from_ns = span[1]
 
 
+def weeks_of(from_ns: int, to_ns: int, zone: ZoneInfo) -> Iterator[Span]:
+    """The same days, up to seven of 24 hours together; one that is shorter or longer alone."""
+    week: Span | None = None
+    for day in days_of(from_ns, to_ns, zone):
+        length = 0 if week is None else week[1] - week[0]
+        if week is not None and length % DAY_NS == 0 and length < 7 * DAY_NS and day[1] - day[0] == DAY_NS:
+            week = (week[0], day[1])
+            continue
+        if week is not None:
+            yield week
+        week = day
+    if week is not None:
+        yield week
+
+
+def windows_of(tier: Tier, span: Span) -> tuple[int, int] | None:
+    """Width of the windows of a span and where one begins; None: the span is one, a day that has not 24 hours."""
+    if tier is Tier.QUARTER:
+        return QUARTER_NS, 0
+    return (DAY_NS, span[0] % DAY_NS) if (span[1] - span[0]) % DAY_NS == 0 else None
+
+
 def oldest_taken_ns(now_ns: int, raw_days: int) -> int:
     """What was measured before is too old to be stored; `raw_days` 0: nothing is."""
     return now_ns - (raw_days - MARGIN_DAYS) * DAY_NS if raw_days else -(2**62)
