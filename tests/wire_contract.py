@@ -104,6 +104,56 @@ CASES: dict[str, Case] = {
         },
         envelope(20),
     ),
+    "event-commissioning-press": _event_of(
+        EventType.ALARM,
+        "enocean:002EE196",
+        _PRESS | {"commissioning": "01934d2a-9000-7000-8000-000000000001"},
+        envelope(22),
+    ),
+    "event-commissioning-begun": _event_of(
+        EventType.COMMISSIONING,
+        "gw-east-1",
+        {"run": "01934d2a-9000-7000-8000-000000000001", "state": "begun"},
+        envelope(21),
+    ),
+    "event-commissioning-ended": _event_of(
+        EventType.COMMISSIONING,
+        "gw-east-1",
+        {
+            "run": "01934d2a-9000-7000-8000-000000000001",
+            "state": "ended",
+            "report": {
+                "gateway": "gw-east-1",
+                "runs": ["01934d2a-9000-7000-8000-000000000001"],
+                "begun": "2026-11-21T07:50:00Z",
+                "ended": "2026-11-21T08:00:00Z",
+                "version": "0.1.0",
+                "within_ms": 10000,
+                "steps": [
+                    {
+                        "device": "enocean:002EE196",
+                        "room": "卧室",
+                        "what": "press",
+                        "state": "passed",
+                        "at": "2026-11-21T07:51:07.2Z",
+                        "run": "01934d2a-9000-7000-8000-000000000001",
+                        "event": ALARM_ID,
+                        "hops_ms": {"committed": 4, "sent": 6, "received": 131},
+                        "radio_dbm": -67,
+                    },
+                    {
+                        "device": "raycome:cuff-1",
+                        "room": "客厅",
+                        "what": "vital",
+                        "state": "skipped",
+                        "reason": "battery",
+                    },
+                ],
+            },
+            "signature": "3045022100c0ffee",
+        },
+        envelope(23),
+    ),
     "event-free-clock": _event_of(EventType.ALARM, "enocean:002EE196", _PRESS, envelope(17, False, 42.5)),
     "pack": _pack(
         wire.Pack(

@@ -273,6 +273,63 @@ self_test = Table(
     Index("ix_self_test_alert", "alert_id"),
 )
 
+commissioning = Table(  # runs in which an installer tries a home's devices: its asked-for presses page nobody
+    "commissioning",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("gateway_id", String(64), nullable=False),
+    Column("run", String(64), nullable=False),  # the gateway's id of it
+    Column("home_id", String(64)),
+    Column("begun_ns", BigInteger, nullable=False),
+    Column("until_ns", BigInteger, nullable=False),  # when it is over at the latest
+    Column("ended_ns", BigInteger),
+    Column("report", JSON(none_as_null=True)),  # as it came
+    Column("signature", Text, nullable=False, server_default=""),
+    Column("standing", String(16), nullable=False, server_default=""),  # of the report: signed, unsigned, unreadable
+    Column("verified_by", String(64)),  # the serial of the certificate whose key has signed it
+    UniqueConstraint("gateway_id", "run"),
+    sqlite_autoincrement=True,
+)
+
+commissioning_press = Table(
+    "commissioning_press",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("commissioning_id", ForeignKey("commissioning.id"), nullable=False),
+    Column("event_key", _Key, nullable=False),  # no foreign key: the event goes before, by its own period
+    Column("event_id", String(64), nullable=False),
+    Column("device_id", String(128), nullable=False),
+    Column("ordinal", BigInteger, nullable=False),
+    Column("made_ns", BigInteger, nullable=False),  # by the gateway's clock
+    Column("time_quality", String(16), nullable=False),
+    Column("received_ns", BigInteger, nullable=False),
+    Column("decided_ns", BigInteger),  # when the desk had decided whom it would have told
+    Column("decision", JSON(none_as_null=True)),
+    UniqueConstraint("commissioning_id", "device_id", "ordinal"),
+    Index("ix_commissioning_press_undecided", "decided_ns"),
+    sqlite_autoincrement=True,
+)
+
+commissioning_step = Table(  # what a report tells of; one that has not passed is a to-do until it is closed
+    "commissioning_step",
+    metadata,
+    Column("id", _Key, primary_key=True, autoincrement=True),
+    Column("commissioning_id", ForeignKey("commissioning.id"), nullable=False),
+    Column("gateway_id", String(64), nullable=False),
+    Column("place", Integer, nullable=False),  # in the report
+    Column("device_id", String(128), nullable=False),
+    Column("room", Text, nullable=False),
+    Column("what", String(16), nullable=False),  # press, vital, reading
+    Column("state", String(16), nullable=False),  # passed, failed, skipped
+    Column("reason", String(32), nullable=False, server_default=""),
+    Column("closed_ns", BigInteger),
+    Column("closed_by", String(64)),  # system: a later report has it passed, or to do anew
+    Column("closed_why", String(16)),
+    Index("ix_commissioning_step_gateway", "gateway_id", "closed_ns"),
+    Index("ix_commissioning_step_run", "commissioning_id"),
+    sqlite_autoincrement=True,
+)
+
 store_queue = Table(
     "store_queue",
     metadata,

@@ -44,6 +44,7 @@ class EventType(StrEnum):
     ACTIVITY = "hearthline.activity.v1"
     ANSWER = "hearthline.answer.v1"
     CANCEL = "hearthline.cancel.v1"
+    COMMISSIONING = "hearthline.commissioning.v1"
 
 
 class Lane(StrEnum):

@@ -24,6 +24,7 @@ DECODERS: list[Callable[[bytes], Any]] = [
     wire.decode_command,
 ]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40)
+NAME = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
 SEQ = st.integers(1, 2**63 - 1)
 # From 1980 on: SenML's floor is in 1978. Microseconds, which is what both encodings carry.
 WALL_NS = st.integers(10**15, 4 * 10**15).map(lambda us: us * 1000)
@@ -33,7 +34,7 @@ WALL_NS = st.integers(10**15, 4 * 10**15).map(lambda us: us * 1000)
 def envelopes(draw: st.DrawFn) -> wire.Envelope:
     synced = draw(st.booleans())
     age = None if synced else draw(st.none() | st.integers(0, 10**9).map(lambda ms: ms / 1000))
-    return wire.Envelope(draw(TEXT), draw(SEQ), draw(TEXT), synced, draw(st.integers(0, wire.MAX_MONO_NS - 1)), age)
+    return wire.Envelope(draw(NAME), draw(SEQ), draw(NAME), synced, draw(st.integers(0, wire.MAX_MONO_NS - 1)), age)
 
 
 JSON = st.recursive(
@@ -47,7 +48,7 @@ JSON = st.recursive(
 )
 
 
-@given(envelopes(), TEXT, TEXT, TEXT, TEXT, WALL_NS, st.dictionaries(TEXT, JSON, max_size=4))
+@given(envelopes(), NAME, TEXT, NAME, NAME, WALL_NS, st.dictionaries(TEXT, JSON, max_size=4))
 def test_events_round_trip(
     envelope: wire.Envelope, key: str, source: str, kind: str, subject: str, wall_ns: int, data: dict[str, Any]
 ) -> None:

@@ -22,6 +22,7 @@ from hearthline.model import CHANGES, VITAL_UNITS, EventType, Lane
 from hearthline.ranges import to_ranges
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import alert_kind
+from hearthline_cloud.commissioning.runs import open_run, take_press, take_word
 from hearthline_cloud.database import upsert
 from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
 from hearthline_cloud.ingest.commands import make_due
@@ -168,6 +169,8 @@ def _store(
         return  # told again
     if is_alarm and (test := answered_test(connection, event, gateway)) is not None:
         prove(connection, test, stored, gateway, home, (occurred_ns, quality), now_ns)
+    elif is_alarm and not resent and (run := open_run(connection, event, gateway, now_ns)) is not None:
+        take_press(connection, run, stored, event, gateway, (occurred_ns, quality), now_ns)
     elif is_alarm:
         is_timed = quality == SYNCED and event.id and not (suspect or resent)
         kind = alert_kind(str(event.data.get("role", "")))
@@ -187,6 +190,8 @@ def _store(
         _take_answer(connection, event, gateway, stored, now_ns)
     elif event.type == EventType.CANCEL:
         note_cancellation(connection, stored, event, gateway, now_ns)
+    elif event.type == EventType.COMMISSIONING:
+        take_word(connection, stored, event, gateway, now_ns)
 
 
 def touch_gateway(connection: Connection, gateway: str, now_ns: int) -> str | None:
