@@ -22,14 +22,15 @@ from typing import Any
 import aiomqtt
 
 from hearthline import __version__, wire
-from hearthline.clock import Clock, Stamp, SystemClock, parse_rfc3339, rfc3339
+from hearthline.clock import Clock, Stamp, SystemClock, rfc3339
 from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline.model import RESEND, SELF_TEST, EventType, HomeSignal, Lane
+from hearthline.model import RESEND, SELF_TEST, HomeSignal, Lane
 from hearthline.service import notify, watchdog_interval_s
 from hearthline_edge import self_test
 from hearthline_edge.cancelling import take_cancel
 from hearthline_edge.config import EdgeConfig, SerialConfig
+from hearthline_edge.control import SOCKET, ControlSocket, Conversation
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import DeviceNote, Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
 from hearthline_edge.home import Home, reset_topic
@@ -37,7 +38,10 @@ from hearthline_edge.hops import Hops, Sight
 from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingIntake, RoleOf, Source, take_chatter
 from hearthline_edge.local_devices import LANE, LocalDevices, OnMessage
 from hearthline_edge.local_mqtt import LocalSession
+from hearthline_edge.obeying import Obeying, Reply, send_again
 from hearthline_edge.outbox import WARN_EVENT_DEPTH, EventRow, Outbox
+from hearthline_edge.overhearing import Overhearing
+from hearthline_edge.pack_rate import PackRate
 from hearthline_edge.profile_mqtt import mqtt_driver
 from hearthline_edge.serial_port import SerialPort
 from hearthline_edge.siren import open_sirens
@@ -45,8 +49,6 @@ from hearthline_edge.uplink import Ears, Uplink
 from hearthline_edge.wallet import Wallet
 
 _CHORES_S = 5.0
-_AGAIN_AT_ONCE = 100  # events that go back into custody in one commit
-_RATE_SMOOTHING = 0.05
 _ANSWER_S = 2.0  # for the outbox, when the status is told
 log = Log(__name__)
 
@@ -59,6 +61,7 @@ class Outside:
     client: Callable[..., aiomqtt.Client] = aiomqtt.Client
     local_session: Callable[..., LocalSession] = LocalSession
     serial_port: Callable[..., SerialPort] = SerialPort
+    control: Callable[..., ControlSocket] = ControlSocket
 
 
 class Agent:
@@ -82,12 +85,17 @@ class Agent:
         sirens = open_sirens(config.siren, self._order_siren)
         after_s = config.local_alarm_after_s
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
-        self._hops = Hops()
-        ears = Ears(self._received, self._home.refused, self._home.look, self._commanded, self._status, self._sent)
+        self._hops, self._overhearing = Hops(), Overhearing(config.gateway)
+        self._obeying = Obeying(config.gateway, self._custody, clock, self._committed)
+        ears = Ears(self._received, self._home.refused, self._home.look, self._obeying.take, self._status, self._sent)
         wallet = Wallet(config.uplink, Path(config.data_dir))
         reach = (config.gateway, config.uplink, self._custody, clock, ears, rng, wallet)
         self._uplink = Uplink(*reach, self._outside.client, config.gather_s)
         self._self_test = self._event_intake(self_test.SOURCE, _nothing, self_test.role_of)
+        tests = {"test": self._test, SELF_TEST: self._test_oneself}
+        self._obeying.handlers |= {"signal": self._signal, RESEND: self._send_again, **tests}
+        orders = {"state": self._state, "hear": self._overhearing.hear, "follow": self._overhearing.follow}
+        self._control = self._outside.control(Path(config.data_dir) / SOCKET, orders)
         for port in config.serial:
             self._add_port(port)
         if config.local_mqtt is not None:
@@ -113,6 +121,7 @@ class Agent:
                 group.create_task(self._uplink.second.run())
                 group.create_task(self._chores())
                 group.create_task(self._live())
+                group.create_task(self._control.run())
                 if self._config.metrics is not None:
                     from hearthline_edge import metrics  # its library is in memory only where it is wanted
 
@@ -176,31 +185,39 @@ class Agent:
     ) -> EventIntake:
         roles = role_of or self._config.role
         intake = EventIntake(source, self._custody, roles, self._committed, self._unstored, on_taken)
-        intake.cancel_window_s = self._config.cancel_window_s
+        intake.cancel_window_s, intake.overheard = self._config.cancel_window_s, self._overhearing.arrived
         self._events.append(intake)
         return intake
 
     def _reading_intake(self, source: Source, on_taken: Callable[[list[MqttTicket]], None]) -> ReadingIntake:
         intake = ReadingIntake(source, self._custody, self._packed, on_taken, self._config.gather_s)
+        intake.overheard = self._overhearing.arrived
         self._readings.append(intake)
         return intake
 
     # --- what the parts tell each other ---
 
     def _committed(self, rows: list[EventRow]) -> None:
-        self._hops.committed(rows, self._clock.now())
+        now = self._clock.now()
+        self._hops.committed(rows, now)
         urgent = any(row.urgent for row in rows)
         if rows:
             self._uplink.woken(alarm=urgent)
         if urgent:
             self._home.look()
+        self._overhearing.committed(rows, now)
 
     def _received(self, rows: list[EventRow]) -> None:
-        self._hops.acknowledged(rows, self._clock.now())
+        now = self._clock.now()
+        self._hops.acknowledged(rows, now)
         self._home.received(rows)
+        for row in rows:
+            self._overhearing.hop("received", row.id, now)
 
     def _sent(self, row: EventRow) -> None:
-        self._hops.sent(row, self._clock.now())
+        now = self._clock.now()
+        self._hops.sent(row, now)
+        self._overhearing.hop("sent", row.id, now)
 
     def _packed(self, packs: int) -> None:
         self._packs.taken += packs
@@ -234,49 +251,23 @@ class Agent:
         elif (cancel := done.result()) is not None:
             self._committed([cancel])
 
-    async def _commanded(self, command: wire.Command) -> None:
-        now = self._clock.now()
-        try:
-            result = await self._obey(command)
-            if result is None:
-                return
-            data = {"command": command.id, "result": result}
-            answer = await self._custody.submit(
-                lambda ob: ob.append_event(EventType.ANSWER, self._config.gateway, data, now, urgent=False)
-            )
-        except StorageError as error:
-            log.error("command not answered", command=command.id, error=str(error))
-            return
-        self._committed([answer])
+    async def _signal(self, command: wire.Command) -> Reply:
+        if command.signal != HomeSignal.ACCEPTED:
+            return Reply("unknown")
+        self._overhearing.hop("accepted", command.event, self._clock.now())
+        return Reply("done" if await self._home.accepted(command.event) else "unknown-event")
 
-    async def _obey(self, command: wire.Command) -> str | None:
-        """What to answer; None: what was done is the answer."""
-        if command.type == "signal" and command.signal == HomeSignal.ACCEPTED:
-            return "done" if await self._home.accepted(command.event) else "unknown-event"
-        if command.type == "test":
-            self._home.test()
-            return "done"
-        if command.type == SELF_TEST:
-            gateway = self._config.gateway
-            if not await self._custody.submit(lambda ob: self_test.was_made(ob, gateway, command.id)):
-                self._self_test.offer(self_test.marked_alarm(gateway, command.id, self._clock.now()))
-            return None
-        if command.type == RESEND:
-            await self._send_again(command)
-            return "done"
-        return "unknown"
+    async def _test(self, command: wire.Command) -> Reply:
+        self._home.test()
+        return Reply("done")
 
-    async def _send_again(self, command: wire.Command) -> None:
-        """What the center has received before, a bundle at a time: a press goes between. Raises StorageError."""
-        try:
-            since_ns = parse_rfc3339(command.since)
-        except ValueError:  # in doubt, all of it
-            since_ns = 0
-        count = 0
-        while some := await self._custody.submit(lambda ob: ob.send_again(since_ns, command.id, _AGAIN_AT_ONCE)):
-            count += some
-            self._uplink.woken()
-        log.warning("the center asks for what it had received", since=command.since, events=count)
+    async def _test_oneself(self, command: wire.Command) -> None:
+        gateway = self._config.gateway
+        if not await self._custody.submit(lambda ob: self_test.was_made(ob, gateway, command.id)):
+            self._self_test.offer(self_test.marked_alarm(gateway, command.id, self._clock.now()))
+
+    async def _send_again(self, command: wire.Command) -> Reply:
+        return await send_again(self._custody, command, self._uplink.woken)
 
     def _publish_home(self, topic: str, payload: bytes) -> None:
         if self._sessions:
@@ -345,6 +336,16 @@ class Agent:
         status.event, status.faults = event, self._faults(event.depth)
         return status
 
+    async def _state(self, order: dict[str, Any], client: Conversation) -> None:
+        status, link = await self._status(), {"connected": self._uplink.connected, "fault": self._uplink.fault}
+        lanes = {"event": status.event, "telemetry": status.telemetry}
+        about = {"gateway": self._config.gateway, "version": status.version, "link": link, "lanes": lanes}
+        client.say({**about, "faults": status.faults, "devices": self._devices()})
+
+    def _devices(self) -> list[dict[str, Any]]:
+        heard = {device: rfc3339(at.wall_ns) for device, at in self._overhearing.last_heard.items()}
+        return [{"id": each.id, "buttons": each.buttons, "heard": heard.get(each.id)} for each in self._config.device]
+
     async def _look(self) -> Sight:
         durations = {
             "commit_seconds": ("A commit of the outbox", self._custody.commits),
@@ -364,7 +365,7 @@ class Agent:
         faults = list(self._config.faults)
         faults += [port.fault for port in self._ports] + [session.fault for session in self._sessions]
         faults += [events.fault for events in self._events] + [readings.fault for readings in self._readings]
-        faults = [fault for fault in (*faults, self._uplink.fault) if fault] + self._home.faults
+        faults = [fault for fault in (*faults, self._uplink.fault, self._control.fault) if fault] + self._home.faults
         faults += self._uplink.renewal.faults(self._clock.now())
         if self._ballast_gone:
             faults.append("outbox: the disk is nearly full, what room there is, is kept for alarms; free space")
@@ -378,26 +379,6 @@ class Agent:
         if forgotten:
             faults.append(f"outbox: {forgotten} notes and refusals could not be stored since the start")
         return faults
-
-
-class PackRate:
-    """How many telemetry packs come in an hour, smoothed over some minutes."""
-
-    def __init__(self) -> None:
-        self.taken = 0
-        self.per_hour = 0.0
-        self._since: Stamp | None = None
-        self._ticks = 0
-
-    def tick(self, now: Stamp) -> None:
-        since, self._since = self._since, now
-        elapsed_s = None if since is None else now.seconds_since(since)
-        if not elapsed_s:
-            return
-        self._ticks += 1
-        per_hour = self.taken * 3600 / elapsed_s
-        self.per_hour += (per_hour - self.per_hour) * max(_RATE_SMOOTHING, 1 / self._ticks)
-        self.taken = 0
 
 
 def _chore(outbox: Outbox, now: Stamp) -> list[EventRow]:

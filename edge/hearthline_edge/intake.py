@@ -106,6 +106,9 @@ class Arrival:
 RoleOf = Callable[[str, str], str]  # (device, button) -> emergency | service | ignore
 
 
+Overheard = Callable[[Source, Arrival], None]
+
+
 def take_events(
     outbox: Outbox, source: Source, arrivals: Sequence[Arrival], role_of: RoleOf, cancel_window_s: float = WINDOW_S
 ) -> list[EventRow]:
@@ -281,6 +284,7 @@ class EventIntake:
     on_taken: Callable[[list[MqttTicket]], None]
     stall_s: float = STALL_S
     cancel_window_s: float = WINDOW_S
+    overheard: Overheard | None = None  # told of each arrival, after it was taken
     lost: int = 0  # notes, refusals and releases that found no room while the disk could not be written
     fault: str = ""
     _waiting: list[Arrival] = field(default_factory=list)
@@ -303,6 +307,8 @@ class EventIntake:
             self._press_came.set()
             if self._stalled:
                 self._tell_stalled()
+        if self.overheard is not None:
+            self.overheard(arrival.source or self.source, arrival)
 
     async def run(self) -> None:
         """Take until cancelled; what was not handed over by then, and nobody keeps for us, still is."""
@@ -425,6 +431,7 @@ class ReadingIntake:
     on_packs: Callable[[int], None]
     on_taken: Callable[[list[MqttTicket]], None]
     gather_s: float = 0.0
+    overheard: Overheard | None = None  # told of each arrival that brings something
     lost: int = 0
     fault: str = ""
     signs: SignsOfLife = field(default_factory=SignsOfLife)
@@ -445,6 +452,8 @@ class ReadingIntake:
         self._wake.set()
         if self._is_enough():
             self._enough.set()
+        if self.overheard is not None:
+            self.overheard(arrival.source or self.source, arrival)
 
     def _is_enough(self) -> bool:
         return len(self._waiting) >= _MANY or sum(each.ticket is not None for each in self._waiting) >= WINDOW

@@ -351,8 +351,7 @@ class Uplink:
                     payload = self._event_payload(self._outbox, *event)
                     timeout_s = _ALARM_PUBACK_TIMEOUT_S if event[0].urgent else _PUBACK_TIMEOUT_S
                     group.create_task(self._publish(client, wire.UP_EVENT, payload, timeout_s))
-                    if event[0].urgent:
-                        self._ears.sent(event[0])
+                    self._ears.sent(event[0])
                 if not self._wake.is_set():  # an alarm that came meanwhile goes first
                     for pack in await self._next_packs(now):
                         payload = self._pack_payload(self._outbox, *pack)

@@ -16,6 +16,7 @@ from typing import Any
 import aiomqtt
 
 from hearthline_cloud.ingest.session import Message
+from hearthline_edge.control import ControlSocket
 from hearthline_edge.devices import MqttMessage
 from hearthline_edge.intake import MqttTicket
 from simulation.network import Broker, Connection, Delivery
@@ -330,6 +331,13 @@ class LocalClient(LastingClient):
     def on_lost(self, connection: Connection, reason: str) -> None:
         super().on_lost(connection, reason)
         self.fault = f"local broker: {reason}"
+
+
+class NoControl(ControlSocket):
+    """Nobody with tools is in a simulated home."""
+
+    async def run(self) -> None:
+        return
 
 
 class HomeEars(LastingClient):

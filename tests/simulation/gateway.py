@@ -19,7 +19,7 @@ from hearthline_edge.config import EdgeConfig, LocalMqttConfig, SerialConfig, Si
 from hearthline_edge.home import reset_topic, signal_topic
 from hearthline_edge.outbox import EventRow, PackRow
 from hearthline_edge.serial_port import SerialPort
-from simulation.clients import GatewayClient, HomeEars, LocalClient
+from simulation.clients import GatewayClient, HomeEars, LocalClient, NoControl
 from simulation.disk import Book, Disk, LoopCustody, WatchedOutbox
 from simulation.network import Broker, Delivery, Weather
 from simulation.process import Process
@@ -200,6 +200,7 @@ class Gateway(Book):
             client=partial(GatewayClient, self.center, process, self._watch),  # type: ignore[arg-type]
             local_session=partial(LocalClient, self.local, process, self.rng),  # type: ignore[arg-type]
             serial_port=partial(LinePort, self.lines),
+            control=NoControl,
         )
         self.agent = Agent(self.config(), outbox, self.clock, self.rng, outside)
         self.on_agent(self.agent)
