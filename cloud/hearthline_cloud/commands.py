@@ -27,7 +27,7 @@ from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.database import Database
 from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.proof import await_proof, in_words
-from hearthline_cloud.registry import load_registry
+from hearthline_cloud.registry.file import load_registry
 from hearthline_cloud.selftesting import ask
 from hearthline_cloud.tracing import in_words as in_words_of_trace
 from hearthline_cloud.tracing import trace

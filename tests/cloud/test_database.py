@@ -21,7 +21,7 @@ from cloud_center import Cloud, migrate, migrate_in_a_process
 from hearthline.errors import ConfigError, StorageError
 from hearthline_cloud import schema
 from hearthline_cloud.database import Database, sqlite_url
-from hearthline_cloud.registry import load_registry
+from hearthline_cloud.registry.file import load_registry
 from hearthline_cloud.roles import parse_roles
 from hearthline_cloud.wake import WakeListener, Waker
 from servers import Postgresql
@@ -128,7 +128,7 @@ name = "Flat 9"
 id = "res-9"
 home = "home-9"
 name = "王"
-contacts = [{ name = "Jun", relation = "son", phone = "1" }]
+contacts = [{ name = "Jun", relation = "son", phone = "110" }]
 [[gateway]]
 id = "gw-9"
 home = "home-9"
@@ -141,7 +141,7 @@ user = 1
 id = "v-9"
 community = "com-9"
 name = "周"
-phone = "2"
+phone = "120"
 [[pairing]]
 home = "home-9"
 volunteers = ["v-9"]
@@ -173,16 +173,20 @@ def test_registering_a_gateway_that_was_heard_keeps_what_is_known_of_it(cloud: C
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ('home = "home-9"\nname', 'home = "home-x"\nname', "resident 'res-9' refers to"),
-        ('resident = "res-9"', 'resident = "res-x"', "device 'enocean:9' refers to"),
-        ('id = "gw-9"\nhome', 'id = "网关"\nhome', "gateway id '网关'"),
-        ('id = "res-9"', 'id = ""', "resident id '' must have 1 to 64"),
-        ('id = "res-9"', f'id = "{"r" * 65}"', "must have 1 to 64"),
-        ("[[device]]", '[[gateway]]\nid = "gw-9"\nhome = "home-9"\n[[device]]', "gateway 'gw-9' is there twice"),
+        ('home = "home-9"\nname', 'home = "home-x"\nname', "[[resident]] 1 ('res-9'), home: there is no home 'home-x'"),
+        ('resident = "res-9"', 'resident = "res-x"', "('enocean:9'), resident: there is no resident 'res-x'"),
+        ('id = "gw-9"\nhome', 'id = "网关"\nhome', "'网关' cannot be an id"),
+        ('id = "res-9"', 'id = ""', "[[resident]] 1 (''), id: this must be given"),
+        ('id = "res-9"', f'id = "{"r" * 65}"', "it has 65 characters, of 64 at most"),
+        (
+            "[[device]]",
+            '[[gateway]]\nid = "gw-9"\nhome = "home-9"\n[[device]]',
+            "('gw-9'), id: it is there twice: also in [[gateway]] 1",
+        ),
         ("user = 1", "usr = 1", "unknown key `usr`"),
         ('volunteers = ["v-9"]', 'volunteers = ["v-8"]', "pairing of 'home-9'"),
         ('volunteers = ["v-9"]', 'volunteers = ["v-9", "v-9"]', "a volunteer is there twice"),
-        ('id = "v-9"', f'id = "{"v" * 49}"', "must have 1 to 48"),
+        ('id = "v-9"', f'id = "{"v" * 49}"', "of 48 at most"),
         ("user = 1", 'user = "one"', "Expected `int | null`"),
     ],
 )

@@ -30,7 +30,7 @@ from hearthline_cloud.personal.exporting import export, page
 from hearthline_cloud.personal.keys import KEY_FILE
 from hearthline_cloud.personal.opening import unlock
 from hearthline_cloud.personal.vault import open_notes
-from hearthline_cloud.registry import load_registry
+from hearthline_cloud.registry.file import load_registry
 from hearthline_cloud.store import Point, SeriesQuery, open_store
 from hearthline_cloud.store.port import MAX_TIME_NS, MIN_TIME_NS
 from personal_rows import change, put

@@ -21,7 +21,7 @@ from hearthline_cloud.personal.keys import KEY_FILE, Keyring, make_key_file, new
 from hearthline_cloud.personal.opening import unlock
 from hearthline_cloud.personal.rotating import rotate
 from hearthline_cloud.personal.vault import destroy, open_notes, sealed
-from hearthline_cloud.registry import load_registry
+from hearthline_cloud.registry.file import load_registry
 from personal_rows import change, put, with_key
 
 PLANTED = (

@@ -24,7 +24,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.listening import Listening
-from hearthline_cloud.registry import load_registry
+from hearthline_cloud.registry.file import load_registry
 from hearthline_cloud.wake import WakeListener
 from servers import Postgresql, postgresql
 

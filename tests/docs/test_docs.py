@@ -21,7 +21,7 @@ from hearthline_cloud.alerts.lifecycle import SERVICE_TRANSITIONS, TRANSITIONS, 
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.ingest.role import EVENT_RECEIVE_MAXIMUM, TELEMETRY_RECEIVE_MAXIMUM
-from hearthline_cloud.registry import Registry, load_registry
+from hearthline_cloud.registry.file import Registry, load_registry
 from hearthline_edge import devices
 from hearthline_edge.config import EdgeFile, load_edge_config
 from hearthline_edge.devices import MqttDriver, SerialDriver, find_drivers

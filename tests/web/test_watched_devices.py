@@ -18,7 +18,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.alerts.lifecycle import Outcome
 from hearthline_cloud.alerts.profiles import HOUR_S
 from hearthline_cloud.desk import Desk, beat
-from hearthline_cloud.registry import load_registry
+from hearthline_cloud.registry.file import load_registry
 from hearthline_cloud.supervising import Supervisor
 from hearthline_cloud.supervising_devices import _suspects
 from web.seeding import Center
@@ -257,7 +257,7 @@ def test_twenty_thousand_devices_are_looked_through_without_their_alerts(center:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ('kind = "toaster"', "kind = 'toaster': there is no such kind"),
+        ('kind = "toaster"', "there is no such kind as 'toaster'"),
         ('kind = "port"', "there is no such kind"),
         ('kind = "meter"\nsupervise = "2"', "write 5min to 31d"),
         ('kind = "meter"\nsupervise = "1min"', "write 5min to 31d"),

@@ -1,0 +1,151 @@
+"""What the registry says of an entry, in Chinese and English."""
+
+from __future__ import annotations
+
+from hearthline.speech import LANGUAGES, Speech, language
+from hearthline_cloud.registry.shape import Kind, Problem
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "kind.community": ("社区", "community"),
+    "kind.home": ("住家", "home"),
+    "kind.resident": ("住户", "resident"),
+    "kind.contact": ("联系人", "contact"),
+    "kind.gateway": ("网关", "gateway"),
+    "kind.device": ("设备", "device"),
+    "kind.volunteer": ("志愿者", "volunteer"),
+    "missing": ("必须填写", "this must be given"),
+    "nul": ("含有空字符（NUL），可能文件已损坏", "it holds the character NUL: the file may be damaged"),
+    "unreadable": (
+        "含有无法识别的字符（�）：文件保存时编码已出错，请从原文件重新导出",
+        "it holds the replacement character (�): the text was damaged when the file was saved; export it anew",
+    ),
+    "control": ("含有控制字符", "it holds control characters"),
+    "too-long": ("有 {found} 个字，最多 {longest} 个字", "it has {found} characters, of {longest} at most"),
+    "bad-id": (
+        "“{id}”不能用作编号：只能是 1 到 {longest} 个英文字母、数字、“.”、“_”、“-”，以字母或数字开头；"
+        "编号会出现在网络和统计数据中，不能是姓名或地址",
+        "{id!r} cannot be an id: 1 to {longest} letters A to Z, digits, '.', '_' or '-', the first a letter or digit; "
+        "an id stands on the wire and in figures, so it must be no name and no address",
+    ),
+    "spaces": ("设备编号“{id}”中有空格", "the device id {id!r} has a space in it"),
+    "id-is-name": (
+        "编号“{id}”中含有姓名：编号会出现在网络和统计数据中，请用与姓名无关的编号，例如 r-7f3a",
+        "the id {id!r} holds the person's name: it stands on the wire and in figures; choose another, as in r-7f3a",
+    ),
+    "bad-phone": (
+        "不是电话号码：应为 3 到 20 位数字，可带“+”、“-”、空格、括号和分机（转 8）",
+        "this is no telephone number: 3 to 20 digits, with '+', '-', spaces, brackets and an extension (ext 8)",
+    ),
+    "bad-year": ("不是年份：应为 {first} 到 {last}", "this is no year from {first} to {last}"),
+    "bad-number": ("应为 0 到 {last} 的整数", "this must be a whole number from 0 to {last}"),
+    "no-kind": ("没有“{kind}”这种设备类型；可用：{kinds}", "there is no such kind as {kind!r}; there are: {kinds}"),
+    "bad-period": (
+        "“{period}”不是监测周期：写 5min 到 31d，例如 12h，或 off",
+        "{period!r} is no period: write 5min to 31d, as in 12h, or off",
+    ),
+    "supervise-silent": (
+        "{kind} 类设备只在按下时发信号，长时间没有信号并不说明故障；此项请留空",
+        "a {kind} speaks only when it is pressed, so its silence says nothing; leave this out",
+    ),
+    "no-such": (
+        "没有编号为“{id}”的{what}：文件和数据库中都没有",
+        "there is no {what} {id!r}, neither in the file nor in the database",
+    ),
+    "twice": ("与 {where} 重复", "it is there twice: also in {where}"),
+    "other-values": (
+        "“{id}”已在数据库中，且内容不同；若要修改，请用 --update",
+        "{id!r} is in the database already, with another value; to change it, use --update",
+    ),
+    "exists": ("“{id}”已存在；修改请用 edit", "there is a {what} {id!r} already; change it with edit"),
+    "taken": ("“{id}”已被占用，请换一个编号", "{id!r} is taken; choose another id"),
+    "erased": (
+        "住户“{id}”的资料已被清除：请从文件中删去这一行；若此人回来，请用新编号",
+        "resident {id!r} was erased: take the entry out of the file; who comes back gets another id",
+    ),
+    "elsewhere": (
+        "设备“{id}”已登记在另一住家“{home}”（网关 {gateway}）；请先在那里移除",
+        "device {id!r} is registered in another home, {home} (gateway {gateway}); remove it there first",
+    ),
+    "elsewhere-hidden": (
+        "设备“{id}”已登记在另一住家；请先在那里移除",
+        "device {id!r} is registered in another home; remove it there first",
+    ),
+    "not-yours": (
+        "社区“{id}”不在您的权限范围内",
+        "community {id!r} is not one of yours",
+    ),
+    "none": ("没有编号为“{id}”的{what}", "there is no {what} {id!r}"),
+    "still-homes": (
+        "社区“{id}”还有 {count} 个住家（{some}）；先移除或改到别的社区：hearthline home remove、home edit",
+        "community {id!r} still has {count} homes ({some}): remove them, or move them by "
+        "hearthline home edit --community",
+    ),
+    "still-volunteers": (
+        "社区“{id}”还有 {count} 位志愿者（{some}）",
+        "community {id!r} still has {count} volunteers ({some})",
+    ),
+    "still-staff": (
+        "社区“{id}”还分配给 {count} 个账号（{some}）；先修改：hearthline staff edit",
+        "community {id!r} is still that of {count} accounts ({some}): change them first, by hearthline staff edit",
+    ),
+    "still-residents": (
+        "住家“{id}”还有 {count} 位住户（{some}）；先改到别的住家（hearthline resident edit --home）"
+        "或移除（hearthline resident remove）",
+        "home {id!r} still has {count} residents ({some}): move them by hearthline resident edit --home, or "
+        "remove them by hearthline resident remove",
+    ),
+    "still-gateways": (
+        "住家“{id}”还有 {count} 个网关（{some}）；加 --with-gateways 一起移除，"
+        "或改到别的住家：hearthline gateway edit --home",
+        "home {id!r} still has {count} gateways ({some}): --with-gateways removes them too; hearthline gateway edit "
+        "--home moves them",
+    ),
+    "still-devices": (
+        "网关“{id}”还有 {count} 个设备（{some}）；加 --with-devices 一起移除",
+        "gateway {id!r} still has {count} devices ({some}): --with-devices removes them too",
+    ),
+    "still-certified": (
+        "网关“{id}”还有有效证书；先吊销：hearthline cloud ca revoke {id}",
+        "gateway {id!r} still has a valid certificate: revoke it first, by hearthline cloud ca revoke {id}",
+    ),
+    "still-open": (
+        "“{id}”还有未结束的个案（{some}）；先处理完",
+        "{id!r} has an open case ({some}): close it first",
+    ),
+    "still-messages": (
+        "有消息正等待发给住户“{id}”的联系人；请稍后再试",
+        "messages wait to be sent to the contacts of resident {id!r}: try again in a few minutes",
+    ),
+    "erase": (
+        "移除住户就是清除此人的全部资料，无法恢复：hearthline resident remove {id} --yes",
+        "to remove a resident is to erase everything of the person, for good: hearthline resident remove {id} --yes",
+    ),
+    "no-contact": (
+        "住户“{id}”有 {count} 位联系人；请给出其中的序号",
+        "resident {id!r} has {count} contacts: give the number of one of them",
+    ),
+    "many-contacts": ("一位住户最多 {most} 位联系人", "a resident has {most} contacts at most"),
+}
+SPEECH = Speech(TEXTS)
+
+
+def in_words(problem: Problem) -> str:
+    """In the terminal's language."""
+    return in_both(problem)[LANGUAGES.index(language())]
+
+
+def in_both(problem: Problem) -> tuple[str, str]:
+    """Chinese and English."""
+    zh, en = (TEXTS[problem.code][place].format(**_facts(problem, place)) for place in (0, 1))
+    return zh, en
+
+
+def kind_word(kind: Kind) -> str:
+    return SPEECH.say(f"kind.{kind}")
+
+
+def _facts(problem: Problem, place: int) -> dict[str, str]:
+    facts = dict(problem.facts)
+    if "what" in facts:
+        facts["what"] = TEXTS[f"kind.{facts['what']}"][place]
+    return facts
