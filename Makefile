@@ -1,7 +1,7 @@
 # `make demo` and `make test` are all the set-up there is; each makes its own virtual environment in .venv.
 PY = .venv/bin/python
 
-.PHONY: demo test check sbom audit captures torture bench clean
+.PHONY: demo test check sbom audit release captures torture bench clean
 
 demo: ## the whole product on this machine: press a pendant, watch the alert arrive (no root needed)
 	@sh .ci/setup demo
@@ -27,6 +27,10 @@ audit: ## known vulnerabilities of the locked versions, by pip-audit; needs a ne
 	@sh .ci/setup dev
 	@$(PY) -m pip install --quiet --disable-pip-version-check pip-audit || true
 	$(PY) .ci/supply.py audit
+
+release: ## what a gateway is installed and updated from, in dist/: KEY=FILE signs it, MACHINE=aarch64 PYTHON=3.11 for a Pi
+	@sh .ci/setup dev
+	$(PY) .ci/release.py build $(if $(KEY),--key $(KEY)) $(if $(MACHINE),--machine $(MACHINE)) $(if $(PYTHON),--python $(PYTHON))
 
 # Each file HEARTHLINE_CAPTURES/<driver>/<name> has <name>.expected.json beside it: what it holds.
 CAPTURES = $(or $(HEARTHLINE_CAPTURES),../shared/captures)

@@ -21,7 +21,7 @@ from typing import Any
 
 import aiomqtt
 
-from hearthline import __version__, wire
+from hearthline import wire
 from hearthline.clock import Clock, Stamp, SystemClock, rfc3339
 from hearthline.errors import StorageError
 from hearthline.log import Log
@@ -45,7 +45,9 @@ from hearthline_edge.pack_rate import PackRate
 from hearthline_edge.profile_mqtt import mqtt_driver
 from hearthline_edge.serial_port import SerialPort
 from hearthline_edge.siren import open_sirens
+from hearthline_edge.update_telling import UpdateTelling
 from hearthline_edge.uplink import Ears, Uplink
+from hearthline_edge.versions import own_version, own_versions
 from hearthline_edge.wallet import Wallet
 
 _CHORES_S = 5.0
@@ -91,6 +93,10 @@ class Agent:
         wallet = Wallet(config.uplink, Path(config.data_dir))
         reach = (config.gateway, config.uplink, self._custody, clock, ears, rng, wallet)
         self._uplink = Uplink(*reach, self._outside.client, config.gather_s)
+        versions = own_versions()
+        self._update = (
+            None if versions is None else UpdateTelling(config, versions, self._custody, clock, self._committed)
+        )
         self._self_test = self._event_intake(self_test.SOURCE, _nothing, self_test.role_of)
         tests = {"test": self._test, SELF_TEST: self._test_oneself}
         self._obeying.handlers |= {"signal": self._signal, RESEND: self._send_again, **tests}
@@ -122,6 +128,8 @@ class Agent:
                 group.create_task(self._chores())
                 group.create_task(self._live())
                 group.create_task(self._control.run())
+                if self._update is not None:
+                    group.create_task(self._update.run())
                 if self._config.metrics is not None:
                     from hearthline_edge import metrics  # its library is in memory only where it is wanted
 
@@ -310,7 +318,7 @@ class Agent:
         now = self._clock.now()
         status = wire.Status(
             state="online",
-            version=__version__,
+            version=own_version() if self._update is None else self._update.version,
             outbox=self._custody.outbox.id,
             bootid=now.boot,
             clock="synced" if now.synced else "free",

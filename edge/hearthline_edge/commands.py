@@ -5,12 +5,13 @@ Never imported by the running agent, which a service starts with `python -m hear
 
 from __future__ import annotations
 
+import contextlib
 import math
+import sys
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import msgspec
 import typer
 
@@ -18,6 +19,7 @@ from hearthline.clock import SystemClock
 from hearthline.errors import ConfigError, ProtocolError, RefusedError
 from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
 from hearthline_edge.commands_install import install, remove
+from hearthline_edge.commands_update import update
 from hearthline_edge.config import load_edge_config, own_profile_folder
 from hearthline_edge.devices import Driver, SerialDriver, driver_named, find_drivers
 from hearthline_edge.doctor import Check, examine
@@ -30,7 +32,7 @@ from hearthline_edge.secret import write_secret
 _BITS_PER_BYTE = 10  # on a serial line, with start and stop
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 
-for _command in (install, remove):
+for _command in (install, remove, update):
     app.command()(_command)
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The agent's configuration file.", metavar="FILE")]
@@ -107,8 +109,8 @@ def decode(
         typer.echo(f"hearthline: {file}: {error}", err=True)
 
     try:
-        with click.open_file(file, "rb") as recording:
-            heard = read_recording(recording, gap, bytes_per_s, tell)  # type: ignore[arg-type]
+        with contextlib.nullcontext(sys.stdin.buffer) if file == "-" else open(file, "rb") as recording:
+            heard = read_recording(recording, gap, bytes_per_s, tell)
             for found in replay(chosen, _toml(options), heard, SystemClock().now()):
                 typer.echo(_json(found))
     except BrokenPipeError:

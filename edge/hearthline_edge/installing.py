@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -21,10 +20,22 @@ from hearthline.errors import ConfigError, RefusedError
 from hearthline_edge.config import EdgeConfig
 from hearthline_edge.outbox_view import look_into
 from hearthline_edge.secret import sync_folder
-from hearthline_edge.service import BROKER_FILE, BROKER_UNIT, LOG_FILE, SERVICE_FILE, UNIT, USER, USER_FILE, files
+from hearthline_edge.service import (
+    BROKER_FILE,
+    BROKER_UNIT,
+    GUARD_FILE,
+    GUARD_UNIT,
+    LOG_FILE,
+    SERVICE_FILE,
+    UNIT,
+    USER,
+    USER_FILE,
+    files,
+)
+from hearthline_edge.versions import service_python
 
 Say = Callable[[str], None]
-PLACES = (SERVICE_FILE, BROKER_FILE, LOG_FILE, USER_FILE)
+PLACES = (GUARD_FILE, SERVICE_FILE, BROKER_FILE, LOG_FILE, USER_FILE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +67,7 @@ def install(config: EdgeConfig, config_file: Path, machine: Machine, say: Say, p
     Raises ConfigError and leaves what was running running.
     """
     _check_paths(config, config_file)
-    wanted = files(config, config_file.absolute(), python or Path(sys.executable))
+    wanted = files(config, config_file.absolute(), python or service_python())
     changed = [place for place, text in wanted.items() if _put(machine.path(place), text)]
     for place in wanted:
         say(f"{'written  ' if place in changed else 'as it was'} {place}")
@@ -71,7 +82,7 @@ def install(config: EdgeConfig, config_file: Path, machine: Machine, say: Say, p
     if BROKER_FILE in wanted:
         machine.order("systemctl", "enable", BROKER_UNIT)
         machine.order("systemctl", "restart" if BROKER_FILE in changed else "start", BROKER_UNIT)
-    machine.order("systemctl", "enable", UNIT)
+    machine.order("systemctl", "enable", UNIT, *([GUARD_UNIT] if GUARD_FILE in wanted else []))
     machine.order("systemctl", "restart", UNIT)
     say(f"{UNIT} runs. What it says: journalctl -u {UNIT}")
 
@@ -91,7 +102,8 @@ def remove(config: EdgeConfig | None, machine: Machine, now: Stamp, say: Say, *,
     if with_data and config is not None and not lose:
         _refuse_loss(config, now)
     if machine.runs and machine.path(SERVICE_FILE).exists():
-        machine.order("systemctl", "disable", "--now", UNIT)
+        has_guard = machine.path(GUARD_FILE).exists()  # before the agent, which it would start again
+        machine.order("systemctl", "disable", "--now", *([GUARD_UNIT] if has_guard else []), UNIT)
         if with_data and config is not None and not lose:
             _refuse_loss(config, now)  # it may have taken a press until it was stopped
     for place in PLACES:

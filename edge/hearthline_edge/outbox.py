@@ -40,6 +40,7 @@ from hearthline_edge.outbox_file import is_damage, is_damage_at_opening, lock_ou
 from hearthline_edge.outbox_rows import (
     Count,
     EventRow,
+    Fate,
     PackRow,
     RecentAlarm,
     StoredAlarm,
@@ -351,6 +352,22 @@ class Outbox(Repeats):
             rows = self._read(StoredEvent, f"{_SELECT_EVENT} WHERE seq BETWEEN ? AND ? ORDER BY seq", low, high)
             found.extend(event_row(row) for row in rows)
         return found
+
+    def fate(self, event_id: str, seq: int) -> Fate:
+        """What became of an event of this file, by its id and number."""
+        if self._read(tuple[Count], "SELECT count(*) FROM event WHERE id = ?", event_id)[0][0]:
+            return Fate.WAITING
+        where = f"lane = '{Lane.EVENT}' AND seq = ?"
+        refused = self._read(tuple[Count], f"SELECT count(*) FROM refused WHERE {where}", seq)[0][0]
+        return Fate.REFUSED if refused else Fate.RECEIVED
+
+    def word(self, key: str) -> str:
+        """What was written down under `key`, or nothing."""
+        rows = self._read(tuple[str], "SELECT value FROM meta WHERE key = ?", key)
+        return rows[0][0] if rows else ""
+
+    def write_down(self, key: str, word: str) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, word))
 
     def sounding_alarms(self, limit: int) -> list[tuple[str, Stamp]]:
         """(event id, stamp) of the oldest alarms that the center has not received and nobody has reset."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import msgspec
@@ -20,6 +21,15 @@ from hearthline.wire import MAX_MONO_NS
 from hearthline_edge.outbox_file import DamagedError
 
 T = TypeVar("T")
+
+
+class Fate(StrEnum):
+    """What became of an event that was taken into custody."""
+
+    WAITING = "waiting"
+    RECEIVED = "received"
+    REFUSED = "refused"
+
 
 Flag = Literal[0, 1]
 Count = Annotated[int, Meta(ge=0, lt=2**53)]

@@ -1,4 +1,4 @@
-"""What makes a Debian or Raspberry Pi OS machine a gateway, as text: service, user, broker, the bound of the log.
+"""What makes a Debian or Raspberry Pi OS machine a gateway, as text: service, guard, user, broker, the log's bound.
 
 Pure. Reasons stand beside the lines in the files themselves, for whoever reads them on the gateway.
 """
@@ -8,12 +8,15 @@ from __future__ import annotations
 from pathlib import Path, PurePosixPath
 
 from hearthline_edge.config import EdgeConfig
+from hearthline_edge.versions import CURRENT, GUARD
 
 USER = "hearthline-edge"
 UNIT = "hearthline-edge.service"
+GUARD_UNIT = "hearthline-guard.service"
 BROKER_UNIT = "mosquitto.service"
 STATE_ROOT = PurePosixPath("/var/lib")
 SERVICE_FILE = PurePosixPath("/etc/systemd/system") / UNIT
+GUARD_FILE = PurePosixPath("/etc/systemd/system") / GUARD_UNIT
 USER_FILE = PurePosixPath("/etc/sysusers.d/hearthline-edge.conf")
 LOG_FILE = PurePosixPath("/etc/systemd/journald.conf.d/hearthline-edge.conf")
 BROKER_FILE = PurePosixPath("/etc/mosquitto/conf.d/hearthline.conf")
@@ -22,10 +25,15 @@ _MADE = "# Made by `hearthline edge install`; `hearthline edge remove` takes it 
 
 
 def files(config: EdgeConfig, config_file: Path, python: Path) -> dict[PurePosixPath, str]:
-    """Every file by its place, the service last. The broker's only where the gateway has devices on one of its own."""
+    """Every file by its place, the service last.
+
+    The broker's only where the gateway has devices on one of its own; the guard's where a release laid `python` down.
+    """
     made = {USER_FILE: _user(), LOG_FILE: _log()}
     if config.local_mqtt is not None and config.local_mqtt.host in ("127.0.0.1", "localhost", "::1"):
         made[BROKER_FILE] = _broker(config.local_mqtt.port)
+    if python.parts[-3:-1] == (CURRENT, "bin"):
+        made[GUARD_FILE] = _guard(python.parents[2])
     made[SERVICE_FILE] = _service(config, config_file, python)
     return made
 
@@ -124,6 +132,49 @@ SystemCallFilter=~@privileged @resources
 # Asking the kernel whether the clock is synchronised is one of these; setting it needs a right that it does not have.
 SystemCallFilter=@clock
 SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _guard(root: Path) -> str:
+    return f"""{_MADE}
+[Unit]
+Description=Takes an update of the Hearthline agent back that does not reach the center
+# The link is there while an update is on trial, also after a power cut. It names the version that was good before.
+ConditionPathIsSymbolicLink={root / GUARD}
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+ExecStart={root / GUARD}/bin/python -m hearthline_edge.guard {root}
+Restart=on-failure
+RestartSec=2
+
+# It is root's, for it orders systemd; it changes the links of the versions and nothing else.
+ProtectSystem=strict
+ReadWritePaths={root}
+ProtectHome=yes
+PrivateTmp=yes
+PrivateNetwork=yes
+PrivateDevices=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectClock=yes
+NoNewPrivileges=yes
+# The agent's folder is closed to everybody else.
+CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE
+RestrictAddressFamilies=AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
 
 [Install]
 WantedBy=multi-user.target

@@ -5,26 +5,31 @@ systemd-nspawn gives it processes, users and a loopback of its own. Nothing that
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-SOURCES = ("core", "edge")
-PYTHON = Path("/opt/hearthline/bin/python")
+SOURCES = ("core", "edge", "cloud")
+PYTHON = Path("/opt/environment/bin/python")
 _BOOT_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Booted:
     """`root`: its files, seen from here. `leader`: the process id of its systemd, seen from here."""
 
     root: Path
-    leader: int
+    folder: Path
+    target: str
+    leader: int = 0
+    container: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         inside = ("nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", *command)
@@ -39,9 +44,51 @@ class Booted:
     def log(self, unit: str) -> str:
         return self.run("journalctl", "--no-pager", "--output=cat", "--unit", unit).stdout
 
+    def cut(self) -> None:
+        """Every process ends where it stands, as when the power goes; what was written stays."""
+        os.kill(self.leader, signal.SIGKILL)
+        assert self.container is not None
+        self.container.wait(20)
+
+    def boot(self) -> None:
+        """Returns once its systemd says that it is up."""
+        checkout = Path(__file__).parents[2]
+        binds = {sysconfig.get_path("purelib"): "/opt/site", str(checkout): "/opt/sources"}
+        if _interpreter_is_bound():
+            binds[sys.base_prefix] = "/opt/python"
+        command = ["systemd-nspawn", "--quiet", "--directory", str(self.root), "--boot", "--register=no"]
+        command += ["--keep-unit", "--private-network", "--system-call-filter=@clock", "--link-journal=no"]
+        command += ["--console=pipe", *(f"--bind-ro={source}:{place}" for source, place in binds.items())]
+        command += [f"systemd.unit={self.target}", "systemd.mask=tmp.mount"]
+        log = self.folder / "boot.log"
+        with log.open("ab") as output:
+            self.container = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        until = time.monotonic() + _BOOT_S
+        while time.monotonic() < until:
+            pid = self.container.pid
+            assert self.container.poll() is None, log.read_text(encoding="utf-8", errors="replace")
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+            if children:
+                self.leader = int(children[-1])
+                asked = self.run("systemctl", "is-system-running", check=False).stdout.strip()
+                if asked in ("running", "degraded"):
+                    return
+            time.sleep(0.1)
+        raise AssertionError(f"no systemd after {_BOOT_S:.0f} s: {log.read_text(encoding='utf-8', errors='replace')}")
+
+    def end(self) -> None:
+        if self.container is None:
+            return
+        self.container.terminate()
+        try:
+            self.container.wait(20)
+        except subprocess.TimeoutExpired:
+            self.container.kill()
+            self.container.wait(10)
+
 
 @contextmanager
-def booted(folder: Path) -> Iterator[Booted]:
+def booted(folder: Path, target: str = "basic.target") -> Iterator[Booted]:
     """Boot one; it is gone afterwards, with everything it wrote."""
     layer, root = folder / "layer", folder / "root"
     for each in (layer, root):
@@ -55,7 +102,10 @@ def booted(folder: Path) -> Iterator[Booted]:
         _lay_python(root)
         (root / "etc/machine-id").unlink(missing_ok=True)
         (root / "etc/machine-id").touch()
-        yield Booted(root, _boot(stack, root, folder / "boot.log"))
+        machine = Booted(root, folder, target)
+        stack.callback(machine.end)
+        machine.boot()
+        yield machine
 
 
 def _mount(stack: ExitStack, place: Path, *how: str) -> None:
@@ -64,55 +114,26 @@ def _mount(stack: ExitStack, place: Path, *how: str) -> None:
 
 
 def _lay_python(root: Path) -> None:
-    """An environment as an installation has it, outside of anybody's home, of the packages that this test runs with."""
-    home = root / "opt/hearthline"
+    """An environment outside of anybody's home, of the packages that this test runs with."""
+    home = root / PYTHON.parents[1].relative_to("/")
     packages = home / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
     packages.mkdir(parents=True)
     (home / "bin").mkdir()
-    base = "/opt/python/bin" if _interpreter_is_bound() else "/usr/bin"
-    (home / "bin/python").symlink_to(f"{base}/python3.{sys.version_info.minor}")
-    (home / "pyvenv.cfg").write_text(f"home = {base}\ninclude-system-site-packages = false\n", encoding="utf-8")
+    (home / "bin/python").symlink_to(base_python())
+    (home / "pyvenv.cfg").write_text(
+        f"home = {base_python().parent}\ninclude-system-site-packages = false\n", encoding="utf-8"
+    )
     lines = ["/opt/site", *(f"/opt/sources/{name}" for name in SOURCES)]
     (packages / "hearthline.pth").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for name in ("python", "site", "sources"):
         (root / "opt" / name).mkdir(exist_ok=True)
 
 
+def base_python() -> Path:
+    """The machine's own interpreter, as it sees it."""
+    folder = "/opt/python/bin" if _interpreter_is_bound() else "/usr/bin"
+    return Path(f"{folder}/python3.{sys.version_info.minor}")
+
+
 def _interpreter_is_bound() -> bool:
     return Path(sys.base_prefix) != Path("/usr")
-
-
-def _boot(stack: ExitStack, root: Path, log: Path) -> int:
-    checkout = Path(__file__).parents[2]
-    binds = {sysconfig.get_path("purelib"): "/opt/site", str(checkout): "/opt/sources"}
-    if _interpreter_is_bound():
-        binds[sys.base_prefix] = "/opt/python"
-    command = ["systemd-nspawn", "--quiet", "--directory", str(root), "--boot", "--register=no", "--keep-unit"]
-    command += ["--private-network", "--system-call-filter=@clock", "--link-journal=no", "--console=pipe"]
-    command += [f"--bind-ro={source}:{place}" for source, place in binds.items()]
-    command += ["systemd.unit=basic.target", "systemd.mask=tmp.mount"]
-    with log.open("wb") as output:
-        container = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-    stack.callback(_end, container)
-    until = time.monotonic() + _BOOT_S
-    while time.monotonic() < until:
-        assert container.poll() is None, log.read_text(encoding="utf-8", errors="replace")
-        children = Path(f"/proc/{container.pid}/task/{container.pid}/children").read_text(encoding="ascii").split()
-        if children and _is_up(leader := int(children[-1]), root):
-            return leader
-        time.sleep(0.1)
-    raise AssertionError(f"no systemd after {_BOOT_S:.0f} s: {log.read_text(encoding='utf-8', errors='replace')}")
-
-
-def _is_up(leader: int, root: Path) -> bool:
-    asked = Booted(root, leader).run("systemctl", "is-system-running", check=False).stdout.strip()
-    return asked in ("running", "degraded")
-
-
-def _end(container: subprocess.Popen[bytes]) -> None:
-    container.terminate()
-    try:
-        container.wait(20)
-    except subprocess.TimeoutExpired:
-        container.kill()
-        container.wait(10)

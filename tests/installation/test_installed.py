@@ -52,7 +52,7 @@ assert os.getuid() != 0
 FOR_THE_TEST = """[Service]
 WatchdogSec=3
 Environment=LD_LIBRARY_PATH=/opt/python/lib
-ExecStartPre=/opt/hearthline/bin/python /opt/hearthline/shut_in.py
+ExecStartPre=/opt/environment/bin/python /opt/environment/shut_in.py
 """
 
 
@@ -65,7 +65,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
         dropped = machine.root / f"etc/systemd/system/{UNIT}.d"
         dropped.mkdir(parents=True)
         (dropped / "soon.conf").write_text(FOR_THE_TEST, encoding="utf-8")
-        (machine.root / "opt/hearthline/shut_in.py").write_text(SHUT_IN, encoding="utf-8")
+        (machine.root / "opt/environment/shut_in.py").write_text(SHUT_IN, encoding="utf-8")
         yield machine
 
 
