@@ -15,7 +15,7 @@ import msgspec
 from hearthline.clock import Clock, Stamp, rfc3339
 from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline.model import SELF_TEST, ButtonRole, HomeSignal
+from hearthline.model import SELF_TEST, ButtonRole, EventType, HomeSignal
 from hearthline_edge.custody import Custody
 from hearthline_edge.local_alarm import Pending, judge
 from hearthline_edge.outbox import EventRow, RecentAlarm
@@ -82,7 +82,7 @@ class Home:
         """The center has committed these."""
         for row in rows:
             self._received.add(row.id)
-            if row.urgent and row.data.get("role") != SELF_TEST:
+            if row.urgent and row.type == EventType.ALARM and row.data.get("role") != SELF_TEST:
                 button, ordinal = row.data.get("button", ""), row.data.get("ordinal", 0)  # perhaps garbled on the card
                 alarm = RecentAlarm(row.id, row.device, button, ordinal, row.stamp.wall_ns)
                 self._signal(HomeSignal.RECEIVED, alarm)
@@ -90,7 +90,8 @@ class Home:
     def refused(self, rows: list[EventRow]) -> None:
         """The center will never take these: nobody there sees them, so the home must hear them."""
         silent = (ButtonRole.SERVICE, SELF_TEST)
-        self._refused += [row.stamp for row in rows if row.urgent and row.data.get("role") not in silent]
+        alarms = [row for row in rows if row.urgent and row.type == EventType.ALARM]
+        self._refused += [row.stamp for row in alarms if row.data.get("role") not in silent]
         self.look()
 
     async def accepted(self, event_id: str) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from hearthline.clock import NS, Stamp
+from hearthline.model import EventType
 from hearthline.wire import AlarmHops, Status
 from hearthline_edge.outbox import EventRow
 
@@ -71,7 +72,7 @@ class Hops:
     def committed(self, rows: Iterable[EventRow], now: Stamp) -> None:
         for row in rows:
             kept_s = now.seconds_since(row.stamp)
-            if row.urgent and kept_s is not None:
+            if row.urgent and row.type == EventType.ALARM and kept_s is not None:
                 self.kept.observe(kept_s)
                 if len(self._underway) >= _UNDERWAY:
                     self._underway.pop(next(iter(self._underway)))

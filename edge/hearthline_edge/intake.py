@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from hearthline.clock import Stamp
+from hearthline.commissioning import MARK
 from hearthline.errors import StorageError
 from hearthline.log import Log
 from hearthline.model import VITAL_UNITS, ButtonRole, Cause, EventType, Reading
@@ -104,13 +105,23 @@ class Arrival:
 
 
 RoleOf = Callable[[str, str], str]  # (device, button) -> emergency | service | ignore
+MarkOf = Callable[[Press, Stamp, int], str | None]  # (new press, when, its ordinal) -> the run it was asked for in
+
+
+def unmarked(press: Press, now: Stamp, ordinal: int) -> None:
+    """Nobody has asked for it: somebody needs help."""
 
 
 Overheard = Callable[[Source, Arrival], None]
 
 
 def take_events(
-    outbox: Outbox, source: Source, arrivals: Sequence[Arrival], role_of: RoleOf, cancel_window_s: float = WINDOW_S
+    outbox: Outbox,
+    source: Source,
+    arrivals: Sequence[Arrival],
+    role_of: RoleOf,
+    cancel_window_s: float = WINDOW_S,
+    mark_of: MarkOf = unmarked,
 ) -> list[EventRow]:
     """Write the presses, vital signs, notes and refusals of the arrivals; the events made, in order."""
     made: list[EventRow] = []
@@ -120,7 +131,7 @@ def take_events(
         if ticket is not None and makes_event and not _is_new(outbox, of, ticket):
             continue
         for item in arrival.items:
-            event = _take_item(outbox, of, item, arrival.now, role_of, cancel_window_s)
+            event = _take_item(outbox, of, item, arrival.now, role_of, cancel_window_s, mark_of)
             if event is not None:
                 made.append(event)
     return made
@@ -131,11 +142,11 @@ def _is_new(outbox: Outbox, source: Source, ticket: MqttTicket) -> bool:
 
 
 def _take_item(
-    outbox: Outbox, source: Source, item: Item, now: Stamp, role_of: RoleOf, cancel_window_s: float
+    outbox: Outbox, source: Source, item: Item, now: Stamp, role_of: RoleOf, cancel_window_s: float, mark_of: MarkOf
 ) -> EventRow | None:
     match item:
         case Press():
-            return _take_press(outbox, source, item, now, role_of, cancel_window_s)
+            return _take_press(outbox, source, item, now, role_of, cancel_window_s, mark_of)
         case Release():
             for device, button, body in outbox.press_states(item.device):
                 state = _known(outbox, device, button, body)
@@ -164,7 +175,13 @@ def _take_item(
 
 
 def _take_press(
-    outbox: Outbox, source: Source, press: Press, now: Stamp, role_of: RoleOf, cancel_window_s: float
+    outbox: Outbox,
+    source: Source,
+    press: Press,
+    now: Stamp,
+    role_of: RoleOf,
+    cancel_window_s: float,
+    mark_of: MarkOf,
 ) -> EventRow | None:
     role = role_of(press.device, press.button)
     if role == CANCEL and press.button in HAZARDS:
@@ -184,15 +201,19 @@ def _take_press(
         facts = {"button": press.button, "raw": press.raw, **_origin(source, press.facts)}
         is_live = press.certainty == "certain"
         return take_cancel(outbox, role_of, press.device, cancel_window_s, now, facts) if is_live else None
+    ordinal = outbox.next_ordinal(press.device)
     data = {
         "role": role,
         "button": press.button,
-        "ordinal": outbox.next_ordinal(press.device),
+        "ordinal": ordinal,
         "certainty": press.certainty,
         "cause": press.button if press.button in HAZARDS else Cause.PRESS.value,
         "raw": press.raw,
         **_origin(source, press.facts),
     }
+    data.pop(MARK, None)  # whatever a device tells of itself
+    if (run := mark_of(press, now, ordinal)) is not None:
+        data[MARK] = run
     sounds = role == ButtonRole.EMERGENCY
     row = outbox.append_event(EventType.ALARM, press.device, data, now, urgent=True, sounds=sounds)
     outbox.remember_alarm(row)
@@ -285,6 +306,7 @@ class EventIntake:
     stall_s: float = STALL_S
     cancel_window_s: float = WINDOW_S
     overheard: Overheard | None = None  # told of each arrival, after it was taken
+    mark_of: MarkOf = unmarked
     lost: int = 0  # notes, refusals and releases that found no room while the disk could not be written
     fault: str = ""
     _waiting: list[Arrival] = field(default_factory=list)
@@ -348,9 +370,9 @@ class EventIntake:
             self.on_taken(tickets)
 
     def _submit(self, batch: list[Arrival]) -> asyncio.Future[list[EventRow]]:
-        source, role_of, window_s = self.source, self.role_of, self.cancel_window_s
+        source, roles, window_s, mark_of = self.source, self.role_of, self.cancel_window_s, self.mark_of
         matters = any(_matters(arrival) for arrival in batch)
-        return self.custody.submit(lambda ob: take_events(ob, source, batch, role_of, window_s), urgent=matters)
+        return self.custody.submit(lambda ob: take_events(ob, source, batch, roles, window_s, mark_of), urgent=matters)
 
     def _tell_stalled(self) -> None:
         """A disk that neither commits nor fails: the home must hear of a press all the same."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from hearthline.clock import NS, Stamp
+from hearthline.commissioning import MARK
 from hearthline.model import RESENT, SELF_TEST, EventType
 from hearthline_edge.outbox_file import RECEIVED_COLUMNS as _COLUMNS
 from hearthline_edge.outbox_rows import StoredReceived, event_data, shaped
@@ -52,7 +53,8 @@ def forget_old(connection: sqlite3.Connection, now: Stamp) -> None:
 def send_again(connection: sqlite3.Connection, since_ns: int, command: str, most: int) -> int:
     """Put back into custody what was made since then, the first of it; how many. 0: there is no more.
 
-    What a free-running clock has stamped may be of any time: it goes, too. A self-test does not: it proved what was.
+    What a free-running clock has stamped may be of any time: it goes, too. A self-test and the presses of commissioning
+    do not: they proved what was, and their run is over.
     """
     found = shaped(
         connection.execute(
@@ -63,7 +65,7 @@ def send_again(connection: sqlite3.Connection, since_ns: int, command: str, most
     )
     for row in found:
         data: dict[str, Any] = event_data(row.data)
-        if data.get("role") != SELF_TEST:
+        if data.get("role") != SELF_TEST and MARK not in data:
             connection.execute(
                 "INSERT OR IGNORE INTO event (id, type, device, urgent, sounds, wall_ns, mono_ns, boot, synced, data)"
                 " VALUES (?,?,?,0,0,?,?,?,?,?)",

@@ -179,6 +179,8 @@ def _mended(values: tuple[Any, ...]) -> tuple[Any, ...]:
         data = _words(body)
     except (TypeError, ValueError, AttributeError):  # not a row of events at all
         return values
+    if type_ == EventType.COMMISSIONING:
+        urgent = 0  # the begin of a run goes before its presses, and is none
     if urgent:
         type_ = EventType.ALARM.value
     if not data or (urgent and not _tells_an_alarm(data)):
