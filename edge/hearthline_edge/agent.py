@@ -33,6 +33,7 @@ from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.control import SOCKET, ControlSocket, Conversation
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import DeviceNote, Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
+from hearthline_edge.expecting import Expecting
 from hearthline_edge.home import Home, reset_topic
 from hearthline_edge.hops import Hops, Sight
 from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingIntake, RoleOf, Source, take_chatter
@@ -88,6 +89,7 @@ class Agent:
         after_s = config.local_alarm_after_s
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
         self._hops, self._overhearing = Hops(), Overhearing(config.gateway)
+        self._expecting = Expecting(config.gateway, self._custody, clock, self._committed)
         self._obeying = Obeying(config.gateway, self._custody, clock, self._committed)
         ears = Ears(self._received, self._home.refused, self._home.look, self._obeying.take, self._status, self._sent)
         wallet = Wallet(config.uplink, Path(config.data_dir))
@@ -101,6 +103,7 @@ class Agent:
         tests = {"test": self._test, SELF_TEST: self._test_oneself}
         self._obeying.handlers |= {"signal": self._signal, RESEND: self._send_again, **tests}
         orders = {"state": self._state, "hear": self._overhearing.hear, "follow": self._overhearing.follow}
+        orders |= {"expect": self._expecting.expect, "tell": self._expecting.tell}
         self._control = self._outside.control(Path(config.data_dir) / SOCKET, orders)
         for port in config.serial:
             self._add_port(port)
@@ -194,6 +197,7 @@ class Agent:
         roles = role_of or self._config.role
         intake = EventIntake(source, self._custody, roles, self._committed, self._unstored, on_taken)
         intake.cancel_window_s, intake.overheard = self._config.cancel_window_s, self._overhearing.arrived
+        intake.mark_of = self._expecting.mark_of
         self._events.append(intake)
         return intake
 
@@ -214,6 +218,7 @@ class Agent:
         if urgent:
             self._home.look()
         self._overhearing.committed(rows, now)
+        self._expecting.told(rows)
 
     def _received(self, rows: list[EventRow]) -> None:
         now = self._clock.now()
