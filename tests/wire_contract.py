@@ -209,6 +209,22 @@ CASES: dict[str, Case] = {
         wire.encode,
         wire.decode_command,
     ),
+    "command-examine": Case(
+        wire.Command(id="01934d2a-8000-7000-8000-000000000005", type="examine"), wire.encode, wire.decode_command
+    ),
+    "command-log": Case(
+        wire.Command(id="01934d2a-8000-7000-8000-000000000006", type="log", lines=50), wire.encode, wire.decode_command
+    ),
+    "command-configure": Case(
+        wire.Command(
+            id="01934d2a-8000-7000-8000-000000000007",
+            type="configure",
+            config={"local_alarm_after_s": 20, "metrics": {"port": 9467}},
+            within_s=120.0,
+        ),
+        wire.encode,
+        wire.decode_command,
+    ),
     "command-self-test": Case(
         wire.Command(id="01934d2a-8000-7000-8000-000000000003", type="self-test"), wire.encode, wire.decode_command
     ),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import deque
 from typing import Any, TextIO
 
 import msgspec
@@ -71,11 +72,35 @@ class Log:
             self._logger.log(level, message, extra={_FIELDS: fields})
 
 
-def configure_logging(level: str = "info", stream: TextIO | None = None) -> None:
-    """Send every log line of the process to `stream` (standard error) as JSON."""
+class Excerpt(logging.Handler):
+    """The last lines of the log, in memory: whoever asks from afar sees these and no file. Bounded."""
+
+    def __init__(self, lines: int, characters: int) -> None:
+        super().__init__()
+        self._characters = characters
+        self._lines: deque[str] = deque(maxlen=lines)
+        self.setFormatter(JsonFormatter())
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        kept = line if len(line) <= self._characters else line[: self._characters - 1] + "…"
+        self._lines.append(kept)
+
+    def last(self, count: int) -> list[str]:
+        """The oldest first."""
+        self.acquire()  # another thread may be writing
+        try:
+            lines = list(self._lines)
+        finally:
+            self.release()
+        return lines[-count:] if count > 0 else []
+
+
+def configure_logging(level: str = "info", stream: TextIO | None = None, *beside: logging.Handler) -> None:
+    """Send every log line of the process to `stream` (standard error) as JSON, and to the handlers `beside` it."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, *beside]
     root.setLevel(level.upper())
     logging.getLogger("mqtt").setLevel("CRITICAL")  # aiomqtt repeats what its caller is told by an exception

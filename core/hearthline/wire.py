@@ -413,14 +413,19 @@ class Command(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `type` signal: `signal` accepted, `event` the alarm's id. `type` test: drive the local output for 3 s. `type`
     self-test: answered by a marked alarm of the gateway itself, `test` = this id. `type` resend: send again what was
-    made since `since` (RFC 3339; everything without it) and was acknowledged, each with `resent` = this id.
+    made since `since` (RFC 3339; everything without it) and was acknowledged, each with `resent` = this id. `type`
+    examine: answered with the doctor's checks. `type` log: answered with the last `lines` of the log. `type` configure:
+    `config` takes the place of what the center changed before, on trial for `within_s` seconds (0: 120).
     """
 
     id: str
     type: str
+    config: dict[str, Any] | None = None
     event: str = ""
+    lines: int = 0
     signal: str = ""
     since: str = ""
+    within_s: float = 0.0
 
 
 class CertificateWord(msgspec.Struct, kw_only=True, omit_defaults=True):

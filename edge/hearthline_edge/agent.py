@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import random
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,7 @@ from hearthline_edge.outbox import WARN_EVENT_DEPTH, EventRow, Outbox
 from hearthline_edge.overhearing import Overhearing
 from hearthline_edge.pack_rate import PackRate
 from hearthline_edge.profile_mqtt import mqtt_driver
+from hearthline_edge.remote import ORDERS, Host, Remote, Start
 from hearthline_edge.serial_port import SerialPort
 from hearthline_edge.siren import open_sirens
 from hearthline_edge.update_telling import UpdateTelling
@@ -71,7 +73,13 @@ class Agent:
     """One gateway. Create it inside its event loop."""
 
     def __init__(
-        self, config: EdgeConfig, outbox: Outbox, clock: Clock, rng: random.Random, outside: Outside | None = None
+        self,
+        config: EdgeConfig,
+        outbox: Outbox,
+        clock: Clock,
+        rng: random.Random,
+        outside: Outside | None = None,
+        start: Start | None = None,
     ) -> None:
         self._config = config
         self._clock = clock
@@ -99,9 +107,15 @@ class Agent:
         self._update = (
             None if versions is None else UpdateTelling(config, versions, self._custody, clock, self._committed)
         )
+        host = Host(self._committed, self._own_faults, self._status, self._begin_anew)
+        self._remote = Remote(config, start or Start(), self._custody, clock, host)
+        self._running: asyncio.Task[None] | None = None
+        self.begins_anew = False  # once it has stopped: for a changed configuration
+        self.ended_s = 0.0
         self._self_test = self._event_intake(self_test.SOURCE, _nothing, self_test.role_of)
         tests = {"test": self._test, SELF_TEST: self._test_oneself}
         self._obeying.handlers |= {"signal": self._signal, RESEND: self._send_again, **tests}
+        self._obeying.handlers |= dict.fromkeys(ORDERS, self._remote.take)
         orders = {"state": self._state, "hear": self._overhearing.hear, "follow": self._overhearing.follow}
         orders |= {"expect": self._expecting.expect, "tell": self._expecting.tell}
         self._control = self._outside.control(Path(config.data_dir) / SOCKET, orders)
@@ -111,7 +125,8 @@ class Agent:
             self._add_local_sessions()
 
     async def run(self) -> None:
-        """Run until cancelled; then stop cleanly."""
+        """Run until cancelled, or until a changed configuration wants another run; then stop cleanly."""
+        self._running = asyncio.current_task()
         await self._wake_old_alarms()
         for session in self._sessions:
             session.start()
@@ -133,6 +148,7 @@ class Agent:
                 group.create_task(self._control.run())
                 if self._update is not None:
                     group.create_task(self._update.run())
+                group.create_task(self._remote.run())
                 if self._config.metrics is not None:
                     from hearthline_edge import metrics  # its library is in memory only where it is wanted
 
@@ -140,7 +156,6 @@ class Agent:
                 notify("READY=1")
                 log.info("agent running", gateway=self._config.gateway, outbox=self._custody.outbox.id)
         finally:
-            notify("STOPPING=1")
             for session in self._sessions:
                 await session.stop()
             await self._custody.stop()
@@ -226,6 +241,7 @@ class Agent:
         self._home.received(rows)
         for row in rows:
             self._overhearing.hop("received", row.id, now)
+        self._remote.received(rows)
 
     def _sent(self, row: EventRow) -> None:
         now = self._clock.now()
@@ -263,6 +279,12 @@ class Agent:
             log.error("reset not stored", error=str(error))
         elif (cancel := done.result()) is not None:
             self._committed([cancel])
+
+    def _begin_anew(self) -> None:
+        if self._running is not None and not self._running.cancelling():
+            self.begins_anew = True
+            self.ended_s = time.monotonic()
+            self._running.cancel()
 
     async def _signal(self, command: wire.Command) -> Reply:
         if command.signal != HomeSignal.ACCEPTED:
@@ -374,11 +396,16 @@ class Agent:
             self._told_faults = faults
             self._uplink.status_changed()
 
+    def _own_faults(self) -> list[str]:
+        """Of what the configuration names: profiles, ports, the local broker, local outputs."""
+        faults = [*self._config.faults, *(port.fault for port in self._ports)]
+        faults += [session.fault for session in self._sessions] + self._home.faults
+        return [fault for fault in faults if fault]
+
     def _faults(self, event_depth: int) -> list[str]:
-        faults = list(self._config.faults)
-        faults += [port.fault for port in self._ports] + [session.fault for session in self._sessions]
-        faults += [events.fault for events in self._events] + [readings.fault for readings in self._readings]
-        faults = [fault for fault in (*faults, self._uplink.fault, self._control.fault) if fault] + self._home.faults
+        faults = [events.fault for events in self._events] + [readings.fault for readings in self._readings]
+        faults = [fault for fault in (*faults, self._uplink.fault, self._control.fault) if fault]
+        faults += self._own_faults()
         faults += self._uplink.renewal.faults(self._clock.now())
         if self._ballast_gone:
             faults.append("outbox: the disk is nearly full, what room there is, is kept for alarms; free space")
@@ -406,14 +433,23 @@ def _nothing(*_: Any) -> None:
     return None
 
 
-async def run_agent(config: EdgeConfig) -> None:
-    """Run one gateway until SIGTERM or SIGINT. Raises ConfigError when the outbox must not be touched."""
+async def run_agent(config: EdgeConfig, start: Start) -> float | None:
+    """Run one gateway until SIGTERM or SIGINT: None; or until another configuration wants a new run: since when.
+
+    Raises ConfigError when the outbox must not be touched.
+    """
     outbox = Outbox(Path(config.data_dir), config.telemetry_max_mb * 1024 * 1024, patient=True)
-    agent = Agent(config, outbox, SystemClock(config.clock.trust), random.Random())
+    try:
+        agent = Agent(config, outbox, SystemClock(config.clock.trust), random.Random(), start=start)
+    except BaseException:
+        outbox.close()  # another run may begin in this process
+        raise
     loop = asyncio.get_running_loop()
     running = loop.create_task(agent.run())
 
     def stop() -> None:
+        notify("STOPPING=1")
+        agent.begins_anew = False
         if not running.cancelling():  # a second signal must not cut short what the first one began
             running.cancel()
 
@@ -421,3 +457,4 @@ async def run_agent(config: EdgeConfig) -> None:
         loop.add_signal_handler(number, stop)
     with contextlib.suppress(asyncio.CancelledError):
         await running
+    return agent.ended_s if agent.begins_anew else None

@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from msgspec import Meta, structs
+from msgspec import Meta, structs, to_builtins
 
 from hearthline.clock import ClockTrust
-from hearthline.config import Config, load_config, read_secret
+from hearthline.config import Config, check_config, load_config, read_secret
 from hearthline.errors import ConfigError
+from hearthline.remote import PORT, config_fault, named_ports
 from hearthline.wire import is_gateway_id
 from hearthline_edge.cancelling import WINDOW_S
 from hearthline_edge.devices import Driver, LineSettings, MqttDriver, SerialDriver, find_drivers
 from hearthline_edge.profile import Profile
 from hearthline_edge.profiles import WAY_OF_DRIVER, Profiles, SetAsideError, load_profiles, with_profiles
+from hearthline_edge.remote_trial import Folder
 
 Role = Literal["emergency", "service", "cancel", "ignore"]
 Word = Annotated[str, Meta(min_length=1)]
@@ -128,10 +130,12 @@ class EdgeFile(Config, frozen=True):
 class EdgeConfig(EdgeFile, frozen=True):
     """What the agent works by: the file, the profiles that its ports name put in their places.
 
-    `mqtt_profiles`: those that are on. `faults`: what was set aside, in words.
+    `mqtt_profiles`: those that are on. `center`: the keys that the center has changed. `faults`: what was set aside, in
+    words.
     """
 
     mqtt_profiles: tuple[Profile, ...] = ()
+    center: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
     def role(self, device: str, button: str) -> Role:
@@ -142,9 +146,50 @@ class EdgeConfig(EdgeFile, frozen=True):
         return "emergency"
 
 
-def load_edge_config(path: Path) -> EdgeConfig:
-    """Raises ConfigError, naming file and key, for anything that could not work; but see `EdgeConfig.faults`."""
-    file = load_config(path, EdgeFile)
+def load_edge_config(path: Path, tries: bool = True) -> EdgeConfig:
+    """The file, and over it what the center has changed, if that can be; `tries`: also what is on trial.
+
+    Raises ConfigError, naming file and key, for anything that could not work; but see `EdgeConfig.faults`.
+    """
+    own = load_own(path)
+    folder = Folder(path)
+    try:
+        changed = folder.in_force() if tries else folder.proved()
+        return load_changed(path, changed) if changed else own
+    except (ConfigError, OSError, ValueError) as error:
+        fault = f"{folder.center_file} is set aside: {error}; send the configuration from the center again"
+        return structs.replace(own, faults=(*own.faults, fault))
+
+
+def load_own(path: Path) -> EdgeConfig:
+    """The installer's file alone."""
+    return _checked(path, load_config(path, EdgeFile))
+
+
+def load_changed(path: Path, changed: dict[str, Any]) -> EdgeConfig:
+    """The installer's file with `changed` over it. Raises ConfigError that speaks of the change, or of the file."""
+    own = load_config(path, EdgeFile)
+    if (fault := config_fault(changed)) is not None:
+        raise ConfigError(fault)
+    mine = {port.port for port in own.serial} | {siren.target for siren in own.siren}
+    for key, port in named_ports(changed):
+        if port not in mine and PORT.fullmatch(port) is None:
+            raise ConfigError(f"{key} = {port!r} is no serial port; name one under /dev/serial/by-id")
+    tree = to_builtins(own)
+    for key, value in changed.items():
+        if key == "local_mqtt":
+            if own.local_mqtt is None:
+                raise ConfigError("local_mqtt: this gateway has no local broker; its own file must name it first")
+            value = to_builtins(own.local_mqtt) | value
+        tree[key] = value
+    try:
+        file = check_config(tree, EdgeFile, str(path))
+        return structs.replace(_checked(path, file), center=tuple(sorted(changed)))
+    except ConfigError as error:
+        raise ConfigError(str(error).removeprefix(f"{path}: ")) from None
+
+
+def _checked(path: Path, file: EdgeFile) -> EdgeConfig:
     if not is_gateway_id(file.gateway):
         raise ConfigError(
             f"{path}: gateway = {file.gateway!r} must be 1 to 64 letters, digits, '.', '_' or '-', the first a "

@@ -31,6 +31,7 @@ from hearthline_edge.service import (
     USER,
     USER_FILE,
     files,
+    is_own_folder,
 )
 from hearthline_edge.versions import service_python
 
@@ -175,6 +176,8 @@ def _belongings(config: EdgeConfig, config_file: Path) -> Iterator[Path]:
     if data.is_dir():
         yield data
         yield from data.rglob("*")
+    if is_own_folder(config_file.absolute().parent):
+        yield config_file.absolute().parent
     for path in (config_file, *(Path(secret) for _, secret in secret_files(config))):
         if path.is_file():
             yield path

@@ -68,11 +68,11 @@ def test_the_broker_is_set_up_where_it_is_the_gateways_own(config: EdgeConfig, h
     ("data_dir", "line"),
     [("/var/lib/hearthline-edge", "StateDirectory=hearthline-edge"), ("/data/a", "ReadWritePaths=/data/a")],
 )
-def test_the_service_may_write_to_its_data_alone(data_dir: str, line: str) -> None:
-    service = files(EdgeConfig("gw-1", data_dir, UplinkConfig("center")), FILE, PYTHON)[SERVICE_FILE]
-    lines = service.splitlines()
-    assert line in lines
-    assert sum(each.startswith(("StateDirectory=", "ReadWritePaths=")) for each in lines) == 1
+def test_the_service_may_write_to_its_data_and_its_own_configuration_alone(data_dir: str, line: str) -> None:
+    for file, more in ((FILE, ["ReadWritePaths=/etc/hearthline"]), (Path("/etc/edge.toml"), [])):
+        service = files(EdgeConfig("gw-1", data_dir, UplinkConfig("center")), file, PYTHON)[SERVICE_FILE]
+        writable = [each for each in service.splitlines() if each.startswith(("StateDirectory=", "ReadWritePaths="))]
+        assert writable == [line, *more], "never the folder of others' files"
 
 
 @pytest.mark.parametrize(
