@@ -10,7 +10,6 @@ outside service that hangs must hold nothing up.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -31,6 +30,7 @@ from hearthline_cloud.alerts.supervision import is_alive
 from hearthline_cloud.config import DeadmanConfig, WebConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import beat
+from hearthline_cloud.loop import Loop
 from hearthline_cloud.schema import heartbeat
 from hearthline_cloud.supervising import SUPERVISION
 
@@ -39,49 +39,26 @@ ESCALATION_FRESH_S = 15  # it says every 5 s that it lives
 DESK_FRESH_S = 30
 _WEB_TIMEOUT_S = 2.0
 _RETRY_S = (1.0, 16.0)
-_STOP_S = 1.0
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 log = Log(__name__)
 
 Beats = Mapping[str, tuple[int, Mapping[str, Any]]]  # role -> (when it last said that it lives, what it said)
 
 
-class DeadMan:
+class DeadMan(Loop):
     """Start it, ask `failed()` now and then, stop it. `web`: where this process's console listens, if it has one."""
 
     def __init__(self, config: DeadmanConfig, database: Database, web: WebConfig | None) -> None:
         """Raises ConfigError with the key."""
+        super().__init__("deadman")
         self._config = config
         self._url = _url_of(config)
         self._healthz = None if web is None else _healthz_of(web)
         self._database = database
         self._pool = urllib3.PoolManager(num_pools=2, retries=False)
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
         self._told = ""
-        self._thread = threading.Thread(target=self._guard, name="deadman", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Within a second; a service that hangs is left to the end of the process."""
-        self._stopping.set()
-        self._thread.join(timeout=_STOP_S)
-
-    def failed(self) -> BaseException | None:
-        """The bug that ended the thread, if one did."""
-        return self._failure
-
-    def _guard(self) -> None:
-        try:
-            self._run()
-        except BaseException as error:  # told to the watching thread, which ends the process
-            self._failure = error
-            log.exception("dead-man ping died")
-            raise
-
-    def _run(self) -> None:
+    def _work(self) -> None:
         pause_s, longest_s = _RETRY_S
         while not self._stopping.is_set():
             fault = self._round()

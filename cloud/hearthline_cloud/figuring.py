@@ -7,7 +7,6 @@ and killing one loses nothing. An entry that is folded twice counts once.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
@@ -18,6 +17,7 @@ from hearthline.log import Log
 from hearthline_cloud.alerts.figures import COUNTED, FOLDED, Case, Entry, Measures, fold
 from hearthline_cloud.alerts.lifecycle import AlertKind
 from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.loop import Loop
 from hearthline_cloud.schema import alert, figure, figure_cursor, home, journal
 from hearthline_cloud.scoping import EVERY, Communities
 
@@ -54,36 +54,18 @@ class Period:
         return kind == self.kind and self.begin_ns <= raised_ns < self.end_ns
 
 
-class Figurer:
+class Figurer(Loop):
     """The desk role's thread that keeps the rows near the journal's end. Start it, ask `failed()`, stop it."""
 
     def __init__(self, database: Database, after: Callable[[], int] | None = None) -> None:
         """`after`: further work of each round, e.g. to ask whether people were helped; says how much it did."""
+        super().__init__("figures")
         self._database = database
         self._after = after
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._guard, name="figures", daemon=True)
 
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=1.0)
-
-    def failed(self) -> BaseException | None:
-        """The bug that ended the thread, if one did."""
-        return self._failure
-
-    def _guard(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._stopping.wait(_BREATH_S if self._round() else PERIOD_S)
-        except BaseException as error:  # told to the watching thread, which ends the process
-            self._failure = error
-            log.exception("figures died")
-            raise
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            self._stopping.wait(_BREATH_S if self._round() else PERIOD_S)
 
     def _round(self) -> int:
         try:

@@ -10,7 +10,6 @@ or forgotten.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -18,11 +17,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import uuid_utils
 from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, literal, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS, rfc3339
 from hearthline.errors import ConfigError
-from hearthline.log import Log
 from hearthline.model import SELF_TEST
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.escalation import AlertView, Policies, Reach, advance, deliveries
@@ -31,10 +28,11 @@ from hearthline_cloud.alerts.self_test import CANNOT, GIVEN_UP_S, Window, is_mis
 from hearthline_cloud.alerts.supervision import RETURN_GRACE_S, STATUS_PERIOD_S, is_alive, is_silent
 from hearthline_cloud.alerts.windows import Declared, Place, Windows
 from hearthline_cloud.config import SelfTestConfig
-from hearthline_cloud.database import Database, is_away, upsert
+from hearthline_cloud.database import Database, upsert
 from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import NotFoundError, beat
 from hearthline_cloud.journal import SYSTEM
+from hearthline_cloud.loop import Loop, patiently
 from hearthline_cloud.notify.sending import contact_phones
 from hearthline_cloud.silences import LASTS, end, lasting, raise_once
 from hearthline_cloud.supervising import silence_key
@@ -45,61 +43,39 @@ AGAIN_S = 20.0  # a person who asks sooner is shown the test that runs
 SETTLED_S = float(STATUS_PERIOD_S + RETURN_GRACE_S)  # of hearing: every gateway has connected and spoken by then
 _PERIOD_S = 1.0
 _LOOK_EVERY_S = 5.0
-_STOP_S = 1.0
 _AT_ONCE = 20  # gateways a round: a desk that was away for hours asks a city within minutes, not at once
 _PROVED_KEPT_S = 90 * 86_400
 _KEPT_S = 400 * 86_400
 _FORGOTTEN_AT_ONCE = 100
 _FORGET_EVERY_S = 60.0  # 144,000 a day
-log = Log(__name__)
 
 Rules = Callable[[], tuple[Policies, tuple[Reach, ...]]]
 
 _test, _gateway, _alert, _command = schema.self_test, schema.gateway, schema.alert, schema.command
 
 
-class SelfTester:
+class SelfTester(Loop):
     """Start it, ask `failed()` now and then, stop it. `rules`: what escalation decides by."""
 
     def __init__(self, config: SelfTestConfig, database: Database, waker: Waker, rules: Rules) -> None:
         """Raises ConfigError with the key."""
+        super().__init__("self-test")
         self._window = window_of(config)
         self._config = config
         self._database = database
         self._waker = waker
         self._rules = rules
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
         self._looked_at = self._forgot_at = float("-inf")
         self._hears_since: float | None = None
-        self._thread = threading.Thread(target=self._guard, name="self-test", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=_STOP_S)
+        super().stop()
         self._waker.close()
 
-    def failed(self) -> BaseException | None:
-        """The bug that ended the thread, if one did."""
-        return self._failure
-
-    def _guard(self) -> None:
-        try:
-            while not self._stopping.wait(_PERIOD_S):
-                try:
-                    self._round(time.time_ns(), time.monotonic())
-                except SQLAlchemyError as error:
-                    if not is_away(error):
-                        raise
-                    log.error("database away, self-tests wait", error=str(error))
-                    self._hears_since = None
-        except BaseException as error:  # told to the watching thread, which ends the process
-            self._failure = error
-            log.exception("self-tests died")
-            raise
+    def _work(self) -> None:
+        while not self._stopping.wait(_PERIOD_S):
+            if not patiently("self-tests wait", lambda: self._round(time.time_ns(), time.monotonic())):
+                self._hears_since = None
 
     def _round(self, now_ns: int, mono_s: float) -> None:
         if decide(self._database, self._rules, now_ns):

@@ -9,7 +9,6 @@ away the minutes of that time are missing: nothing waits for them, and the truth
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -29,6 +28,7 @@ from hearthline_cloud.config import FiguresConfig
 from hearthline_cloud.database import Database, is_away
 from hearthline_cloud.figuring import Period, read_cases
 from hearthline_cloud.ingest.rolling import Marker, mark
+from hearthline_cloud.loop import Loop
 from hearthline_cloud.schema import alert, community, device, gateway, home
 from hearthline_cloud.silences import LASTS
 from hearthline_cloud.store import Point, Store
@@ -42,12 +42,13 @@ _POLL_S = 1.0
 log = Log(__name__)
 
 
-class Standing:
+class Standing(Loop):
     """The role desk's thread that writes them. Start it, ask `failed()`, stop it."""
 
     def __init__(
         self, config: FiguresConfig, database: Database, store: Store, now_ns: Callable[[], int] = time.time_ns
     ) -> None:
+        super().__init__("standing")
         self._zone = ZoneInfo(config.zone)
         self._database = database
         self._store = store
@@ -55,20 +56,6 @@ class Standing:
         self._marker = Marker()
         self._written_ns = 0
         self._is_away = False
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._guard, name="standing", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=1.0)
-
-    def failed(self) -> BaseException | None:
-        """The bug that ended the thread, if one did."""
-        return self._failure
 
     def round(self) -> int:
         """Write the points of the present minute unless that was done; how many."""
@@ -99,14 +86,9 @@ class Standing:
                 mark(connection, marks)
             self._marker.written(marks)
 
-    def _guard(self) -> None:
-        try:
-            while not self._stopping.wait(_POLL_S):
-                self.round()
-        except BaseException as error:  # told to whoever watches, who starts it anew
-            self._failure = error
-            log.exception("standing died")
-            raise
+    def _work(self) -> None:
+        while not self._stopping.wait(_POLL_S):
+            self.round()
 
 
 def points_of(connection: Connection, at_ns: int, zone: tzinfo) -> Iterator[Point]:

@@ -7,7 +7,6 @@ or forgotten.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,17 +14,16 @@ from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, insert, literal, or_, select, update
-from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS, rfc3339
-from hearthline.log import Log
 from hearthline_cloud.alerts.lifecycle import AlertKind
 from hearthline_cloud.alerts.supervision import Sight, credible, is_alive, is_silent, look, watched_gap
 from hearthline_cloud.alerts.windows import Declared, Place, Windows
-from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.database import Database
 from hearthline_cloud.declaring import windows
 from hearthline_cloud.desk import Changed, beat
 from hearthline_cloud.identity.alarming import AccessWatch, tell
+from hearthline_cloud.loop import Loop, patiently
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import gateway as gateway_table
 from hearthline_cloud.schema import heartbeat as heartbeat_table
@@ -38,7 +36,6 @@ from hearthline_cloud.wake import Waker
 ROLE = "desk"  # of the heartbeat
 SUPERVISION = "supervision"  # of the one that says that a bug keeps it from working
 PERIOD_S = 5.0
-log = Log(__name__)
 Write = Callable[[Connection], list[Changed]]
 
 _IS_KNOWN = or_(gateway_table.c.home_id.is_not(None), gateway_table.c.last_seen_ns.is_not(None))
@@ -171,43 +168,23 @@ class Supervisor:
         return changes
 
 
-class Supervision:
+class Supervision(Loop):
     """The rounds in a thread. Start it, ask `failed()` now and then, stop it."""
 
     def __init__(self, database: Database, waker: Waker) -> None:
+        super().__init__("desk")
         self._database = database
         self._waker = waker
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._guard, name="desk", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=1.0)
+        super().stop()
         self._waker.close()
 
-    def failed(self) -> BaseException | None:
-        """The bug that ended the thread, if one did."""
-        return self._failure
-
-    def _guard(self) -> None:
+    def _work(self) -> None:
         supervisor = Supervisor(self._database, self._waker, time.time_ns(), time.monotonic_ns())
-        try:
-            while not self._stopping.wait(PERIOD_S):
-                try:
-                    supervisor.round(time.time_ns(), time.monotonic_ns())
-                except SQLAlchemyError as error:
-                    if not is_away(error):
-                        raise
-                    log.error("database away, supervision waits", error=str(error))
-                    supervisor.start_over(time.time_ns(), time.monotonic_ns())
-        except BaseException as error:  # told to the watching thread, which starts it anew
-            self._failure = error
-            log.exception("supervision died")
-            raise
+        while not self._stopping.wait(PERIOD_S):
+            if not patiently("supervision waits", lambda: supervisor.round(time.time_ns(), time.monotonic_ns())):
+                supervisor.start_over(time.time_ns(), time.monotonic_ns())
 
 
 def raise_blindness(connection: Connection, now_ns: int, away: list[str], since_ns: int) -> list[Changed]:

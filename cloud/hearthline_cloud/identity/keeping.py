@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import threading
 import time
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -21,14 +20,13 @@ from pathlib import Path
 
 from cryptography import x509
 from sqlalchemy import delete
-from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.clock import NS
 from hearthline.config import read_secret
 from hearthline.errors import HearthlineError, LinkError
 from hearthline.log import Log
 from hearthline_cloud.config import CloudConfig, IdentityConfig
-from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.database import Database
 from hearthline_cloud.desk import beat
 from hearthline_cloud.identity.authority import (
     ISSUING_CERT,
@@ -40,6 +38,7 @@ from hearthline_cloud.identity.authority import (
 from hearthline_cloud.identity.broker import KEEPER, PID, SERVER_CERT, STATE, Present, gateway_of, reconciled
 from hearthline_cloud.identity.certificates import Standing, enforced, standing, utc
 from hearthline_cloud.identity.control import Control
+from hearthline_cloud.loop import Loop, patiently
 from hearthline_cloud.schema import heartbeat
 from hearthline_cloud.telling import Fault, FaultKind
 from hearthline_cloud.wake import WakeListener
@@ -52,57 +51,37 @@ _BEAT_S = 5.0
 _LOOK_AGAIN_S = 600.0  # at what the broker has: somebody else may have changed it
 _HEEDED_S = 0.2  # mosquitto heeds a signal within 0.1 s
 _RELOAD_S = 10.0
-_STOP_S = 1.0
 log = Log(__name__)
 
 
-class Keeper:
+class Keeper(Loop):
     """Start it, ask `failed()` now and then, stop it."""
 
     def __init__(self, config: CloudConfig, database: Database) -> None:
         """Raises ConfigError with the key."""
+        super().__init__("keeper")
         identity = self._identity = config.identity
         self._folder = Path(identity.broker)
         self._database = database
         self._control = Control(config.broker, keeper_password(identity))
         self._listener = WakeListener(config.directory, "keeper")
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
         self._present: Present | None = None
         self._looked_at = 0.0
         self._beaten_at = float("-inf")
         self._reload_due = True  # who ran before may have been killed before he could
         self._faults: dict[FaultKind, Fault] = {}
         self._told: set[str] = set()
-        self._thread = threading.Thread(target=self._guard, name="keeper", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=_STOP_S)
+        super().stop()
         self._listener.close()
 
-    def failed(self) -> BaseException | None:
-        """The bug that ended the thread, if one did."""
-        return self._failure
-
-    def _guard(self) -> None:
+    def _work(self) -> None:
         try:
             while not self._stopping.is_set():
-                try:
-                    self.round(time.time_ns(), time.monotonic())
-                except SQLAlchemyError as error:
-                    if not is_away(error):
-                        raise
-                    log.error("database away, the broker is kept as it was", error=str(error))
+                patiently("the broker is kept as it was", lambda: self.round(time.time_ns(), time.monotonic()))
                 if not self._stopping.is_set():
                     self._listener.wait(_PERIOD_S)
-        except BaseException as error:  # told to the watching thread, which ends the process
-            self._failure = error
-            log.exception("keeper died")
-            raise
         finally:
             self._control.close()
 

@@ -18,13 +18,12 @@ import paho.mqtt.client as paho
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 from sqlalchemy import delete
-from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline import wire
 from hearthline.errors import ConfigError, ProtocolError
 from hearthline.log import Log
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.database import Database
 from hearthline_cloud.desk import beat
 from hearthline_cloud.identity.authority import Authority, RequestError
 from hearthline_cloud.identity.broker import KEEPER
@@ -32,6 +31,7 @@ from hearthline_cloud.identity.certificates import utc
 from hearthline_cloud.identity.keeping import keeper_password
 from hearthline_cloud.identity.renewal import is_news, renew, take_use
 from hearthline_cloud.ingest.mqtt_client import BareClient
+from hearthline_cloud.loop import Loop, patiently
 from hearthline_cloud.schema import heartbeat
 from hearthline_cloud.telling import Fault, FaultKind
 
@@ -43,15 +43,15 @@ _PAUSE_S = 0.2  # after all that waited
 _LOOK_S = 60.0  # at the issuing key: its fault is told before the first gateway asks
 _SUBSCRIBE_AGAIN_S = 5.0  # the keeper may just be giving this account its rights
 _CONNECT_S = 4.0
-_STOP_S = 1.0
 log = Log(__name__)
 
 
-class Renewer:
+class Renewer(Loop):
     """Start it, ask `failed()` now and then, stop it."""
 
     def __init__(self, config: CloudConfig, database: Database) -> None:
         """Raises ConfigError with the key."""
+        super().__init__("renewal")
         self._folder = Path(config.identity.folder)
         self._broker = config.broker
         self._database = database
@@ -59,12 +59,9 @@ class Renewer:
         self._lock = threading.Lock()
         self._waiting: dict[tuple[str, bool], bytes] = {}
         self._came = threading.Event()
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
         self._deaf_since: float | None = None
         self._looked_at = float("-inf")
         self._told: str | None = None
-        self._thread = threading.Thread(target=self._guard, name="renewal", daemon=True)
 
     def _make_client(self, password: str) -> paho.Client:
         name = f"{KEEPER}-renewal-{secrets.token_hex(4)}"
@@ -81,33 +78,19 @@ class Renewer:
     def start(self) -> None:
         self._client.connect_async(self._broker.host, self._broker.port, keepalive=20)
         self._client.loop_start()
-        self._thread.start()
+        super().start()
 
     def stop(self) -> None:
         self._stopping.set()
         self._came.set()
-        self._thread.join(timeout=_STOP_S)
+        super().stop()
         self._client.disconnect()
         self._client.loop_stop()
 
-    def failed(self) -> BaseException | None:
-        """The bug that ended the thread, if one did."""
-        return self._failure
-
-    def _guard(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                try:
-                    self._round(time.time_ns(), time.monotonic())
-                except SQLAlchemyError as error:
-                    if not is_away(error):
-                        raise
-                    log.error("database away, gateways will ask again", error=str(error))
-                self._came.wait(_PERIOD_S)
-        except BaseException as error:  # told to the watching thread, which ends the process
-            self._failure = error
-            log.exception("renewal died")
-            raise
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            patiently("gateways will ask again", lambda: self._round(time.time_ns(), time.monotonic()))
+            self._came.wait(_PERIOD_S)
 
     def _round(self, now_ns: int, mono_s: float) -> None:
         if self._deaf_since is not None and mono_s - self._deaf_since > _SUBSCRIBE_AGAIN_S:

@@ -9,7 +9,6 @@ between the first and the last are made anew, and the day itself; all of it can 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from hearthline.clock import NS
 from hearthline.errors import LinkError
 from hearthline.log import Log
 from hearthline_cloud.database import Database, is_away, upsert
+from hearthline_cloud.loop import Loop
 from hearthline_cloud.schema import roll_up_due
 from hearthline_cloud.store import Keeping, Point, Tier, TimeSeries
 from hearthline_cloud.store.tiers import Span, day_of, days_of, oldest_whole_ns, quarter_of
@@ -127,7 +127,7 @@ def roll_up_due_days(
     return len(found), list(dict.fromkeys(problems))
 
 
-class Roller:
+class Roller(Loop):
     """The ingester's thread that summarises what is due and lets go of what is old (`hearthline_cloud.beside`)."""
 
     def __init__(
@@ -138,6 +138,7 @@ class Roller:
         zone: ZoneInfo,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
+        super().__init__("roll-up")
         self._database = database
         self._store = store
         self._keeping = keeping
@@ -145,20 +146,6 @@ class Roller:
         self._now_ns = now_ns
         self._kept_at = -_KEEP_EVERY_S
         self._problems: set[str] = set()
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._guard, name="roll-up", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=1.0)
-
-    def failed(self) -> BaseException | None:
-        """The bug that ended the thread, if one did."""
-        return self._failure
 
     def round(self) -> int:
         """Do what is due now; how many days were summarised. An outage is waited for."""
@@ -182,11 +169,6 @@ class Roller:
             self._problems.add(problem)
         return days
 
-    def _guard(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._stopping.wait(0.2 if self.round() else PERIOD_S)
-        except BaseException as error:  # told to the watching thread, which starts it anew
-            self._failure = error
-            log.exception("roll-up died")
-            raise
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            self._stopping.wait(0.2 if self.round() else PERIOD_S)
