@@ -6,6 +6,7 @@ that does not go back.
 
     search, figures, export, readings .. a person's, and an address's at five times the rate
     demand ............................. what makes rows or messages: a self-test, a policy, a declared window
+    enrolment .......................... an address's: nobody is logged in, and behind a carrier many share one
     link ............................... each token's: behind a carrier all phones have one address
 """
 
@@ -32,6 +33,7 @@ class Cost(StrEnum):
     READINGS = "readings"
     DEMAND = "demand"
     LINK = "link"
+    ENROLMENT = "enrolment"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ RATES: dict[Cost, Rate] = {
     Cost.READINGS: Rate(60, 240),
     Cost.DEMAND: Rate(20, 30),
     Cost.LINK: Rate(30, 60),
+    Cost.ENROLMENT: Rate(6, 12),
 }
 
 COSTS: dict[str, Cost] = {
@@ -76,6 +79,7 @@ COSTS: dict[str, Cost] = {
     f"POST {_API}/declared/{{number}}/end": Cost.DEMAND,
     "POST /policy": Cost.DEMAND,
     f"PUT {_API}/policy": Cost.DEMAND,
+    f"POST {_API}/enrolment": Cost.ENROLMENT,
     "GET /f/{token}": Cost.LINK,
     "POST /f/{token}": Cost.LINK,
     "GET /v/{token}": Cost.LINK,

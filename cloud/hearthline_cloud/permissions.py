@@ -83,6 +83,8 @@ ROUTES: dict[str, Permission | None] = {
     "POST /logout": _P.LEAVE,
     f"POST {_API}/login": PUBLIC,
     f"POST {_API}/logout": _P.LEAVE,
+    # a machine that becomes a gateway: it proves a code
+    f"POST {_API}/enrolment": PUBLIC,
     # one's own account
     "GET /account": _P.ACCOUNT,
     "POST /account/password": _P.ACCOUNT,

@@ -18,6 +18,7 @@ from hearthline_cloud.beside import Beside, Part
 from hearthline_cloud.config import CloudConfig, WebConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.deadman import DeadMan, forget
+from hearthline_cloud.enrolment.signer import SIGNER, Signer
 from hearthline_cloud.escalating import Escalator
 from hearthline_cloud.feedback import Asker
 from hearthline_cloud.figuring import Figurer
@@ -108,6 +109,7 @@ def _beside(config: CloudConfig, database: Database, escalator: Escalator, web: 
     if config.identity.folder:
         parts.append(Beside(keeping.ROLE, database, lambda: keeping.Keeper(config, database)))
         parts.append(Beside(renewing.ROLE, database, lambda: renewing.Renewer(config, database)))
+        parts.append(Beside(SIGNER, database, lambda: Signer(config, database)))
     else:
         keeping.forget(database)
         renewing.forget(database)

@@ -619,6 +619,32 @@ certificate = Table(
     Index("ix_certificate_key", "key"),
 )
 
+enrolment = Table(  # offers to become a gateway; their codes are kept nowhere
+    "enrolment",
+    metadata,
+    Column("id", String(16), primary_key=True),  # the first part of the code
+    Column("gateway_id", ForeignKey("gateway.id"), nullable=False),
+    Column("kind", String(8), nullable=False),  # code, bundle
+    Column("again", Boolean, nullable=False),  # takes the place of the machine that is this gateway
+    Column("made_ns", BigInteger, nullable=False),
+    Column("made_by", String(64), nullable=False),
+    Column("ends_ns", BigInteger, nullable=False),
+    Column("verifier", String(64), nullable=False),  # the public key that proves the code, hexadecimal
+    Column("sealed", Text, nullable=False),  # what the answer is sealed with, for the desk alone; "": the offer is over
+    Column("wrong", Integer, nullable=False, server_default="0"),  # proofs that were none
+    Column("key", String(64), nullable=False, server_default=""),  # SHA-256 of the public key that it is bound to
+    Column("request", Text, nullable=False, server_default=""),
+    Column("proof", Text, nullable=False, server_default=""),
+    Column("asked_ns", BigInteger),
+    Column("answer", Text, nullable=False, server_default=""),  # sealed, base64
+    Column("answered_ns", BigInteger),
+    Column("refused", Text, nullable=False, server_default=""),  # why the desk did not sign
+    Column("taken_ns", BigInteger),  # when the gateway first used its certificate
+    Column("replaced_ns", BigInteger),  # when it first used the key that replaced a bundle's
+    Column("withdrawn_ns", BigInteger),
+    Index("ix_enrolment_gateway", "gateway_id"),
+)
+
 removed = Table(  # what the retention periods have taken away
     "removed",
     metadata,

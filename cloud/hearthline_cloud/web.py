@@ -19,6 +19,7 @@ from hearthline.log import Log
 from hearthline_cloud.api import (
     routes_alerts,
     routes_consents,
+    routes_enrolment,
     routes_figures,
     routes_health,
     routes_orders,
@@ -98,6 +99,7 @@ _API = (
     routes_watch,
     routes_protection,
     routes_consents,
+    routes_enrolment,
     stream,
 )
 _PAGES = (

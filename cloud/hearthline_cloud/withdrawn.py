@@ -20,6 +20,7 @@ import msgspec
 from sqlalchemy import Connection, insert, select, update
 
 from hearthline.errors import ConfigError
+from hearthline.log import Log
 from hearthline_cloud import journal
 from hearthline_cloud.database import Database
 from hearthline_cloud.identity import certificates
@@ -28,6 +29,7 @@ from hearthline_cloud.schema import certificate, gateway, staff
 
 REASON = "withdrawn before the restore"
 _ACTOR = "restore"
+log = Log(__name__)
 
 
 class Certificate(msgspec.Struct, frozen=True):
@@ -79,6 +81,14 @@ def note(path: Path, line: Line) -> None:
             f"withdrawn_file {path}: cannot be written: {error.strerror}. It was done all the same; a restore from a "
             "backup of before would undo it"
         ) from None
+
+
+def note_or_tell(path: Path, line: Line) -> None:
+    """For a loop, which goes on: what cannot be written is told in the log."""
+    try:
+        note(path, line)
+    except ConfigError as error:
+        log.error("a withdrawal was not noted", gateway=line.name, error=str(error))
 
 
 def read(path: Path) -> list[Line]:

@@ -1,4 +1,4 @@
-"""Codes as people type and scan them, and documents that open whole, unchanged and with their own code, or not at all."""
+"""Codes as people type and scan them, and documents that open whole and with their own code, or not at all."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from web.two_communities import NONE, OTHER, OWN, PLANTED, PLANTED_OTHER, SCOPES
 
 PUBLIC = {
     "GET /login", "POST /login", "GET /login/code", "POST /login/code", "POST /language", "POST /api/v1/login",
-    "GET /healthz", "GET /readyz",
+    "GET /healthz", "GET /readyz", "POST /api/v1/enrolment",
     "GET /f/{token}", "POST /f/{token}", "GET /v/{token}", "HEAD /v/{token}", "POST /v/{token}/open",
     "POST /v/{token}/go", "POST /v/{token}/arrive", "POST /v/{token}/decline", "POST /v/{token}/report",
 }  # fmt: skip

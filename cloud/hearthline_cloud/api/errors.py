@@ -24,6 +24,7 @@ from hearthline_cloud.console.navigation import ENROL
 from hearthline_cloud.console.view import page
 from hearthline_cloud.database import is_away
 from hearthline_cloud.desk import ConflictError, NotFoundError
+from hearthline_cloud.enrolment.offers import EnrolmentError
 from hearthline_cloud.people import CodeError, CodeNeededError, EnrolFirstError, LoginError, Session, ThrottledError
 from hearthline_cloud.policy_store import PolicyError, StalePolicyError
 
@@ -105,6 +106,8 @@ def _refused(request: Request, error: Exception) -> Response:
             return RedirectResponse(ENROL, 303)
         case EnrolFirstError():
             return error_response(403, "second-factor-needed", str(error))
+        case EnrolmentError():
+            return error_response(403, f"enrolment-{error.refusal}", str(error))
         case NotFoundError() if _wants_page(request):
             return _problem(request, 404)
         case _ if _wants_page(request):

@@ -24,15 +24,23 @@ async def paced(request: Request, session: Annotated[Session | None, Depends(aut
         yield
         return
     parts = parts_of(request)
-    person, address = (session.staff, client_address(request)) if session else (request.path_params["token"], "")
+    person, address = _asks(request, session)
     wait_s = parts.pacing.wait_s(cost, person, address, time.monotonic_ns())
     if wait_s > 0:
         raise TooManyError(wait_s)
-    if cost in (Cost.DEMAND, Cost.LINK):
+    if cost in (Cost.DEMAND, Cost.LINK, Cost.ENROLMENT):
         yield
         return
     async with parts.lane.turn(person):
         yield
+
+
+def _asks(request: Request, session: Session | None) -> tuple[str, str]:
+    """Whose request is counted: a person's and an address's, a link's, or an address's alone."""
+    if session is not None:
+        return session.staff, client_address(request)
+    token = request.path_params.get("token", "")
+    return (token, "") if token else ("", client_address(request))
 
 
 def busy_page(request: Request, error: TooManyError) -> Response:

@@ -12,6 +12,7 @@ is written anew long before: a broker with an expired one lets nobody in.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -113,6 +114,11 @@ class Authority:
     @property
     def ends(self) -> datetime:
         return self._certificate.not_valid_after_utc
+
+    def secret_for(self, purpose: str) -> bytes:
+        """32 bytes that whoever has the issuing key can make again, and nobody else: another for each purpose."""
+        number = self._key.private_numbers().private_value.to_bytes(32, "big")
+        return hmac.digest(number, f"hearthline {purpose}".encode(), "sha256")
 
     def issue_client(self, name: str, public_key: ec.EllipticCurvePublicKey, now: datetime) -> Issued:
         """A certificate by which the broker knows a session as `name`."""

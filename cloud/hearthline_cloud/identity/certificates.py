@@ -82,9 +82,21 @@ def issue(
     return made
 
 
-def revoke(connection: Connection, gateway_id: str, reason: str, now_ns: int, actor: str) -> int:
-    """Every certificate of the gateway that is still valid; how many. The broker hears of it from the keeper."""
+def revoke(
+    connection: Connection,
+    gateway_id: str,
+    reason: str,
+    now_ns: int,
+    actor: str,
+    *,
+    only: ColumnElement[bool] | None = None,
+) -> int:
+    """Every certificate of the gateway that is still valid; how many. The broker hears of it from the keeper.
+
+    `only`: of those, the rows that are meant.
+    """
     valid = (certificate.c.gateway_id == gateway_id) & is_valid(now_ns)
+    valid = valid if only is None else valid & only
     serials = connection.execute(select(certificate.c.serial).where(valid)).scalars().all()
     connection.execute(update(certificate).where(valid).values(revoked_ns=now_ns, reason=reason))
     if serials:

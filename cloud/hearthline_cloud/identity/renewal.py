@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Row, Select, func, select, update
 from hearthline import wire
 from hearthline.clock import NS
 from hearthline_cloud import journal
+from hearthline_cloud.enrolment.signing import taken
 from hearthline_cloud.identity.authority import Authority, RequestError, key_digest, proves, requested_key
 from hearthline_cloud.identity.broker import sessions_of
 from hearthline_cloud.identity.certificates import is_valid, issue
@@ -35,15 +36,16 @@ def is_news(connection: Connection, gateway_id: str, serial: str) -> bool:
     return connection.execute(_of(gateway_id, serial).where(_C.seen_ns.is_(None))).first() is not None
 
 
-def take_use(connection: Connection, gateway_id: str, serial: str, now_ns: int) -> None:
-    """The gateway uses this certificate, and so its session's twin."""
+def take_use(connection: Connection, gateway_id: str, serial: str, now_ns: int) -> int:
+    """The gateway uses this certificate, and so its session's twin. How many others are revoked by that."""
     row = connection.execute(_of(gateway_id, serial).where(_C.seen_ns.is_(None))).first()
     if row is None:
-        return
+        return 0
     twins = (_C.gateway_id == gateway_id) & ((_C.serial == row.serial) | ((_C.key == row.key) & (_C.key != "")))
     connection.execute(update(certificate).where(twins, _C.seen_ns.is_(None)).values(seen_ns=now_ns))
     detail = {"gateway": gateway_id, "serial": row.serial}
     journal.append(connection, "certificate-in-use", now_ns, detail, actor=ACTOR)
+    return taken(connection, gateway_id, row.key, now_ns)
 
 
 def renew(
@@ -54,7 +56,9 @@ def renew(
     key = requested_key(request, gateway_id)
     digest = key_digest(key)
     present = connection.execute(_of(gateway_id, word.serial).where(is_valid(now_ns))).first()
-    if present is None or _throws_out(connection, gateway_id):
+    if _throws_out(connection, gateway_id):  # no answer: asked again in the next session, it gets one
+        raise RequestError("a revoked session of this gateway is still being thrown out")
+    if present is None:
         raise RequestError("the certificate is revoked, has ended, or is not of this gateway", digest)
     if not proves(present.pem.encode(), word.proof, request):
         raise RequestError("the request is not signed by the key of the present certificate", digest)

@@ -22,6 +22,7 @@ from sqlalchemy import delete
 from hearthline import wire
 from hearthline.errors import ConfigError, ProtocolError
 from hearthline.log import Log
+from hearthline_cloud import withdrawn
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.desk import beat
@@ -54,6 +55,7 @@ class Renewer(Loop):
         super().__init__("renewal")
         self._folder = Path(config.identity.folder)
         self._broker = config.broker
+        self._withdrawn = config.withdrawn_path
         self._database = database
         self._client = self._make_client(keeper_password(config.identity))
         self._lock = threading.Lock()
@@ -115,16 +117,21 @@ class Renewer(Loop):
         except ProtocolError as error:
             log.warning("a word about a certificate was not understood", gateway=gateway, error=str(error))
             return
+        with self._database.reading() as connection:
+            news = is_news(connection, gateway, word.serial)
+        if news:
+            self._take_use(gateway, word.serial, now_ns)
         if word.request:
             answer = self._answer(gateway, word, now_ns)
             if answer is not None:
                 self._client.publish(wire.topic(gateway, wire.DOWN_CERTIFICATE), wire.encode(answer), qos=1)
-            return
-        with self._database.reading() as connection:
-            news = is_news(connection, gateway, word.serial)
-        if news:
-            with self._database.transaction() as connection:
-                take_use(connection, gateway, word.serial, now_ns)
+
+    def _take_use(self, gateway: str, serial: str, now_ns: int) -> None:
+        with self._database.transaction() as connection:
+            revoked = take_use(connection, gateway, serial, now_ns)
+            line = withdrawn.revoked(connection, gateway, now_ns)
+        if revoked:
+            withdrawn.note_or_tell(self._withdrawn, line)
 
     def _answer(self, gateway: str, word: wire.CertificateWord, now_ns: int) -> wire.CertificateAnswer | None:
         authority = self._open(now_ns)

@@ -1,0 +1,1 @@
+"""How a machine becomes a gateway of this center: one-time codes, what is signed for them, labels, bundles."""

@@ -1,0 +1,108 @@
+"""The desk role's loop for enrolments: what was asked for with a right proof is signed here, where the issuing key is.
+
+The role web takes requests and hands answers out, and has no key. Everything waits in rows: killed at any point, or
+with two desks, each request is signed once. What it takes from a gateway is noted for a restore.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from hearthline.errors import ConfigError
+from hearthline.log import Log
+from hearthline_cloud import withdrawn
+from hearthline_cloud.config import CloudConfig
+from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.enrolment.offers import end
+from hearthline_cloud.enrolment.signing import place_of, sign, waiting
+from hearthline_cloud.identity.authority import Authority
+from hearthline_cloud.identity.certificates import utc
+from hearthline_cloud.wake import Waker
+
+SIGNER = "enrolment"  # of the heartbeat
+_PERIOD_S = 0.5
+_END_EVERY_S = 60.0
+_STOP_S = 1.0
+log = Log(__name__)
+
+
+class Signer:
+    """Start it, ask `failed()` now and then, stop it."""
+
+    def __init__(self, config: CloudConfig, database: Database) -> None:
+        self._config = config
+        self._database = database
+        self._waker = Waker(config.directory)
+        self._stopping = threading.Event()
+        self._failure: BaseException | None = None
+        self._ended_at = float("-inf")
+        self._told = ""
+        self._thread = threading.Thread(target=self._guard, name="enrolment", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(timeout=_STOP_S)
+        self._waker.close()
+
+    def failed(self) -> BaseException | None:
+        """The bug that ended the thread, if one did."""
+        return self._failure
+
+    def _guard(self) -> None:
+        try:
+            while not self._stopping.wait(_PERIOD_S):
+                try:
+                    self.round(time.time_ns(), time.monotonic())
+                except SQLAlchemyError as error:
+                    if not is_away(error):
+                        raise
+                    log.error("database away, enrolments wait", error=str(error))
+        except BaseException as error:  # told to whoever watches the part
+            self._failure = error
+            log.exception("enrolment died")
+            raise
+
+    def round(self, now_ns: int, mono_s: float) -> None:
+        """Sign what waits; now and then end what is over."""
+        with self._database.reading() as connection:
+            offers = waiting(connection)
+        if offers:
+            self._sign(offers, now_ns)
+        if mono_s - self._ended_at >= _END_EVERY_S:
+            self._ended_at = mono_s
+            with self._database.transaction() as connection:
+                lost = end(connection, now_ns)
+            self._note(lost, now_ns)
+
+    def _sign(self, offers: Iterable[str], now_ns: int) -> None:
+        try:
+            authority = Authority(Path(self._config.identity.folder), utc(now_ns))
+            place = place_of(self._config.identity)
+        except ConfigError as error:
+            if str(error) != self._told:
+                log.error("no gateway can be enrolled", why=str(error))
+            self._told = str(error)
+            return
+        self._told = ""
+        for offer in offers:
+            if self._stopping.is_set():
+                return
+            with self._database.transaction() as connection:
+                replaced = sign(connection, authority, place, offer, now_ns)
+            log.info("a machine that proved its code was answered", offer=offer)
+            self._note([] if replaced is None else [replaced], now_ns)
+        self._waker.wake("keeper")
+
+    def _note(self, gateways: Iterable[str], now_ns: int) -> None:
+        for gateway in gateways:
+            with self._database.reading() as connection:
+                line = withdrawn.revoked(connection, gateway, now_ns)
+            withdrawn.note_or_tell(self._config.withdrawn_path, line)
