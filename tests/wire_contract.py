@@ -91,6 +91,22 @@ CASES: dict[str, Case] = {
     "event-cancel": _event_of(
         EventType.CANCEL, "enocean:002EE196", {"event": "01934d2a-7a00-7000-8000-000000000003"}, envelope(19)
     ),
+    "event-binding": _event_of(
+        EventType.BINDING,
+        "gw-east-1",
+        {
+            "state": "wanted",
+            "device": "enocean:002EE196",
+            "name": "吊坠",
+            "room": "bedroom",
+            "kind": "push-button",
+            "buttons": {"*": "emergency", "BO": "service"},
+        },
+        envelope(21),
+    ),
+    "event-binding-removed": _event_of(
+        EventType.BINDING, "gw-east-1", {"state": "removed", "device": "enocean:002EE196"}, envelope(22)
+    ),
     "event-self-test": _event_of(
         EventType.ALARM,
         "gw-east-1",
@@ -203,6 +219,31 @@ CASES: dict[str, Case] = {
     ),
     "command-test": Case(
         wire.Command(id="01934d2a-8000-7000-8000-000000000002", type="test"), wire.encode, wire.decode_command
+    ),
+    "command-bound": Case(
+        wire.Command(
+            id="01934d2a-8000-7000-8000-000000000005", type="bound", device="enocean:002EE196", result="bound"
+        ),
+        wire.encode,
+        wire.decode_command,
+    ),
+    "command-devices": Case(
+        wire.Command(
+            id="01934d2a-8000-7000-8000-000000000006",
+            type="devices",
+            devices=[
+                {
+                    "id": "enocean:002EE196",
+                    "name": "吊坠",
+                    "room": "bedroom",
+                    "kind": "push-button",
+                    "buttons": {"*": "emergency", "BO": "service"},
+                },
+                {"id": "ble:A4C138000001", "room": "客厅", "kind": "cuff", "user": 2},
+            ],
+        ),
+        wire.encode,
+        wire.decode_command,
     ),
     "command-resend": Case(
         wire.Command(id="01934d2a-8000-7000-8000-000000000004", type="resend", since="2026-11-21T07:00:00.000000Z"),

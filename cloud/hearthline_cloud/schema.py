@@ -82,6 +82,7 @@ gateway = Table(
     Column("watched_ns", BigInteger),  # since when the desk watches it
     Column("test_id", String(64)),  # the last self-test that it was asked for
     Column("proved_id", String(64)),  # the last one that came through
+    Column("list_due", Boolean, nullable=False, server_default=text("false"), index=True),  # of its devices (`listing`)
 )
 
 device = Table(
@@ -101,6 +102,7 @@ device = Table(
     Column("watched_ns", BigInteger),  # since when the desk watches it
     Column("lost", String(16), nullable=False, server_default=""),  # the note by which it is lost; "": it is not
     Column("lost_ns", BigInteger),
+    Column("buttons", JSON(none_as_null=True)),  # {button: role} as the installer has bound it; "*": every other
 )
 
 consent = Table(

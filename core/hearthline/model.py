@@ -17,6 +17,8 @@ class ButtonRole(StrEnum):
     SERVICE = "service"
 
 
+BOUND = "bound"  # the command that tells a gateway what the center says to a binding
+DEVICES = "devices"  # the command that brings a gateway the list of its devices
 RESEND = "resend"  # the command that asks a gateway to send again what the center has received before
 RESENT = "resent"  # in the data of what is sent again: the id of that command
 SELF_TEST = "self-test"  # the command that asks a gateway to prove its way to the center, and its marked alarm's role
@@ -44,6 +46,7 @@ class EventType(StrEnum):
     ACTIVITY = "hearthline.activity.v1"
     ANSWER = "hearthline.answer.v1"
     CANCEL = "hearthline.cancel.v1"
+    BINDING = "hearthline.binding.v1"
     COMMISSIONING = "hearthline.commissioning.v1"
 
 

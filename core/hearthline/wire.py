@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -34,6 +34,7 @@ MAX_MONO_NS = 2**62
 MAX_AGE_S = 10**9
 MAX_ID = 64  # characters of an event's id and type, of an outbox and of a boot
 MAX_DEVICE = 128
+MAX_BUTTONS = 32
 MAX_DATA_DEPTH = 16  # nesting of an event's data: whoever reads it later must not run out of stack
 
 _GATEWAY_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -415,17 +416,59 @@ class Command(msgspec.Struct, kw_only=True, omit_defaults=True):
     self-test: answered by a marked alarm of the gateway itself, `test` = this id. `type` resend: send again what was
     made since `since` (RFC 3339; everything without it) and was acknowledged, each with `resent` = this id. `type`
     examine: answered with the doctor's checks. `type` log: answered with the last `lines` of the log. `type` configure:
-    `config` takes the place of what the center changed before, on trial for `within_s` seconds (0: 120).
+    `config` takes the place of what the center changed before, on trial for `within_s` seconds (0: 120). `type` bound:
+    what the center says to the binding of `device`, `result` bound, elsewhere, refused, unknown-gateway or removed.
+    `type` devices: `devices` is the gateway's whole list, each with the keys of a `Binding`, its id as `id`.
     """
 
     id: str
     type: str
     config: dict[str, Any] | None = None
+    device: str = ""
+    devices: list[dict[str, Any]] = []
     event: str = ""
     lines: int = 0
+    result: str = ""
     signal: str = ""
     since: str = ""
     within_s: float = 0.0
+
+
+class Binding(msgspec.Struct, kw_only=True):
+    """`data` of `hearthline.binding.v1`. `buttons`: what each means, `*` every other. `user` of a shared cuff.
+
+    `state` lost: the gateway no longer knows its list; it names no device then.
+    """
+
+    state: Literal["wanted", "removed", "lost"]
+    device: str = ""
+    name: str = ""
+    room: str = ""
+    kind: str = ""
+    user: Annotated[int, msgspec.Meta(ge=0, le=999)] | None = None
+    buttons: dict[str, Literal["emergency", "service", "cancel", "ignore"]] = {}
+
+
+def binding_of(data: dict[str, Any]) -> Binding:
+    """Raises ProtocolError also for names that no registry could take."""
+    try:
+        binding = msgspec.convert(data, Binding)
+    except _UNDECODABLE as error:
+        raise ProtocolError(f"not a binding: {error}") from None
+    if not binding.device and binding.state != "lost":
+        raise ProtocolError("a binding needs a device")
+    for name, text, longest in (
+        ("device", binding.device, MAX_DEVICE),
+        ("name", binding.name, MAX_ID),
+        ("room", binding.room, MAX_ID),
+        ("kind", binding.kind, MAX_ID),
+        *(("button", button, MAX_ID) for button in binding.buttons),
+    ):
+        if (fault := text_fault(text, longest)) is not None:
+            raise ProtocolError(f"{name} {fault}")
+    if len(binding.buttons) > MAX_BUTTONS:
+        raise ProtocolError(f"a device has at most {MAX_BUTTONS} buttons")
+    return binding
 
 
 class CertificateWord(msgspec.Struct, kw_only=True, omit_defaults=True):

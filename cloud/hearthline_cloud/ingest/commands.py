@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import ColumnElement, Connection, or_, select, update
 
 from hearthline import wire
 from hearthline.clock import NS
-from hearthline.model import RESEND
+from hearthline.model import BOUND, DEVICES, RESEND
 from hearthline_cloud import schema
 from hearthline_cloud.database import Database
 from hearthline_cloud.ingest.session import Answers
+from hearthline_cloud.listing import is_any_list_due, order_due_lists
 
 GIVE_UP_AFTER_S = 24 * 3600
-_RESEND_GIVE_UP_S = 30 * 24 * 3600  # for so long a gateway keeps what it has sent
+_LATE = (RESEND, BOUND, DEVICES)  # what a gateway that was away is told all the same
+_LATE_GIVE_UP_S = 30 * 24 * 3600  # for so long a gateway keeps what it has sent
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 2.0, 60.0
 _LOCK_WAIT_S = 15.0  # a writer may have waited so long for the database since `now` was read
 _AT_ONCE = 200
@@ -21,10 +24,11 @@ _AT_ONCE = 200
 def send_due_commands(database: Database, session: Answers, now_ns: int) -> None:
     """One round: whatever is due goes down. Looks first without a lock, for mostly nothing is."""
     with database.reading() as connection:
-        waiting = has_due_commands(connection, now_ns)
+        waiting = has_due_commands(connection, now_ns) or is_any_list_due(connection)
     if not waiting:
         return
     with database.transaction() as connection:
+        order_due_lists(connection, now_ns)
         commands = due_commands(connection, now_ns)
     for gateway, command in commands:
         session.publish(wire.topic(gateway, wire.DOWN_COMMAND), wire.encode(command))
@@ -61,7 +65,7 @@ def due_commands(connection: Connection, now_ns: int) -> list[tuple[str, wire.Co
     sent = []
     for row in rows:
         body = dict(row.body)
-        give_up_s = _RESEND_GIVE_UP_S if body.get("type") == RESEND else GIVE_UP_AFTER_S
+        give_up_s = _LATE_GIVE_UP_S if body.get("type") in _LATE else GIVE_UP_AFTER_S
         if now_ns - row.created_ns > give_up_s * NS:
             connection.execute(update(table).where(table.c.id == row.id).values(answered_ns=now_ns, result="expired"))
             continue
@@ -71,7 +75,5 @@ def due_commands(connection: Connection, now_ns: int) -> list[tuple[str, wire.Co
             .where(table.c.id == row.id)
             .values(attempts=row.attempts + 1, next_attempt_ns=now_ns + round(pause_s * NS))
         )
-        told = {name: body.get(name, "") for name in ("type", "event", "signal", "since")}
-        command = wire.Command(id=row.id, **told)
-        sent.append((row.gateway_id, command))
+        sent.append((row.gateway_id, msgspec.convert(body | {"id": row.id}, wire.Command)))
     return sent

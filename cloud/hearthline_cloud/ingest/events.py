@@ -25,6 +25,7 @@ from hearthline_cloud.alerts.lifecycle import alert_kind
 from hearthline_cloud.commissioning.runs import open_run, take_press, take_word
 from hearthline_cloud.database import upsert
 from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
+from hearthline_cloud.ingest.bindings import take_binding
 from hearthline_cloud.ingest.commands import make_due
 from hearthline_cloud.ingest.device_notes import is_loss, subject_of, take_note
 from hearthline_cloud.ingest.proving import answered_test, prove
@@ -32,6 +33,7 @@ from hearthline_cloud.ingest.raising import note_cancellation, raise_or_join
 from hearthline_cloud.ingest.resending import is_resent
 from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, SYNCED, record_time
+from hearthline_cloud.listing import make_list_due
 from hearthline_cloud.personal.consents import Kind, has_stopped
 from hearthline_cloud.store import Point
 from hearthline_cloud.tracing import note_gateway_hops
@@ -190,6 +192,8 @@ def _store(
         _take_answer(connection, event, gateway, stored, now_ns)
     elif event.type == EventType.CANCEL:
         note_cancellation(connection, stored, event, gateway, now_ns)
+    elif event.type == EventType.BINDING:
+        take_binding(connection, stored, event, gateway, now_ns)
     elif event.type == EventType.COMMISSIONING:
         take_word(connection, stored, event, gateway, now_ns)
 
@@ -338,3 +342,15 @@ def take_status(connection: Connection, message: Message, gateway: str, now_ns: 
         journal.append(connection, "gateway", now_ns, detail)
         if status.state == "online" and not message.retained:
             make_due(connection, gateway, now_ns)
+    if (
+        before is not None
+        and before.outbox
+        and status.state == "online"
+        and _card(before.outbox) != _card(status.outbox)
+    ):
+        make_list_due(connection, [gateway])
+
+
+def _card(outbox: str) -> str:
+    """Which file an outbox is; what follows the point is made anew at each start. Another card has no list either."""
+    return outbox.partition(".")[0]

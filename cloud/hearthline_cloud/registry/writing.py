@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Table, bindparam, func, insert, select, updat
 
 from hearthline_cloud import journal, schema
 from hearthline_cloud.database import upsert
+from hearthline_cloud.listing import make_list_due
 from hearthline_cloud.personal.bundle import Bundle
 from hearthline_cloud.personal.erasing import ERASED
 from hearthline_cloud.personal.vault import personal_columns
@@ -75,7 +76,9 @@ def write(connection: Connection, ready: Prepared, actor: str, now_ns: int) -> b
 
 
 def note(connection: Connection, do: str, kind: Kind, ids: list[str], actor: str, now_ns: int) -> None:
-    """What was done, with pseudonymous ids alone."""
+    """What was done, with pseudonymous ids alone; the gateways of changed devices are told."""
+    if kind is Kind.DEVICE:
+        make_list_due(connection, {each.partition("/")[0] for each in ids})
     journal.append(connection, REGISTRY, now_ns, {"do": do, "kind": kind.value, "ids": ids}, actor=actor)
 
 
