@@ -115,6 +115,12 @@ class SelfTestConfig(Config, frozen=True):
     answer_within_s: float = 900.0
 
 
+class CommissioningConfig(Config, frozen=True):
+    """After so many days without a press a commissioned home is called, so that its pendant is tried; 0: never."""
+
+    remind_days: int = 30
+
+
 class DeadmanConfig(Config, frozen=True):
     """An outside service that is pinged while the whole center works, and calls people when it is not."""
 
@@ -187,6 +193,7 @@ class CloudConfig(Config, frozen=True):
     web: WebConfig = WebConfig()
     channel: list[ChannelConfig] = []
     self_test: SelfTestConfig = SelfTestConfig()
+    commissioning: CommissioningConfig = CommissioningConfig()
     deadman: DeadmanConfig | None = None
     service: ServiceConfig = ServiceConfig()
     figures: FiguresConfig = FiguresConfig()

@@ -15,6 +15,7 @@ from hearthline.errors import ConfigError
 from hearthline.log import Log
 from hearthline.service import notify
 from hearthline_cloud.beside import Beside, Part
+from hearthline_cloud.commissioning import caring
 from hearthline_cloud.config import CloudConfig, WebConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.deadman import DeadMan, forget
@@ -92,6 +93,9 @@ def _beside(config: CloudConfig, database: Database, escalator: Escalator, web: 
     def self_tester() -> Part:
         return SelfTester(config.self_test, database, Waker(config.directory), escalator.rules)
 
+    def commissioning() -> Part:
+        return caring.Caring(config, database, Waker(config.directory), escalator.rules)
+
     def standing() -> Part:
         return Standing(config.figures, database, open_store(config.store, config.directory))
 
@@ -102,6 +106,7 @@ def _beside(config: CloudConfig, database: Database, escalator: Escalator, web: 
         Beside(SUPERVISION, database, supervision),
         Beside("figures", database, figurer),
         Beside("self-test", database, self_tester),
+        Beside(caring.ROLE, database, commissioning),
         Beside("standing", database, standing),
     ]
     if config.retention.enabled:

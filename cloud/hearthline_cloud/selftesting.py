@@ -205,12 +205,17 @@ def decide(database: Database, rules: Rules, now_ns: int) -> int:
 
 
 def rehearse(
-    connection: Connection, policies: Policies, reaches: tuple[Reach, ...], home: str | None, community: str | None,
+    connection: Connection,
+    policies: Policies,
+    reaches: tuple[Reach, ...],
+    home: str | None,
+    community: str | None,
     now_ns: int,
-) -> dict[str, Any]:  # fmt: skip
+    kind: AlertKind = AlertKind.EMERGENCY,
+) -> dict[str, Any]:
     """What a press of this home that nobody answers would lead to: the policy, and how many messages of its steps."""
-    policy = policies.policy_for(AlertKind.EMERGENCY, "press", community or "")
-    press = AlertView(AlertKind.EMERGENCY, State.RAISED, now_ns, 1)
+    policy = policies.policy_for(kind, "press", community or "")
+    press = AlertView(kind, State.RAISED, now_ns, 1)
     contacts = len(contact_phones(connection, None, home))
     timer = advance(policy, press, None, -1, now_ns).timer
     messages = 0

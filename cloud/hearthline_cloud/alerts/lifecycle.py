@@ -191,6 +191,7 @@ class Category(StrEnum):
     VISIT = "visit"
     CHAT = "chat"
     TRANSPORT = "transport"
+    PENDANT_TEST = "pendant-test"  # the resident is asked to press
     OTHER = "other"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, case, func, select
 
 from hearthline.clock import rfc3339
-from hearthline_cloud.alerts.lifecycle import AlertKind, State
+from hearthline_cloud.alerts.lifecycle import AlertKind, Category, State
 from hearthline_cloud.api.alert_reads import ALERTS, shown, time_or_none
 from hearthline_cloud.api.model import Alert, ServiceCall, ServiceCalls
 from hearthline_cloud.schema import alert
@@ -44,7 +44,8 @@ def _call(row: Row[Any], call: Alert, of_home: Sequence[Row[Any]], now_ns: int) 
     is_planned = row.state == State.SCHEDULED
     since_ns = row.due_ns if is_planned else row.raised_ns
     others = [other for other in of_home if other.id != row.id]
-    planned = [other.id for other in others if other.category is not None and not is_planned]
+    wishes = [other for other in others if other.category not in (None, Category.PENDANT_TEST)]
+    planned = [] if is_planned else [other.id for other in wishes]
     asked = [other.last_press_ns or other.raised_ns for other in others if is_planned and other.category is None]
     return ServiceCall(
         call=call,

@@ -29,6 +29,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "category.visit": ("上门", "Visit"),
     "category.chat": ("聊天", "Chat"),
     "category.transport": ("接送", "Transport"),
+    "category.pendant-test": ("呼叫器试按", "Pendant test"),
     "category.other": ("其他", "Other"),
     "meal.breakfast": ("早餐", "Breakfast"),
     "meal.lunch": ("午餐", "Lunch"),
