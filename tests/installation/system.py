@@ -28,6 +28,7 @@ class Booted:
     root: Path
     folder: Path
     target: str
+    binds: dict[Path, str]
     leader: int = 0
     container: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
@@ -53,7 +54,11 @@ class Booted:
     def boot(self) -> None:
         """Returns once its systemd says that it is up."""
         checkout = Path(__file__).parents[2]
-        binds = {sysconfig.get_path("purelib"): "/opt/site", str(checkout): "/opt/sources"}
+        binds: dict[Path | str, str] = {
+            sysconfig.get_path("purelib"): "/opt/site",
+            str(checkout): "/opt/sources",
+            **self.binds,
+        }
         if _interpreter_is_bound():
             binds[sys.base_prefix] = "/opt/python"
         command = ["systemd-nspawn", "--quiet", "--directory", str(self.root), "--boot", "--register=no"]
@@ -88,8 +93,8 @@ class Booted:
 
 
 @contextmanager
-def booted(folder: Path, target: str = "basic.target") -> Iterator[Booted]:
-    """Boot one; it is gone afterwards, with everything it wrote."""
+def booted(folder: Path, target: str = "basic.target", binds: dict[Path, str] | None = None) -> Iterator[Booted]:
+    """Boot one; it is gone afterwards, with everything it wrote. `binds`: folders of ours and where it sees them."""
     layer, root = folder / "layer", folder / "root"
     for each in (layer, root):
         each.mkdir()
@@ -100,9 +105,11 @@ def booted(folder: Path, target: str = "basic.target") -> Iterator[Booted]:
         options = f"lowerdir=/,upperdir={layer / 'upper'},workdir={layer / 'work'}"
         _mount(stack, root, "-t", "overlay", "-o", options, "overlay")
         _lay_python(root)
+        for place in (binds or {}).values():
+            (root / place.lstrip("/")).mkdir(parents=True, exist_ok=True)
         (root / "etc/machine-id").unlink(missing_ok=True)
         (root / "etc/machine-id").touch()
-        machine = Booted(root, folder, target)
+        machine = Booted(root, folder, target, binds or {})
         stack.callback(machine.end)
         machine.boot()
         yield machine
