@@ -54,11 +54,8 @@ class Booted:
     def boot(self) -> None:
         """Returns once its systemd says that it is up."""
         checkout = Path(__file__).parents[2]
-        binds: dict[Path | str, str] = {
-            sysconfig.get_path("purelib"): "/opt/site",
-            str(checkout): "/opt/sources",
-            **self.binds,
-        }
+        binds = {sysconfig.get_path("purelib"): "/opt/site", str(checkout): "/opt/sources"}
+        binds.update({str(source): place for source, place in self.binds.items()})
         if _interpreter_is_bound():
             binds[sys.base_prefix] = "/opt/python"
         command = ["systemd-nspawn", "--quiet", "--directory", str(self.root), "--boot", "--register=no"]
