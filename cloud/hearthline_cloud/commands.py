@@ -19,6 +19,7 @@ from hearthline_cloud.commands_backup import backup, backup_key, restore, withdr
 from hearthline_cloud.commands_identity import broker_config, ca_app
 from hearthline_cloud.commands_personal import key_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
+from hearthline_cloud.commands_registry_import import add_import
 from hearthline_cloud.commands_resident import resident_app
 from hearthline_cloud.commands_retention import retention_app
 from hearthline_cloud.commands_store import store_app
@@ -36,6 +37,7 @@ from hearthline_cloud.wake import Waker
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
 registry_app = typer.Typer(no_args_is_help=True, help="Communities, homes, residents, gateways and devices.")
 journal_app = typer.Typer(no_args_is_help=True, help="The journal of everything that happened.")
+add_import(registry_app, None)
 app.add_typer(user_app, name="user")
 app.add_typer(registry_app, name="registry")
 app.add_typer(journal_app, name="journal")

@@ -52,7 +52,7 @@ def add(
     Example: hearthline cloud user add mei --role nurse --community c-1 --config cloud.toml
     """
     password = _password(password_file)
-    with _people(config) as people:
+    with people_of(config) as people:
         people.accounts.add(name, password, role, time.time_ns(), community or None, _me())
     _say_login(name, password, password_file is None, json)
 
@@ -69,7 +69,7 @@ def password(
     Example: hearthline cloud user password mei --config cloud.toml
     """
     made = _password(password_file)
-    with _people(config) as people:
+    with people_of(config) as people:
         people.accounts.set_password(name, made, time.time_ns(), _me())
     _say_login(name, made, password_file is None, json)
 
@@ -85,7 +85,7 @@ def change_role(
 
     Example: hearthline cloud user role mei nurse --config cloud.toml
     """
-    with _people(config) as people:
+    with people_of(config) as people:
         people.accounts.set_role(name, role, time.time_ns(), _me())
     _say({"name": name, "role": role.value}, json, f"{name} is {role} now.")
 
@@ -101,7 +101,7 @@ def change_communities(
 
     Example: hearthline cloud user communities mei --community c-1 --community c-2 --config cloud.toml
     """
-    with _people(config) as people:
+    with people_of(config) as people:
         people.accounts.set_communities(name, community or None, time.time_ns(), _me())
     told = ", ".join(community) if community else "all communities"
     _say({"name": name, "communities": community or None}, json, f"{name} sees {told} now.")
@@ -113,9 +113,9 @@ def disable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
 
     Example: hearthline cloud user disable mei --config cloud.toml
     """
-    with _people(config) as people:
+    with people_of(config) as people:
         people.accounts.set_disabled(name, True, time.time_ns(), _me())
-    _note_closed(config, name, True)
+    note_closed(config, name, True)
     _say({"name": name, "disabled": True}, json, f"{name} cannot log in any more.")
 
 
@@ -125,9 +125,9 @@ def enable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Json
 
     Example: hearthline cloud user enable mei --config cloud.toml
     """
-    with _people(config) as people:
+    with people_of(config) as people:
         people.accounts.set_disabled(name, False, time.time_ns(), _me())
-    _note_closed(config, name, False)
+    note_closed(config, name, False)
     _say({"name": name, "disabled": False}, json, f"{name} can log in again.")
 
 
@@ -137,7 +137,7 @@ def reset_second_factor(name: NameArgument, config: ConfigOption = DEFAULT_CONFI
 
     Example: hearthline cloud user reset-second-factor mei --config cloud.toml
     """
-    with _people(config) as people:
+    with people_of(config) as people:
         people.factors.remove(name, time.time_ns(), _me())
     _say({"name": name}, json, f"{name} logs in with the password alone, and sets up a new one.")
 
@@ -148,7 +148,7 @@ def log_out(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
 
     Example: hearthline cloud user logout mei --config cloud.toml
     """
-    with _people(config) as people:
+    with people_of(config) as people:
         people.accounts.log_out_everywhere(name, time.time_ns(), _me())
     _say({"name": name}, json, f"{name} is logged out everywhere.")
 
@@ -159,7 +159,7 @@ def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
 
     Example: hearthline cloud user list --config cloud.toml
     """
-    with _people(config) as people:
+    with people_of(config) as people:
         found = people.accounts.all(time.time_ns())
     lines = [
         f"{each.name}: {each.role}, {'all communities' if each.communities is None else ', '.join(each.communities)}, "
@@ -171,13 +171,13 @@ def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
     _say(found, json, "\n".join(lines) or "There is no account yet: hearthline cloud user add NAME.")
 
 
-def _note_closed(config: Path, name: str, closed: bool) -> None:
+def note_closed(config: Path, name: str, closed: bool) -> None:
     line = withdrawn.Line(time.time_ns(), "staff", name, closed=closed)
     withdrawn.note(load_cloud_config(config).withdrawn_path, line)
 
 
 @contextmanager
-def _people(config: Path) -> Iterator[People]:
+def people_of(config: Path) -> Iterator[People]:
     settings = load_cloud_config(config)
     database = open_database(settings)
     try:

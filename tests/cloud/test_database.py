@@ -173,15 +173,15 @@ def test_registering_a_gateway_that_was_heard_keeps_what_is_known_of_it(cloud: C
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [
-        ('home = "home-9"\nname', 'home = "home-x"\nname', "[[resident]] 1 ('res-9'), home: there is no home 'home-x'"),
+        ('home = "home-9"\nname', 'home = "home-x"\nname', "[resident]:1 ('res-9'), home: there is no home 'home-x'"),
         ('resident = "res-9"', 'resident = "res-x"', "('enocean:9'), resident: there is no resident 'res-x'"),
         ('id = "gw-9"\nhome', 'id = "网关"\nhome', "'网关' cannot be an id"),
-        ('id = "res-9"', 'id = ""', "[[resident]] 1 (''), id: this must be given"),
+        ('id = "res-9"', 'id = ""', "[resident]:1 (''), id: this must be given"),
         ('id = "res-9"', f'id = "{"r" * 65}"', "it has 65 characters, of 64 at most"),
         (
             "[[device]]",
             '[[gateway]]\nid = "gw-9"\nhome = "home-9"\n[[device]]',
-            "('gw-9'), id: it is there twice: also in [[gateway]] 1",
+            "('gw-9'), id: it is there twice: also in ",
         ),
         ("user = 1", "usr = 1", "unknown key `usr`"),
         ('volunteers = ["v-9"]', 'volunteers = ["v-8"]', "pairing of 'home-9'"),

@@ -8,7 +8,7 @@ An entry that has a problem still counts as there for those that refer to it: on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,12 +26,28 @@ _CONTACT = {"name": "", "relation": "", "phone": ""}
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a person finds it: `homes.csv:7`, `registry.xlsx[住家]:7`. `headings`: field -> its column's heading."""
+
+    file: str
+    sheet: str
+    row: int  # 0: the whole file or sheet
+    headings: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.file + (f"[{self.sheet}]" if self.sheet else "") + (f":{self.row}" if self.row else "")
+
+
+NOWHERE = Place("", "", 0)
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of a file, or one wish. `where`: how a person finds it, as in `homes.csv, row 7`."""
+    """One line of a file, or one wish."""
 
     kind: Kind
     raw: dict[str, Any]
-    where: str = ""
+    where: Place = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from hearthline.config import Config, load_config
 from hearthline.errors import ConfigError
 from hearthline_cloud import schema
 from hearthline_cloud.database import Database
-from hearthline_cloud.registry.checking import Entry, Found, Rules
+from hearthline_cloud.registry.checking import Entry, Found, Place, Rules
 from hearthline_cloud.registry.importing import bring_in
 from hearthline_cloud.registry.shape import Kind
 from hearthline_cloud.registry.texts import in_words
@@ -110,7 +110,7 @@ def load_registry(database: Database, path: Path, actor: str = ACTOR) -> dict[st
         name: getattr(registry, name) for name in registry.__struct_fields__ if name != "pairing"
     }
     entries = [
-        Entry(Kind(name), msgspec.to_builtins(each), f"[[{name}]] {number}")
+        Entry(Kind(name), msgspec.to_builtins(each), Place(str(path), name, number))
         for name, section in sections.items()
         for number, each in enumerate(section, 1)
     ]
@@ -121,13 +121,13 @@ def load_registry(database: Database, path: Path, actor: str = ACTOR) -> dict[st
 
     plan = bring_in(database, entries, Rules(update=True), actor, time.time_ns(), also=pair)
     if plan.problems:
-        raise ConfigError("; ".join(_line(path, found) for found in plan.problems) + "; nothing was changed")
+        raise ConfigError("; ".join(_line(found) for found in plan.problems) + "; nothing was changed")
     return {name: len(section) for name, section in sections.items()} | {"pairing": len(registry.pairing)}
 
 
-def _line(path: Path, found: Found) -> str:
+def _line(found: Found) -> str:
     entry, problem = found.entry, found.problem
-    return f"{path}: {entry.where} ({entry.raw.get('id')!r}), {problem.field}: {in_words(problem)}"
+    return f"{entry.where} ({entry.raw.get('id')!r}), {problem.field}: {in_words(problem)}"
 
 
 def _pair(connection: Connection, path: Path, entry: PairingEntry) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from hearthline.errors import RefusedError
 from hearthline_cloud.database import Database
 from hearthline_cloud.registry.checking import Entry, Plan, Rules, check
+from hearthline_cloud.registry.shape import Kind
 from hearthline_cloud.registry.writing import prepare, write
 
 _TRIES = 5
@@ -76,6 +77,19 @@ def bring_in(
             progress(Stage.WRITE, 1, 1)
             return plan
     raise RefusedError("the registry is being changed by others all the time; nothing was changed, try again")
+
+
+def counts(plan: Plan) -> dict[str, dict[str, int]]:
+    """By kind, as far as there is anything of it: new, changed, same."""
+    told = {
+        kind.value: {
+            "new": plan.count(kind, is_new=True),
+            "changed": plan.count(kind, is_new=False),
+            "same": plan.same[kind],
+        }
+        for kind in Kind
+    }
+    return {kind: each for kind, each in told.items() if any(each.values())}
 
 
 def _staged(progress: Progress, stage: Stage, total: int) -> Callable[[int], None]:

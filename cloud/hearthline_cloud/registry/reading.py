@@ -37,6 +37,12 @@ def find(connection: Connection, kind: Kind, key: Key, seen: Communities = EVERY
     return found
 
 
+def contacts_of(connection: Connection, resident: str, seen: Communities = EVERY) -> list[dict[str, str]]:
+    """In the order in which they are told. Raises NotFoundError."""
+    found: list[dict[str, str]] = find(connection, Kind.RESIDENT, (resident,), seen)["contacts"]
+    return found
+
+
 def leave_trace(connection: Connection, resident: str, actor: str, now_ns: int) -> None:
     """Who looked at a card, in the transaction that reads it."""
     journal.append(connection, journal.CARD_SHOWN, now_ns, {"resident": resident}, actor=actor)

@@ -13,6 +13,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "kind.gateway": ("网关", "gateway"),
     "kind.device": ("设备", "device"),
     "kind.volunteer": ("志愿者", "volunteer"),
+    "between": ("，", ", "),
+    "line": ("{where}：{text}", "{where}: {text}"),
+    "column": ("{heading}（{field}）", "{heading} ({field})"),
     "missing": ("必须填写", "this must be given"),
     "nul": ("含有空字符（NUL），可能文件已损坏", "it holds the character NUL: the file may be damaged"),
     "unreadable": (
@@ -123,6 +126,48 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no-contact": (
         "住户“{id}”有 {count} 位联系人；请给出其中的序号",
         "resident {id!r} has {count} contacts: give the number of one of them",
+    ),
+    "undecodable": (
+        "第 {line} 行起无法识别：文件既不是 UTF-8 也不是 GB18030（GBK）编码；请另存为“CSV UTF-8”或 .xlsx",
+        "it cannot be read from line {line} on: this is neither UTF-8 nor GB18030 (GBK); save it as 'CSV UTF-8' "
+        "or .xlsx",
+    ),
+    "garbled": (
+        "文字是乱码：文件曾按错误的编码打开并保存（例如把 UTF-8 当作 GBK，或相反）；"
+        "请从原来的系统重新导出，保存为“CSV UTF-8”或 .xlsx。没有导入任何内容",
+        "its text is garbled: the file was opened in a wrong encoding (UTF-8 taken for GBK, or the reverse) and saved; "
+        "export it anew from where it came, as 'CSV UTF-8' or .xlsx. Nothing of it is taken",
+    ),
+    "garbled-cell": (
+        "文字像是乱码（编码错误）；请重新填写",
+        "this looks garbled by a wrong encoding: write it anew",
+    ),
+    "old-workbook": (
+        "这是旧版 Excel（.xls）或有密码的文件；请另存为 .xlsx（不设密码）或“CSV UTF-8”",
+        "this is an old Excel file (.xls) or has a password: save it as .xlsx without one, or as 'CSV UTF-8'",
+    ),
+    "bad-workbook": (
+        "无法读取这个 .xlsx 文件：可能已损坏；请重新另存",
+        "this .xlsx cannot be read: it may be damaged; save it anew",
+    ),
+    "too-large": ("文件太大，展开后超过 {most}", "it is too large: more than {most} when it is unpacked"),
+    "too-many-rows": ("超过 {most} 行；请分成几个文件", "it has more than {most} rows: divide it"),
+    "bad-csv": ("不是 CSV：{error}", "this is no CSV: {error}"),
+    "empty": ("没有内容：第一行应为列标题", "there is nothing in it: the first row should say what each column is"),
+    "which-kind": (
+        "不知道文件内容是什么：请命名为 {kinds} 之一，或使用 --kind",
+        "what it holds is not known: name it as one of {kinds}, or say --kind",
+    ),
+    "which-sheet": (
+        "不知道这个工作表的内容是什么：请命名为 {kinds} 之一，或“说明”",
+        "what this sheet holds is not known: name it as one of {kinds}, or 'notes'",
+    ),
+    "which-column": ("没有“{column}”这一列；可用：{known}", "there is no column {column!r}; there are: {known}"),
+    "column-twice": ("“{column}”列重复", "the column {column!r} is there twice"),
+    "no-column": ("缺少“{column}”列", "the column {column} is missing"),
+    "extra-cells": (
+        "这一行有 {cells} 格，标题只有 {columns} 列：文字中的逗号要用引号",
+        "this row has {cells} cells and the heading {columns}: a comma in a text needs quotes around the text",
     ),
     "many-contacts": ("一位住户最多 {most} 位联系人", "a resident has {most} contacts at most"),
 }

@@ -1,0 +1,5 @@
+"""`hearthline gateway` at the center: the registry's own commands, and those that other parts add to them."""
+
+from hearthline_cloud.commands_registry import gateway
+
+__all__ = ["gateway"]
