@@ -24,7 +24,8 @@ def in_line(found: Found) -> str:
     name = column(found)
     if name and name != found.problem.field:
         name = SPEECH.say("column", heading=name, field=found.problem.field)
-    return SPEECH.say("line", where=SPEECH.say("between").join([*place, *([name] if name else [])]), text=in_words(found.problem))
+    where = SPEECH.say("between").join([*place, *([name] if name else [])])
+    return SPEECH.say("line", where=where, text=in_words(found.problem))
 
 
 def as_row(found: Found) -> dict[str, Any]:
