@@ -404,7 +404,8 @@ class Agent:
 
     def _faults(self, event_depth: int) -> list[str]:
         faults = [events.fault for events in self._events] + [readings.fault for readings in self._readings]
-        faults = [fault for fault in (*faults, self._uplink.fault, self._control.fault) if fault]
+        faults += [self._uplink.fault, self._control.fault, "" if self._update is None else self._update.fault]
+        faults = [fault for fault in faults if fault]
         faults += self._own_faults()
         faults += self._uplink.renewal.faults(self._clock.now())
         if self._ballast_gone:

@@ -23,6 +23,7 @@ from hearthline_edge.commands_update import update
 from hearthline_edge.config import load_edge_config, own_profile_folder
 from hearthline_edge.devices import Driver, SerialDriver, driver_named, find_drivers
 from hearthline_edge.doctor import Check, examine
+from hearthline_edge.doctor_running import examine_running
 from hearthline_edge.outbox_view import OutboxView, look_into
 from hearthline_edge.profiles import ProfileView, describe, driver_of, load_profile, load_profiles
 from hearthline_edge.recording import read_recording
@@ -69,6 +70,7 @@ def doctor(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> i
         return error.exit_code
     checks = [Check("configuration", True, f"{config} is right.")]
     checks += examine(settings, SystemClock(settings.clock.trust).now())
+    checks += examine_running(settings)
     _say_checks(checks, json)
     return 0 if all(check.ok for check in checks) else 1
 

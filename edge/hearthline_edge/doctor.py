@@ -29,6 +29,7 @@ from hearthline.errors import ConfigError, StorageError
 from hearthline_edge.ballast import BALLAST_BYTES
 from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.devices import SerialDriver, find_drivers
+from hearthline_edge.fault_advice import what_to_do
 from hearthline_edge.outbox_file import check_schema
 from hearthline_edge.outbox_view import look_into
 from hearthline_edge.salvage import kept_aside
@@ -53,7 +54,7 @@ class Check:
 def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
     """Every check but that of the configuration itself."""
     checks = [_data_dir(config), _outbox(config)]
-    checks += [Check("profile", False, f"{fault}.") for fault in config.faults]
+    checks += [Check("profile", False, f"{fault}: {what_to_do(fault)}.") for fault in config.faults]
     checks += _refusals(config, now)
     for port in config.serial:
         checks.append(_serial_port(f"serial port {port.name}", port))

@@ -79,7 +79,7 @@ class UpdateTelling:
         self._custody = custody
         self._clock = clock
         self._tell = told
-        self._fault = ""
+        self.fault = ""
         self.version = versions.own
 
     async def run(self) -> None:
@@ -95,11 +95,12 @@ class UpdateTelling:
                         told = Told(id=note.update, kind=note.kind, fate=fate)
                         await asyncio.to_thread(write_told, self._data_dir, told)
                     last = note.key, fate
-                self._fault = ""
+                self.fault = ""
             except (StorageError, OSError) as error:
-                if str(error) != self._fault:
-                    self._fault = str(error)
-                    log.error("update not told", error=self._fault)
+                fault = f"update: the center cannot be told of it: {error}"
+                if fault != self.fault:
+                    log.error("update not told", error=str(error))
+                self.fault = fault
             await asyncio.sleep(_LOOK_S)
 
     async def _fate(self, note: Note) -> Fate:
