@@ -26,9 +26,10 @@ from hearthline import wire
 from hearthline.clock import Clock, Stamp, SystemClock, rfc3339
 from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline.model import RESEND, SELF_TEST, HomeSignal, Lane
+from hearthline.model import BOUND, DEVICES, RESEND, SELF_TEST, HomeSignal, Lane
 from hearthline.service import notify, watchdog_interval_s
 from hearthline_edge import self_test
+from hearthline_edge.binding import Binding
 from hearthline_edge.cancelling import take_cancel
 from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.control import SOCKET, ControlSocket, Conversation
@@ -98,6 +99,7 @@ class Agent:
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
         self._hops, self._overhearing = Hops(), Overhearing(config.gateway)
         self._expecting = Expecting(config.gateway, self._custody, clock, self._committed)
+        self._binding = Binding(config, self._custody, clock, self._committed, self._tell_of_faults)
         self._obeying = Obeying(config.gateway, self._custody, clock, self._committed)
         ears = Ears(self._received, self._home.refused, self._home.look, self._obeying.take, self._status, self._sent)
         wallet = Wallet(config.uplink, Path(config.data_dir))
@@ -116,7 +118,9 @@ class Agent:
         tests = {"test": self._test, SELF_TEST: self._test_oneself}
         self._obeying.handlers |= {"signal": self._signal, RESEND: self._send_again, **tests}
         self._obeying.handlers |= dict.fromkeys(ORDERS, self._remote.take)
+        self._obeying.handlers |= {BOUND: self._binding.bound, DEVICES: self._binding.devices}
         orders = {"state": self._state, "hear": self._overhearing.hear, "follow": self._overhearing.follow}
+        orders |= {"bind": self._binding.bind, "unbind": self._binding.unbind}
         orders |= {"expect": self._expecting.expect, "tell": self._expecting.tell}
         self._control = self._outside.control(Path(config.data_dir) / SOCKET, orders)
         for port in config.serial:
@@ -146,6 +150,7 @@ class Agent:
                 group.create_task(self._chores())
                 group.create_task(self._live())
                 group.create_task(self._control.run())
+                group.create_task(self._binding.run())
                 if self._update is not None:
                     group.create_task(self._update.run())
                 group.create_task(self._remote.run())
@@ -209,7 +214,7 @@ class Agent:
     def _event_intake(
         self, source: Source, on_taken: Callable[[list[MqttTicket]], None], role_of: RoleOf | None = None
     ) -> EventIntake:
-        roles = role_of or self._config.role
+        roles = role_of or self._binding.role
         intake = EventIntake(source, self._custody, roles, self._committed, self._unstored, on_taken)
         intake.cancel_window_s, intake.overheard = self._config.cancel_window_s, self._overhearing.arrived
         intake.mark_of = self._expecting.mark_of
@@ -270,7 +275,7 @@ class Agent:
         """In the custody's thread: the outputs are silent, and a press of the last seconds is taken back."""
         outbox.silence_alarms(now)
         facts = {"receiver": "reset"}
-        return take_cancel(outbox, self._config.role, None, self._config.cancel_window_s, now, facts)
+        return take_cancel(outbox, self._binding.role, None, self._config.cancel_window_s, now, facts)
 
     def _reset_taken(self, done: asyncio.Future[EventRow | None]) -> None:
         if done.cancelled():
@@ -375,11 +380,7 @@ class Agent:
         status, link = await self._status(), {"connected": self._uplink.connected, "fault": self._uplink.fault}
         lanes = {"event": status.event, "telemetry": status.telemetry}
         about = {"gateway": self._config.gateway, "version": status.version, "link": link, "lanes": lanes}
-        client.say({**about, "faults": status.faults, "devices": self._devices()})
-
-    def _devices(self) -> list[dict[str, Any]]:
-        heard = {device: rfc3339(at.wall_ns) for device, at in self._overhearing.last_heard.items()}
-        return [{"id": each.id, "buttons": each.buttons, "heard": heard.get(each.id)} for each in self._config.device]
+        client.say({**about, "faults": status.faults, "devices": self._binding.view(self._overhearing.last_heard)})
 
     async def _look(self) -> Sight:
         durations = {
@@ -406,7 +407,7 @@ class Agent:
         faults = [events.fault for events in self._events] + [readings.fault for readings in self._readings]
         faults += [self._uplink.fault, self._control.fault, "" if self._update is None else self._update.fault]
         faults = [fault for fault in faults if fault]
-        faults += self._own_faults()
+        faults += self._own_faults() + self._binding.faults
         faults += self._uplink.renewal.faults(self._clock.now())
         if self._ballast_gone:
             faults.append("outbox: the disk is nearly full, what room there is, is kept for alarms; free space")

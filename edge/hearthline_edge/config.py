@@ -19,12 +19,12 @@ from hearthline.errors import ConfigError
 from hearthline.remote import PORT, config_fault, named_ports
 from hearthline.wire import is_gateway_id
 from hearthline_edge.cancelling import WINDOW_S
+from hearthline_edge.device_list import DeviceConfig, ListedDevice, Role, load_list, merged, role_in
 from hearthline_edge.devices import Driver, LineSettings, MqttDriver, SerialDriver, find_drivers
 from hearthline_edge.profile import Profile
 from hearthline_edge.profiles import WAY_OF_DRIVER, Profiles, SetAsideError, load_profiles, with_profiles
 from hearthline_edge.remote_trial import Folder
 
-Role = Literal["emergency", "service", "cancel", "ignore"]
 Word = Annotated[str, Meta(min_length=1)]
 TcpPort = Annotated[int, Meta(ge=1, le=65535)]
 T = TypeVar("T")
@@ -81,13 +81,6 @@ class SerialConfig(Config, frozen=True):
         )
 
 
-class DeviceConfig(Config, frozen=True):
-    """What a device's buttons mean; `*` stands for every other button. Without an entry: emergency."""
-
-    id: Word
-    buttons: dict[str, Role] = {}
-
-
 class SirenConfig(Config, frozen=True):
     """A local output. `target` is the siren's Zigbee2MQTT topic, or the serial port of an LCUS-1 relay."""
 
@@ -131,19 +124,19 @@ class EdgeConfig(EdgeFile, frozen=True):
     """What the agent works by: the file, the profiles that its ports name put in their places.
 
     `mqtt_profiles`: those that are on. `center`: the keys that the center has changed. `faults`: what was set aside, in
-    words.
+    words. `device`: of the file, then of `devices.toml`, which is in `folder`; `listed`: all of the latter.
     """
 
     mqtt_profiles: tuple[Profile, ...] = ()
     center: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    folder: str = ""
+    listed: tuple[ListedDevice, ...] = ()
+    list_fault: str = ""
 
     def role(self, device: str, button: str) -> Role:
         """In doubt an emergency: a button that nobody has described still raises."""
-        for entry in self.device:
-            if entry.id == device:
-                return entry.buttons.get(button, entry.buttons.get("*", "emergency"))
-        return "emergency"
+        return role_in(self.device, device, button)
 
 
 def load_edge_config(path: Path, tries: bool = True) -> EdgeConfig:
@@ -212,7 +205,16 @@ def _checked(path: Path, file: EdgeFile) -> EdgeConfig:
             raise ConfigError(f"{path}: siren[{index}].kind = 'zigbee' needs a section [local_mqtt]")
         if siren.target in {port.port for port in file.serial}:
             raise ConfigError(f"{path}: siren[{index}].target = {siren.target!r} is the port of a [[serial]] already")
-    return config
+    return _with_list(path.absolute().parent, config)
+
+
+def _with_list(folder: Path, config: EdgeConfig) -> EdgeConfig:
+    try:
+        listed, fault = load_list(folder), ""
+    except ConfigError as error:
+        listed, fault = [], f"devices: {error}; every button means an emergency until the center has sent the list"
+    devices = merged(config.device, listed)
+    return structs.replace(config, device=devices, folder=str(folder), listed=tuple(listed), list_fault=fault)
 
 
 def own_profile_folder(path: Path) -> Path | None:

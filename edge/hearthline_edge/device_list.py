@@ -27,7 +27,7 @@ from hearthline_edge.secret import write_secret
 FILE: Final = "devices.toml"
 Role = Literal["emergency", "service", "cancel", "ignore"]
 State = Literal["waiting", "bound", "refused"]
-Text = Annotated[str, Meta(max_length=64, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
+Text = Annotated[str, Meta(max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
 _NOTE = "The devices of this home: written by the agent. Change it with: hearthline device add, hearthline edge devices"
 
 
@@ -90,6 +90,13 @@ def write_list(folder: Path, devices: Iterable[ListedDevice]) -> None:
     owner = folder.stat()
     if os.geteuid() == 0 and owner.st_uid != 0:
         os.chown(path, owner.st_uid, owner.st_gid)
+
+
+def set_aside_list(folder: Path) -> None:
+    """A list that cannot be read makes room, and stays to be looked at. Raises OSError."""
+    path = folder / FILE
+    if path.exists():
+        path.replace(path.with_name(f"{FILE}.broken"))
 
 
 def _shown(device: ListedDevice) -> dict[str, Any]:

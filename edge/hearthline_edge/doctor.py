@@ -55,6 +55,7 @@ def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
     """Every check but that of the configuration itself."""
     checks = [_data_dir(config), _outbox(config)]
     checks += [Check("profile", False, f"{fault}: {what_to_do(fault)}.") for fault in config.faults]
+    checks += _devices(config)
     checks += _refusals(config, now)
     for port in config.serial:
         checks.append(_serial_port(f"serial port {port.name}", port))
@@ -153,6 +154,24 @@ def _refusals(config: EdgeConfig, now: Stamp) -> list[Check]:
         source, _, reason = name.rpartition(":")
         checks.append(Check(f"refused of {source}", True, f"{count} {_ADVICE.get(reason, reason)}."))
     return checks
+
+
+def _devices(config: EdgeConfig) -> Iterator[Check]:
+    """The list of this home's devices, and what the center has not taken of it."""
+    if config.list_fault:
+        yield Check("devices", False, f"{config.list_fault}.")
+        return
+    refused = [device.id for device in config.listed if device.state == "refused"]
+    waiting = [device for device in config.listed if device.state == "waiting"]
+    for device in refused:
+        sentence = f"the center has refused {device}: it is bound in another home, or its registry cannot take it; "
+        yield Check("devices", False, f"{sentence}take it out with `hearthline edge devices remove {device}`.")
+    if any(device.reason == "unknown-gateway" for device in waiting):
+        sentence = "the center knows no home of this gateway yet; have it registered there: hearthline gateway add."
+        yield Check("devices", False, sentence)
+    elif config.listed and not refused:
+        answered = f"{len(waiting)} wait for the center's answer" if waiting else "the center knows them all"
+        yield Check("devices", True, f"{len(config.listed)} are bound in this home; {answered}.")
 
 
 def _port(name: str, path: str) -> Check:

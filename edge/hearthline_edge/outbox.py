@@ -369,6 +369,11 @@ class Outbox(Repeats):
     def write_down(self, key: str, word: str) -> None:
         self._connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, word))
 
+    def events_of(self, type_: EventType) -> list[EventRow]:
+        """Every event of a type that is rare."""
+        rows = self._read(StoredEvent, f"{_SELECT_EVENT} WHERE type = ? ORDER BY seq", type_)
+        return [event_row(row) for row in rows]
+
     def sounding_alarms(self, limit: int) -> list[tuple[str, Stamp]]:
         """(event id, stamp) of the oldest alarms that the center has not received and nobody has reset."""
         rows = self._read(
