@@ -31,6 +31,7 @@ from hearthline_edge.device_list import (
     Role,
     as_listed,
     merged,
+    refusals,
     role_in,
     set_aside_list,
     with_center_list,
@@ -84,12 +85,8 @@ class Binding:
 
     @property
     def faults(self) -> list[str]:
-        found = [fault for fault in (self._broken, self._unwritten) if fault]
-        for device in self._listed.values():
-            if device.state == "refused":
-                why = "belongs to another home" if device.reason == "elsewhere" else "is refused by the registry"
-                found.append(f"devices: {device.id} {why}; {_ADVICE}")
-        return found
+        own = [fault for fault in (self._broken, self._unwritten) if fault]
+        return own + refusals(self._listed.values())
 
     def view(self, heard: dict[str, Stamp]) -> list[dict[str, Any]]:
         """Every device that this home's files name; `heard`: the last time since the agent's start, or None."""
@@ -251,15 +248,12 @@ class Binding:
                 await asyncio.to_thread(set_aside_list, self._folder)
             await asyncio.to_thread(write_list, self._folder, listed)
         except OSError as error:
-            self._unwritten = f"devices: {self._folder / FILE} cannot be written: {error.strerror}; look at its owner"
+            self._unwritten = f"devices: {self._folder / FILE} cannot be written: {error.strerror}"
             self._tell_faults()
             raise StorageError(self._unwritten) from None
         self._broken = self._unwritten = ""
         self._take(listed)
         self._tell_faults()
-
-
-_ADVICE: Final = "give it back, or have the center free it; then: hearthline edge devices remove"
 
 
 def _wanted(tree: Any, now: Stamp) -> ListedDevice:

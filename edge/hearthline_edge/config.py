@@ -212,7 +212,7 @@ def _with_list(folder: Path, config: EdgeConfig) -> EdgeConfig:
     try:
         listed, fault = load_list(folder), ""
     except ConfigError as error:
-        listed, fault = [], f"devices: {error}; every button means an emergency until the center has sent the list"
+        listed, fault = [], f"devices: the list is not known: {error}"
     devices = merged(config.device, listed)
     return structs.replace(config, device=devices, folder=str(folder), listed=tuple(listed), list_fault=fault)
 

@@ -118,6 +118,16 @@ def role_in(devices: Iterable[DeviceConfig], device: str, button: str) -> Role:
     return "emergency"
 
 
+def refusals(listed: Iterable[ListedDevice]) -> list[str]:
+    """A fault for each device that the center has not taken."""
+    return [
+        f"devices: {each.id} "
+        + ("belongs to another home" if each.reason == "elsewhere" else "is refused by the center's registry")
+        for each in listed
+        if each.state == "refused"
+    ]
+
+
 def with_center_list(listed: Sequence[ListedDevice], center: Iterable[ListedDevice]) -> list[ListedDevice]:
     """The center's list in the place of ours; what the installer has bound and the center has not answered stays.
 

@@ -28,6 +28,7 @@ from hearthline.config import read_secret
 from hearthline.errors import ConfigError, StorageError
 from hearthline_edge.ballast import BALLAST_BYTES
 from hearthline_edge.config import EdgeConfig, SerialConfig
+from hearthline_edge.device_list import refusals
 from hearthline_edge.devices import SerialDriver, find_drivers
 from hearthline_edge.fault_advice import what_to_do
 from hearthline_edge.outbox_file import check_schema
@@ -158,18 +159,14 @@ def _refusals(config: EdgeConfig, now: Stamp) -> list[Check]:
 
 def _devices(config: EdgeConfig) -> Iterator[Check]:
     """The list of this home's devices, and what the center has not taken of it."""
-    if config.list_fault:
-        yield Check("devices", False, f"{config.list_fault}.")
-        return
-    refused = [device.id for device in config.listed if device.state == "refused"]
+    faults = [fault for fault in (config.list_fault, *refusals(config.listed)) if fault]
+    for fault in faults:
+        yield Check("devices", False, f"{fault}: {what_to_do(fault)}.")
     waiting = [device for device in config.listed if device.state == "waiting"]
-    for device in refused:
-        sentence = f"the center has refused {device}: it is bound in another home, or its registry cannot take it; "
-        yield Check("devices", False, f"{sentence}take it out with `hearthline edge devices remove {device}`.")
     if any(device.reason == "unknown-gateway" for device in waiting):
         sentence = "the center knows no home of this gateway yet; have it registered there: hearthline gateway add."
         yield Check("devices", False, sentence)
-    elif config.listed and not refused:
+    elif config.listed and not faults:
         answered = f"{len(waiting)} wait for the center's answer" if waiting else "the center knows them all"
         yield Check("devices", True, f"{len(config.listed)} are bound in this home; {answered}.")
 

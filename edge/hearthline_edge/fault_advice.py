@@ -46,6 +46,18 @@ TEXTS: Final = Speech(
             "检查 data_dir 的属主和空间；报警不受影响，但现场工具不能用",
             "look at owner and room of data_dir; alarms go on, the tools in the home do not work",
         ),
+        "devices-refused": (
+            "把它还给那一家，或请中心解除绑定后重新绑定；移出本机列表：hearthline edge devices remove 编号",
+            "give it back, or have the center free it; out of this list it goes with: hearthline edge devices remove",
+        ),
+        "devices-unwritten": (
+            "检查配置文件夹的属主和空间：sudo hearthline edge install 会改正属主",
+            "look at owner and room of the configuration's folder; `sudo hearthline edge install` puts its owner right",
+        ),
+        "devices-lost": (
+            "网关会向中心索取列表；在此之前每个按钮都按紧急报警处理",
+            "the gateway asks the center for it; until it comes every button means an emergency",
+        ),
         "disk-full": ("清出空间；剩余空间只留给报警", "free some space; what is left is kept for alarms"),
         "damaged": (
             "把该文件交给中心（可能含有报警），然后移走，并更换存储卡",
@@ -94,6 +106,9 @@ _BY_BEGINNING: Final = tuple(
         (r"home: the center refused", "refused-alarm"),
         (r"certificate: ", "certificate"),
         (r"control: ", "control"),
+        (r"devices: the list is not known: ", "devices-lost"),
+        (r"devices: .+ cannot be written: ", "devices-unwritten"),
+        (r"devices: ", "devices-refused"),
         (r"outbox: the disk is nearly full", "disk-full"),
         (r"outbox: was damaged", "damaged"),
         (r"outbox: .+ events wait", "waiting"),
