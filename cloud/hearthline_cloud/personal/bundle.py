@@ -1,6 +1,6 @@
 """The data keys of many subjects at once: found or made before the transaction that writes, so that it is short.
 
-What is made is written by `keep`, in that transaction. `still_holds` says there whether the center's key is the one by
+What is `made` is written in that transaction. `still_holds` says there whether the center's key is the one by
 which new data keys were sealed: after a rotation nobody could open them. That no subject was erased since, the caller
 checks, who knows what it seals for.
 """
@@ -12,7 +12,9 @@ from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy.engine import Dialect
 
+from hearthline_cloud.batches import Batch, batch
 from hearthline_cloud.personal.column import keyring_of, place_of
 from hearthline_cloud.personal.keys import DataKey
 from hearthline_cloud.personal.vault import CENTER, personal_columns
@@ -50,10 +52,9 @@ class Bundle:
     def still_holds(self, connection: Connection) -> bool:
         return _center_of(connection) == self._by
 
-    def keep(self, connection: Connection) -> None:
-        """Write down the keys that were made, in the transaction that writes what they seal."""
-        if self._made:
-            connection.execute(insert(personal_key), self._made)
+    def made(self, dialect: Dialect) -> list[Batch]:
+        """The keys that were made, to be written in the transaction that writes what they seal."""
+        return [batch(dialect, insert(personal_key), self._made)] if self._made else []
 
     def _key(self, subject: str) -> DataKey:
         if subject not in self._keys:

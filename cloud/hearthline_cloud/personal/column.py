@@ -88,9 +88,14 @@ class Personal(TypeDecorator[Any]):
         return type_coerce(found.concat("|").concat(value).concat(place), self)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
-        if value is None or value == "" or isinstance(value, Sealed):
-            return value
-        raise TypeError("a personal column takes sealed values only: personal.vault.sealed()")
+        self.check_sealed(value)
+        return value
+
+    @staticmethod
+    def check_sealed(value: Any) -> None:
+        """Raises TypeError for what may not be stored."""
+        if not (value is None or value == "" or isinstance(value, Sealed)):
+            raise TypeError("a personal column takes sealed values only: personal.vault.sealed()")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         if value is None:

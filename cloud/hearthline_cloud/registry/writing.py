@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import groupby, islice
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Insert, Table, Update, bindparam, func, insert, select, update
 
 from hearthline_cloud import journal, schema
+from hearthline_cloud.batches import Batch, batch
 from hearthline_cloud.database import upsert
 from hearthline_cloud.listing import make_list_due
 from hearthline_cloud.personal.bundle import Bundle
@@ -24,19 +25,26 @@ from hearthline_cloud.registry.shape import FIELDS, TABLES, Kind, field_of, pseu
 
 REGISTRY = "registry"  # of the journal: {"do": added, changed, removed; "kind", "ids"}
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"
-_AT_ONCE = 500  # ids in an entry of the journal
+_AT_ONCE = 1000  # ids in an entry of the journal
 _HEARD_BEFORE = (Kind.GATEWAY, Kind.DEVICE)  # a row may be there of what was heard and is not registered
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Prepared:
-    """Rows as they are stored. `cursor`: the journal's last entry of the snapshot that they were made of."""
+    """What the transaction does. `cursor`: the journal's last entry of the snapshot that it was made of."""
 
     bundle: Bundle
     cursor: int
+    batches: list[Batch]
+    told: list[tuple[str, Kind, list[str]]]  # do, kind, ids: an entry of the journal each
+
+
+@dataclass(slots=True)
+class _Rows:
+    """As they are stored, by what is done with them."""
+
     new: dict[Kind, list[dict[str, Any]]] = field(default_factory=dict)
-    changed: list[tuple[Kind, dict[str, Any], dict[str, Any]]] = field(default_factory=list)  # kind, key, values
-    told: list[tuple[str, Kind, str]] = field(default_factory=list)  # do, kind, id
+    changed: dict[tuple[Kind, tuple[str, ...]], list[dict[str, Any]]] = field(default_factory=dict)
 
 
 def last_entry(connection: Connection) -> int:
@@ -45,32 +53,28 @@ def last_entry(connection: Connection) -> int:
 
 def prepare(connection: Connection, plan: Plan, progress: Callable[[int], None] = lambda done: None) -> Prepared:
     """On the snapshot, or in the transaction, that the plan was made on."""
-    ready = Prepared(Bundle(connection, _subjects(plan)), last_entry(connection))
+    bundle, rows, cursor = Bundle(connection, _subjects(plan)), _Rows(), last_entry(connection)
     contacts = dict(plan.contacts)
     for done, move in enumerate(plan.moves, 1):
         if move.kind is not Kind.CONTACT:
             values = dict(move.values)
             if move.kind is Kind.RESIDENT and (move.is_new or move.key[0] in contacts):
                 values["contacts"] = contacts.pop(move.key[0], values.get("contacts", []))
-            _add(ready, move, values)
-        ready.told.append((ADDED if move.is_new else CHANGED, move.kind, pseudonym(move.kind, move.key)))
+            _add(rows, bundle, move, values)
         progress(done)
     for resident, whole in contacts.items():
-        _add(ready, Move(Kind.RESIDENT, (resident,), {}, is_new=False), {"contacts": whole})
-    return ready
+        _add(rows, bundle, Move(Kind.RESIDENT, (resident,), {}, is_new=False), {"contacts": whole})
+    batches = [*bundle.made(connection.dialect), *_batches(connection, rows)]
+    return Prepared(bundle, cursor, batches, list(_entries(plan)))
 
 
 def write(connection: Connection, ready: Prepared, actor: str, now_ns: int) -> bool:
     """In a `Database.transaction()`. False, and nothing written, when what was prepared may no longer be right."""
     if not ready.bundle.still_holds(connection) or _changed_since(connection, ready.cursor):
         return False
-    ready.bundle.keep(connection)
-    for kind in TABLES:
-        if rows := ready.new.get(kind):
-            _insert(connection, kind, rows)
-    for (kind, names), group in groupby(ready.changed, key=lambda each: (each[0], tuple(each[2]))):
-        _update(connection, TABLES[kind], names, [(key, values) for _, key, values in group])
-    for do, kind, ids in _bundles(ready.told):
+    for each in ready.batches:
+        each.execute(connection)
+    for do, kind, ids in ready.told:
         note(connection, do, kind, ids, actor, now_ns)
     return True
 
@@ -96,16 +100,18 @@ def _subjects(plan: Plan) -> Iterator[str]:
     yield from (f"resident:{resident}" for resident in plan.contacts)
 
 
-def _add(ready: Prepared, move: Move, values: dict[str, Any]) -> None:
+def _add(rows: _Rows, bundle: Bundle, move: Move, values: dict[str, Any]) -> None:
     stored = {
         (name if name == "contacts" else field_of(move.kind, name).stored): value for name, value in values.items()
     }
     key = {"gateway_id": move.key[0], "id": move.key[1]} if move.kind is Kind.DEVICE else {"id": move.key[0]}
-    sealed = ready.bundle.seal(TABLES[move.kind], stored | key)
+    sealed = bundle.seal(TABLES[move.kind], stored | key)
     if move.is_new:
-        ready.new.setdefault(move.kind, []).append(_whole(move.kind, sealed))
-    else:
-        ready.changed.append((move.kind, key, {name: sealed[name] for name in sorted(stored) if name not in key}))
+        rows.new.setdefault(move.kind, []).append(_whole(move.kind, sealed))
+        return
+    names = tuple(sorted(name for name in stored if name not in key))
+    row = {f"key_{name}": value for name, value in key.items()} | {f"new_{name}": sealed[name] for name in names}
+    rows.changed.setdefault((move.kind, names), []).append(row)
 
 
 def _whole(kind: Kind, row: dict[str, Any]) -> dict[str, Any]:
@@ -115,36 +121,40 @@ def _whole(kind: Kind, row: dict[str, Any]) -> dict[str, Any]:
     return empty | ({"registered": True} if kind is Kind.DEVICE else {}) | row
 
 
-def _insert(connection: Connection, kind: Kind, rows: list[dict[str, Any]]) -> None:
+def _batches(connection: Connection, rows: _Rows) -> Iterator[Batch]:
+    dialect = connection.dialect
+    for kind in TABLES:
+        if new := rows.new.get(kind):
+            yield batch(dialect, _insert(connection, kind, list(new[0])), new)
+    for (kind, names), changed in rows.changed.items():
+        yield batch(dialect, _update(TABLES[kind], names), changed)
+
+
+def _insert(connection: Connection, kind: Kind, names: list[str]) -> Insert:
     table = TABLES[kind]
     if kind not in _HEARD_BEFORE:
-        connection.execute(insert(table), rows)
-        return
+        return insert(table)
     statement = upsert(connection, table)
     keys = [column.name for column in table.primary_key]
-    again = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=again), rows)
+    again = {name: statement.excluded[name] for name in names if name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=again)
 
 
-def _update(
-    connection: Connection, table: Table, names: tuple[str, ...], rows: list[tuple[dict[str, Any], dict[str, Any]]]
-) -> None:
-    where = [table.c[name] == bindparam(f"key_{name}") for name in rows[0][0]]
-    statement = (
+def _update(table: Table, names: tuple[str, ...]) -> Update:
+    keys = [column.name for column in table.primary_key]
+    where = [table.c[name] == bindparam(f"key_{name}") for name in keys]
+    return (
         update(table).where(*where).values({name: bindparam(f"new_{name}", type_=table.c[name].type) for name in names})
     )
-    named = [
-        {f"key_{name}": value for name, value in key.items()} | {f"new_{name}": values[name] for name in names}
-        for key, values in rows
-    ]
-    connection.execute(statement, named)
 
 
-def _bundles(told: list[tuple[str, Kind, str]]) -> Iterator[tuple[str, Kind, list[str]]]:
-    order = list(Kind)
-    for (do, kind), group in groupby(
-        sorted(told, key=lambda each: (order.index(each[1]), each[0])), key=lambda e: e[:2]
-    ):
-        left = iter(dict.fromkeys(each[2] for each in group))
-        while ids := list(islice(left, _AT_ONCE)):
-            yield do, kind, ids
+def _entries(plan: Plan) -> Iterator[tuple[str, Kind, list[str]]]:
+    told: dict[tuple[Kind, str], dict[str, None]] = {}
+    for move in plan.moves:
+        done = ADDED if move.is_new else CHANGED
+        told.setdefault((move.kind, done), {})[pseudonym(move.kind, move.key)] = None
+    for kind in Kind:
+        for do in (ADDED, CHANGED):
+            left = iter(told.get((kind, do), ()))
+            while ids := list(islice(left, _AT_ONCE)):
+                yield do, kind, ids
