@@ -72,6 +72,8 @@ COSTS: dict[str, Cost] = {
     f"GET {_API}/residents/{{resident_id}}/vitals": Cost.READINGS,
     "POST /homes/gateways/{gateway_id}/self-tests": Cost.DEMAND,
     f"POST {_API}/gateways/{{gateway_id}}/self-tests": Cost.DEMAND,
+    "POST /homes/gateways/{gateway_id}/commissioning": Cost.DEMAND,
+    f"POST {_API}/gateways/{{gateway_id}}/commissioning/to-dos": Cost.DEMAND,
     "POST /watch": Cost.DEMAND,
     "POST /watch/{number}/end": Cost.DEMAND,
     f"POST {_API}/maintenance": Cost.DEMAND,

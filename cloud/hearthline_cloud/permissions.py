@@ -32,6 +32,7 @@ class Permission(StrEnum):
     CONSENT = "consent"  # write down what a resident agrees to or withdraws
     READINGS = "readings"  # energy and other time series
     SELF_TEST = "self-test"
+    COMMISSION = "commission"  # close what a commissioning has left to do
     WATCH = "watch"  # what is declared: maintenance, absence
     DECLARE = "declare"
     FIGURES = "figures"
@@ -49,13 +50,13 @@ _EVERYBODY = frozenset({_P.LEAVE, _P.OWN, _P.WALL})
 _STAFF = _EVERYBODY | {_P.FRAME, _P.ENROL, _P.ACCOUNT}
 _CARE = _STAFF | {
     _P.ALERTS, _P.ANSWER, _P.HOMES, _P.RESIDENTS, _P.CONSENT, _P.READINGS, _P.WATCH, _P.DECLARE, _P.FIGURES,
-    _P.EXPORT, _P.PROTECTION, _P.POLICY,
+    _P.EXPORT, _P.PROTECTION, _P.POLICY, _P.COMMISSION,
 }  # fmt: skip
 
 GRANTED: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: _CARE | {_P.SELF_TEST},
     Role.NURSE: _CARE,
-    Role.INSTALLER: _STAFF | {_P.HOMES, _P.READINGS, _P.SELF_TEST, _P.WATCH, _P.DECLARE},
+    Role.INSTALLER: _STAFF | {_P.HOMES, _P.READINGS, _P.SELF_TEST, _P.COMMISSION, _P.WATCH, _P.DECLARE},
     Role.ADMINISTRATOR: frozenset(Permission),
     Role.AUDITOR: _STAFF | {_P.FIGURES, _P.EVERYBODYS_FIGURES, _P.EXPORT, _P.AUDIT, _P.POLICY},
     Role.VIEWER: _EVERYBODY,
@@ -155,6 +156,12 @@ ROUTES: dict[str, Permission | None] = {
     "POST /homes/gateways/{gateway_id}/self-tests": _P.SELF_TEST,
     f"GET {_API}/gateways/{{gateway_id}}/self-tests": _P.HOMES,
     f"POST {_API}/gateways/{{gateway_id}}/self-tests": _P.SELF_TEST,
+    "GET /homes/gateways/{gateway_id}/commissioning": _P.HOMES,
+    "GET /fragments/gateways/{gateway_id}/commissioning": _P.HOMES,
+    "POST /homes/gateways/{gateway_id}/commissioning": _P.COMMISSION,
+    f"GET {_API}/gateways/{{gateway_id}}/commissioning": _P.HOMES,
+    f"GET {_API}/gateways/{{gateway_id}}/commissioning/report": _P.HOMES,
+    f"POST {_API}/gateways/{{gateway_id}}/commissioning/to-dos": _P.COMMISSION,
     # residents
     "GET /residents/{resident_id}": _P.RESIDENTS,
     "GET /residents/{resident_id}/charts": _P.RESIDENTS,

@@ -18,6 +18,7 @@ from hearthline import __version__
 from hearthline.log import Log
 from hearthline_cloud.api import (
     routes_alerts,
+    routes_commissioning,
     routes_consents,
     routes_enrolment,
     routes_figures,
@@ -51,6 +52,7 @@ from hearthline_cloud.console import (
     pages,
     pages_account,
     pages_charts,
+    pages_commissioning,
     pages_consents,
     pages_feedback,
     pages_figures,
@@ -88,6 +90,7 @@ _GRACE_S = 3
 _log = Log("hearthline.web")
 _API = (
     routes_self_test,
+    routes_commissioning,
     routes_session,
     routes_alerts,
     routes_registry,
@@ -108,6 +111,7 @@ _PAGES = (
     pages_second_factor,
     pages_staff,
     pages_self_test,
+    pages_commissioning,
     pages,
     pages_history,
     pages_service,

@@ -20,6 +20,7 @@ from hearthline_cloud.telling import Fault, FaultKind
 from web.past import Call, add
 from web.seeding import Center
 from web.street import climb, pair
+from web.tried_out import commission
 from web.values import months_of_values
 
 
@@ -54,6 +55,8 @@ ROOMS = [
     Room("question", lambda seeded: seeded.question, visitor=None, is_live=False),
     Room("homes", lambda _: "/homes"),
     Room("self-tests", lambda _: "/homes/gateways/gw-east-1/self-tests"),
+    Room("commissioning", lambda _: "/homes/gateways/gw-east-1/commissioning"),
+    Room("commissioning-installer", lambda _: "/homes/gateways/gw-east-2/commissioning", visitor="boss"),
     Room("resident", lambda _: "/residents/r-1"),
     Room("consents", lambda _: "/residents/r-1/consents"),
     Room("vitals-charts", lambda _: "/residents/r-1/charts?range=month&day=2026-03-20"),
@@ -86,6 +89,7 @@ def seed(center: Center) -> Seeded:
     mei.post("orders/2/accept", {})
     months_of_values(center.store)
     a_way_in_at_risk(center)
+    commission(center)
     return Seeded(center, alert, a_month_of_calls(center))
 
 

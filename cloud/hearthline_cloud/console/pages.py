@@ -32,6 +32,7 @@ from hearthline_cloud.api.registry_reads import (
 from hearthline_cloud.api.routes_alerts import Key
 from hearthline_cloud.api.routes_registry import Id
 from hearthline_cloud.api.self_test_reads import last_self_tests
+from hearthline_cloud.commissioning.reading import open_to_dos
 from hearthline_cloud.console.case import shown_hops, spans
 from hearthline_cloud.console.navigation import first_page
 from hearthline_cloud.console.view import html, language_of, page, part
@@ -56,6 +57,7 @@ class Place:
     devices: list[Device]
     test: SelfTest | None = None
     proof: SelfTest | None = None
+    to_dos: int | None = None  # what its commissioning has left; None: it was never commissioned
 
 
 @router.get("/")
@@ -201,12 +203,14 @@ def _homes(request: Request, parts: Parts, session: Session, template: str) -> R
         devices = list_devices(connection, session.communities)
         faults = escalation_faults(connection)
         tests = last_self_tests(connection)
+        to_dos = open_to_dos(connection)
         aside = sum(item.count for item in list_kept_aside(connection))
     places = [
         Place(
             gateway,
             sorted((d for d in devices if d.gateway == gateway.id), key=lambda d: (d.registered, d.room)),
             *tests.get(gateway.id, (None, None)),
+            to_dos=to_dos.get(gateway.id),
         )
         for gateway in gateways
     ]
