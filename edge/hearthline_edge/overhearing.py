@@ -80,7 +80,7 @@ class Overhearing:
             self.last_heard.pop(next(iter(self.last_heard)))
 
     def _tell_heard(self, device: str, port: str, driver: str, at: Stamp, told: dict[str, Any]) -> None:
-        heard = {
+        heard: dict[str, Any] = {
             "device": device,
             "kind": "",
             "button": None,

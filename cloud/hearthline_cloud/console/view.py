@@ -81,7 +81,7 @@ def html(body: str, status: int = 200) -> HTMLResponse:
 def _noted(told: str, translate: Callable[..., str]) -> tuple[str, str, bool]:
     """A device's stored note `code: detail` as (the code in words, detail, whether it is bad news)."""
     code, _, detail = told.partition(": ")
-    return translate(f"note.{code}"), detail, code in notes.FAULTS | notes.LOST | {"measurement-error", "dismounted"}
+    return translate(f"note.{code}"), detail, code in notes.FAULTS | notes.LOST | {"measurement-error", "dismounted", "update-undone"}
 
 
 def _in_both(key: str, **values: object) -> list[tuple[str, str]]:
