@@ -18,7 +18,7 @@ import hmac
 import os
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -155,17 +155,21 @@ def open_sealed(key: bytes, kind: Kind, offer: str, document: bytes, bound: str 
 # --- what is in them -------------------------------------------------------------------------------------------------
 
 Pem = Annotated[str, Meta(min_length=1, max_length=16_384, pattern="^-----BEGIN [A-Z ]+-----\n")]
-Line = Annotated[str, Meta(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+Line = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+
+
+Role = Literal["emergency", "service", "cancel", "ignore"]
 
 
 class KitDevice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A device of the home, as the registry has it. `user`: which user of a shared cuff is meant."""
+    """A device of the home, as the registry has it. `buttons`: what they mean; `user`: which user of a shared cuff."""
 
     id: Annotated[str, Meta(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
     name: Line = ""
     room: Line = ""
     kind: Annotated[str, Meta(max_length=32, pattern=r"^[a-z0-9-]*\Z")] = ""
-    user: Annotated[int, Meta(ge=0, le=255)] | None = None
+    buttons: Annotated[dict[Line, Role], Meta(max_length=32)] = {}
+    user: Annotated[int, Meta(ge=0, le=999)] | None = None
 
 
 class Kit(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

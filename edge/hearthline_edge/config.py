@@ -41,6 +41,7 @@ class UplinkConfig(Config, frozen=True):
     cert_file: str | None = None
     key_file: str | None = None
     second_cert_file: str | None = None  # of the second session; the key is the same
+    replace_key: bool = False  # the key came in a file: another one at the first contact
     renew: bool = True  # ask the center for new certificates before these end
     protocol: Literal["auto", "5", "3.1.1"] = "auto"
     keepalive_s: Annotated[int, Meta(ge=1, le=3600)] = 20

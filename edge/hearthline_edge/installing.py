@@ -178,6 +178,7 @@ def _belongings(config: EdgeConfig, config_file: Path) -> Iterator[Path]:
         yield from data.rglob("*")
     if is_own_folder(config_file.absolute().parent):
         yield config_file.absolute().parent
+        yield from config_file.absolute().parent.rglob("*")
     for path in (config_file, *(Path(secret) for _, secret in secret_files(config))):
         if path.is_file():
             yield path

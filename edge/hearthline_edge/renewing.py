@@ -176,11 +176,11 @@ class Renewal:
                 await asyncio.sleep(self._pace.look)
 
     def _is_due(self, now: Stamp) -> bool:
-        """Only a clock that is right can say so; one that is not is waited for."""
+        """Only a clock that is right can say so, and is waited for; a key that others have had does not wait for it."""
         facts = self._wallet.chosen.facts
-        if facts is None or self._wallet.untried() is not None or not now.synced:
+        if facts is None or self._wallet.untried() is not None or asyncio.get_running_loop().time() < self._asks.at:
             return False
-        return now.wall_ns >= facts.due_ns and asyncio.get_running_loop().time() >= self._asks.at
+        return self._wallet.is_key_shared or (now.synced and now.wall_ns >= facts.due_ns)
 
     async def _renew(self, client: aiomqtt.Client) -> None:
         loop = asyncio.get_running_loop()

@@ -51,8 +51,8 @@ def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def signing_request(gateway: str, key: ec.EllipticCurvePrivateKey) -> bytes:
-    """PEM (RFC 2986). Of what it asks for the center looks at the name and the key alone."""
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gateway)])
+    """PEM (RFC 2986). Of what it asks for the center looks at the name and the key alone. "": no name is known yet."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, gateway)] if gateway else [])
     made = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     return made.public_bytes(serialization.Encoding.PEM)
 
@@ -61,15 +61,26 @@ def carry_out(task: Task) -> Made:
     """Raises ConfigError for a present key that cannot be used, OSError for a disk that takes no new one."""
     present = _load(Path(task.present_key))
     path = Path(task.new_key)
+    key = kept_key(path)
+    request = signing_request(task.gateway, key)
+    proof = present.sign(request, ec.ECDSA(hashes.SHA256()))
+    return Made(digest_of(key), request.decode(), proof.hex())
+
+
+def digest_of(key: ec.EllipticCurvePrivateKey) -> str:
+    """SHA-256 of its SubjectPublicKeyInfo, hexadecimal."""
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(public).hexdigest()
+
+
+def kept_key(path: Path) -> ec.EllipticCurvePrivateKey:
+    """The key in this file, made where there is none that can be used. Raises OSError."""
     try:
-        key = _load(path)
+        return _load(path)
     except ConfigError:  # there is none yet, or what a full disk has left of one
         key = new_key()
         write_secret(path, key_pem(key))
-    request = signing_request(task.gateway, key)
-    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    proof = present.sign(request, ec.ECDSA(hashes.SHA256()))
-    return Made(hashlib.sha256(public).hexdigest(), request.decode(), proof.hex())
+        return key
 
 
 def _load(path: Path) -> ec.EllipticCurvePrivateKey:

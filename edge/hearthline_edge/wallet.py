@@ -91,6 +91,11 @@ class Wallet:
         config = self._config
         return config.renew and None not in (config.ca_file, config.cert_file, config.key_file)
 
+    @property
+    def is_key_shared(self) -> bool:
+        """Whether what is shown is the installer's, and he brought the key in a file."""
+        return self.renews and self._config.replace_key and self.chosen.folder is None
+
     def untried(self) -> Identity | None:
         """The newest, where it has not let us in yet and is newer than what has."""
         newest = self._held[0]

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_args
 
@@ -201,7 +201,12 @@ def driver_options(name: str) -> type[Config]:
 def commands() -> Iterator[str]:
     """Every command line that there is: `hearthline cloud user add`, …"""
     for entry in entry_points(group="hearthline.commands"):
-        yield from commands_below(f"hearthline {entry.name}", typer.main.get_command(entry.load()))
+        yield from commands_below(f"hearthline {word_of(entry)}", typer.main.get_command(entry.load()))
+
+
+def word_of(entry: EntryPoint) -> str:
+    """What people type of an entry point that two rooms share, such as `device.home`."""
+    return entry.name.partition(".")[0]
 
 
 def commands_below(path: str, command: Any) -> Iterator[str]:
@@ -223,7 +228,7 @@ def test_every_option_is_documented() -> None:
     missing = []
     for entry in entry_points(group="hearthline.commands"):
         command: Any = typer.main.get_command(entry.load())
-        for line, parameters in options_below(f"hearthline {entry.name}", command):
+        for line, parameters in options_below(f"hearthline {word_of(entry)}", command):
             row = next((row for row in OPERATIONS.splitlines() if f"`{line}" in row and row.startswith("|")), "")
             missing += [f"{line} {option}" for option in parameters if option not in row]
     assert not missing

@@ -9,11 +9,12 @@ The desk does not believe the role web: it looks at the proof itself, with what 
 from __future__ import annotations
 
 import base64
-import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import Connection, Row, select, update
 
@@ -24,12 +25,11 @@ from hearthline_cloud.config import IdentityConfig
 from hearthline_cloud.enrolment.offers import BUNDLE, CODE, Made, has_certificates, offer, opened
 from hearthline_cloud.identity.authority import ROOT_CERT, Authority, key_digest, key_pem, requested_key
 from hearthline_cloud.identity.certificates import issue, revoke
-from hearthline_cloud.schema import certificate, device, enrolment
+from hearthline_cloud.listing import device_list
+from hearthline_cloud.schema import certificate, enrolment
 
 ACTOR = "enrolment"
 _E = enrolment.c
-_NO_LINE = re.compile(r"[\x00-\x1f\x7f]")
-_MOST = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +138,12 @@ def make_kit(
 
 
 def devices_of(connection: Connection, gateway_id: str) -> tuple[KitDevice, ...]:
-    """The registered devices of a gateway; a pendant may be pressed whether it is among them or not."""
-    own = select(device).where(device.c.gateway_id == gateway_id, device.c.registered).order_by(device.c.id)
-    return tuple(
-        KitDevice(id=row.id, name=_line(row.name), room=_line(row.room), kind=row.kind, user=row.user_number)
-        for row in connection.execute(own.limit(MAX_DEVICES))
-        if not _NO_LINE.search(row.id)
-    )
-
-
-def _line(text: str) -> str:
-    return _NO_LINE.sub(" ", text)[:_MOST]
+    """What the gateway would be told by command. An entry that cannot be carried is left out: its press raises."""
+    found = []
+    for entry in device_list(connection, gateway_id)[:MAX_DEVICES]:
+        with suppress(msgspec.ValidationError):
+            found.append(msgspec.convert(entry, KitDevice))
+    return tuple(found)
 
 
 def taken(connection: Connection, gateway_id: str, key: str, now_ns: int) -> int:
