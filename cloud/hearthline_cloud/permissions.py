@@ -33,6 +33,7 @@ class Permission(StrEnum):
     READINGS = "readings"  # energy and other time series
     SELF_TEST = "self-test"
     COMMISSION = "commission"  # close what a commissioning has left to do
+    REMOTE = "remote"  # look into a gateway from afar, change its configuration, sound its local output
     WATCH = "watch"  # what is declared: maintenance, absence
     DECLARE = "declare"
     FIGURES = "figures"
@@ -56,7 +57,16 @@ _CARE = _STAFF | {
 GRANTED: dict[Role, frozenset[Permission]] = {
     Role.OPERATOR: _CARE | {_P.SELF_TEST},
     Role.NURSE: _CARE,
-    Role.INSTALLER: _STAFF | {_P.HOMES, _P.READINGS, _P.SELF_TEST, _P.COMMISSION, _P.WATCH, _P.DECLARE},
+    Role.INSTALLER: _STAFF
+    | {
+        _P.HOMES,
+        _P.READINGS,
+        _P.SELF_TEST,
+        _P.COMMISSION,
+        _P.REMOTE,
+        _P.WATCH,
+        _P.DECLARE,
+    },
     Role.ADMINISTRATOR: frozenset(Permission),
     Role.AUDITOR: _STAFF | {_P.FIGURES, _P.EVERYBODYS_FIGURES, _P.EXPORT, _P.AUDIT, _P.POLICY},
     Role.VIEWER: _EVERYBODY,
@@ -162,6 +172,14 @@ ROUTES: dict[str, Permission | None] = {
     f"GET {_API}/gateways/{{gateway_id}}/commissioning": _P.HOMES,
     f"GET {_API}/gateways/{{gateway_id}}/commissioning/report": _P.HOMES,
     f"POST {_API}/gateways/{{gateway_id}}/commissioning/to-dos": _P.COMMISSION,
+    # a gateway from afar
+    "GET /homes/gateways/{gateway_id}": _P.REMOTE,
+    "GET /fragments/gateways/{gateway_id}": _P.REMOTE,
+    "POST /homes/gateways/{gateway_id}/ask": _P.REMOTE,
+    "POST /homes/gateways/{gateway_id}/configuration": _P.REMOTE,
+    f"GET {_API}/gateways/{{gateway_id}}/remote": _P.REMOTE,
+    f"POST {_API}/gateways/{{gateway_id}}/asks": _P.REMOTE,
+    f"PUT {_API}/gateways/{{gateway_id}}/configuration": _P.REMOTE,
     # residents
     "GET /residents/{resident_id}": _P.RESIDENTS,
     "GET /residents/{resident_id}/charts": _P.RESIDENTS,

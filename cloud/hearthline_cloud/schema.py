@@ -332,6 +332,21 @@ commissioning_step = Table(  # what a report tells of; one that has not passed i
     sqlite_autoincrement=True,
 )
 
+remote_ask = Table(  # what staff have asked of a gateway from afar
+    "remote_ask",
+    metadata,
+    Column("id", String(64), primary_key=True),  # of the command
+    Column("gateway_id", String(64), nullable=False),
+    Column("what", String(16), nullable=False),  # of `remote.asks.What`
+    Column("asked_ns", BigInteger, nullable=False),
+    Column("asked_by", String(64), nullable=False),
+    Column("state", String(16), nullable=False),  # of `remote.asks.State`
+    Column("answered_ns", BigInteger),  # when it came to stand so
+    Column("config", JSON(none_as_null=True)),  # of a change: the whole of it
+    Column("detail", JSON(none_as_null=True)),  # as the gateway said it, bounded
+    Index("ix_remote_ask_gateway", "gateway_id", "what", "asked_ns"),
+)
+
 store_queue = Table(
     "store_queue",
     metadata,

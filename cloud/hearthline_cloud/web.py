@@ -28,6 +28,7 @@ from hearthline_cloud.api import (
     routes_protection,
     routes_readings,
     routes_registry,
+    routes_remote,
     routes_self_test,
     routes_service,
     routes_session,
@@ -56,6 +57,7 @@ from hearthline_cloud.console import (
     pages_consents,
     pages_feedback,
     pages_figures,
+    pages_gateway,
     pages_history,
     pages_orders,
     pages_policy,
@@ -89,6 +91,7 @@ from hearthline_cloud.wake import Waker
 _GRACE_S = 3
 _log = Log("hearthline.web")
 _API = (
+    routes_remote,
     routes_self_test,
     routes_commissioning,
     routes_session,
@@ -110,6 +113,7 @@ _PAGES = (
     pages_account,
     pages_second_factor,
     pages_staff,
+    pages_gateway,
     pages_self_test,
     pages_commissioning,
     pages,

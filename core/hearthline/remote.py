@@ -60,8 +60,8 @@ def config_fault(config: object) -> str | None:
         return "a configuration is a table of keys"
     try:
         size = len(msgspec.json.encode(config))
-    except (TypeError, ValueError, OverflowError, RecursionError):  # dates of TOML among them
-        return "a configuration holds texts, numbers, true, false, lists and tables alone"
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return "a configuration is what JSON can say"
     if size > MAX_CONFIG_BYTES:
         return f"a configuration has at most {MAX_CONFIG_BYTES} bytes, this one has {size}"
     if (fault := _odd_value(config, "", _DEPTH)) is not None:
@@ -108,7 +108,8 @@ def _odd_value(value: object, where: str, depth: int) -> str | None:
         return f"{where}: a text has at most {_MAX_TEXT} characters, all of them printable"
     if isinstance(value, int) and not -(2**53) <= value <= 2**53:
         return f"{where}: too great a number"
-    return None if isinstance(value, str | int | float) else f"{where}: has no value"
+    is_plain = isinstance(value, str | int | float)
+    return None if is_plain else f"{where}: a configuration holds texts, numbers, true, false, lists and tables alone"
 
 
 Check = Callable[[str, Any], str | None]

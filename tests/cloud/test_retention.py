@@ -33,6 +33,7 @@ from trials import trials
 
 CONFIG = RetentionConfig()
 WORDS = "摔倒在浴室"
+ASKS = (("in-force", "configure", "done"), ("looked", "examine", "done"), ("waiting", "configure", "asked"))
 COMMANDS = {"answered", "waits", "test-True"}
 YEARS_NS = 6 * 365 * DAY_NS
 
@@ -107,6 +108,9 @@ def fill(cloud: Cloud) -> None:
             answered_ns = None if name == "waits" else now_ns
             times = {"created_ns": now_ns, "next_attempt_ns": now_ns, "answered_ns": answered_ns}
             connection.execute(insert(schema.command).values(id=name, gateway_id="gw-1", body={}, **times))
+        for name, what, state in ASKS:
+            values = {"id": name, "what": what, "state": state, "asked_ns": now_ns, "asked_by": "boss"}
+            connection.execute(insert(schema.remote_ask).values(gateway_id="gw-1", **values))
         staff = {"name": "mei", "password_hash": "", "role": "operator", "created_ns": now_ns}
         connection.execute(insert(schema.staff).values(**staff))
         for name, ends_ns in (("ended", now_ns), ("open", now_ns + 2 * YEARS_NS)):
@@ -156,6 +160,7 @@ def test_what_is_old_goes_and_all_that_is_open_or_lasts_stays(cloud: Cloud) -> N
     assert sorted(row.type for row in cloud.rows(schema.event)) == [EventType.ALARM, EventType.ALARM]
     assert [row.id for row in cloud.rows(schema.kept_aside)] == [COUNTER]
     assert {row.id for row in cloud.rows(schema.command)} & COMMANDS == {"waits", "test-True"}
+    assert [row.id for row in cloud.rows(schema.remote_ask)] == ["in-force", "waiting"]
     assert [row.token_hash for row in cloud.rows(schema.session)] == ["open"]
     assert [row.token_hash for row in cloud.rows(schema.known_device)] == ["open"]
     assert [row.reason for row in cloud.rows(schema.declared)] == [WORDS]

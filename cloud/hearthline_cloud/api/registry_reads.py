@@ -38,6 +38,12 @@ def list_gateways(connection: Connection, now_ns: int, watching_since_ns: int, s
     return [_gateway(row, now_ns, watching_since_ns) for row in by_home]
 
 
+def one_gateway(connection: Connection, name: str, now_ns: int) -> Gateway:
+    """One that is there."""
+    query = select(gateway, home.c.name.label("home_name")).outerjoin(home, home.c.id == gateway.c.home_id)
+    return _gateway(connection.execute(query.where(gateway.c.id == name)).one(), now_ns, 0)
+
+
 def list_devices(connection: Connection, seen: Communities) -> list[Device]:
     """What was never registered comes first: somebody has to look at it."""
     query = select(device, gateway.c.home_id).join(gateway, gateway.c.id == device.c.gateway_id)

@@ -12,6 +12,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.database import Database
 from hearthline_cloud.ingest.session import Answers
 from hearthline_cloud.listing import is_any_list_due, order_due_lists
+from hearthline_cloud.remote.answering import expire
 
 GIVE_UP_AFTER_S = 24 * 3600
 _LATE = (RESEND, BOUND, DEVICES)  # what a gateway that was away is told all the same
@@ -68,6 +69,7 @@ def due_commands(connection: Connection, now_ns: int) -> list[tuple[str, wire.Co
         give_up_s = _LATE_GIVE_UP_S if body.get("type") in _LATE else GIVE_UP_AFTER_S
         if now_ns - row.created_ns > give_up_s * NS:
             connection.execute(update(table).where(table.c.id == row.id).values(answered_ns=now_ns, result="expired"))
+            expire(connection, row.id, now_ns)
             continue
         pause_s = min(_FIRST_PAUSE_S * 2 ** min(row.attempts, 6), _LONGEST_PAUSE_S)
         connection.execute(

@@ -35,6 +35,7 @@ from hearthline_cloud.ingest.session import Message
 from hearthline_cloud.ingest.timing import FUTURE_TOLERANCE_NS, SYNCED, record_time
 from hearthline_cloud.listing import make_list_due
 from hearthline_cloud.personal.consents import Kind, has_stopped
+from hearthline_cloud.remote.answering import take_answer
 from hearthline_cloud.store import Point
 from hearthline_cloud.tracing import note_gateway_hops
 
@@ -301,7 +302,8 @@ def _take_answer(connection: Connection, event: wire.Event, gateway: str, stored
     command_id, result = (storable(str(event.data.get(name)), wire.MAX_ID) for name in ("command", "result"))
     asked = (schema.command.c.id == command_id) & (schema.command.c.gateway_id == gateway)
     command = connection.execute(select(schema.command).where(asked)).first()
-    if command is None or command.answered_ns is not None:
+    goes_on = take_answer(connection, command_id, gateway, result, event.data.get("detail"), now_ns)
+    if command is None or command.answered_ns is not None or goes_on:
         return
     connection.execute(
         update(schema.command).where(schema.command.c.id == command_id).values(answered_ns=now_ns, result=result)

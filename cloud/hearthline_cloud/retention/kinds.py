@@ -11,6 +11,7 @@
 | declared, unwatched | the row | it was over |
 | aside | what could not be read | it was received |
 | commands | what a gateway has answered, or never will | it was made |
+| asks | what staff asked of a gateway from afar, but for the change that is in force | it was asked |
 | sessions, logins | an ended session; a browser that is not known any more | at once |
 
 Messages to people go by `notify.retention`, entries of the journal by `removing`.
@@ -30,6 +31,7 @@ from hearthline_cloud.alerts.lifecycle import AlertKind, State
 from hearthline_cloud.config import RetentionConfig
 from hearthline_cloud.ingest.aside import COUNTER
 from hearthline_cloud.people import DEVICE_DAYS
+from hearthline_cloud.remote import asks
 
 Due = Callable[[int], ColumnElement[bool]]
 """What is due of the rows of a table that are older than these Unix nanoseconds."""
@@ -92,6 +94,15 @@ def _is_old_command(before_ns: int) -> ColumnElement[bool]:
     return and_(table.c.answered_ns.is_not(None), table.c.created_ns < before_ns, ~is_of_a_test)
 
 
+def _is_old_ask(before_ns: int) -> ColumnElement[bool]:
+    """The change that is in force stays: it says how the gateway is configured."""
+    ask, newer = schema.remote_ask, schema.remote_ask.alias()
+    is_later = and_(newer.c.gateway_id == ask.c.gateway_id, newer.c.asked_ns > ask.c.asked_ns)
+    is_in_force = and_(ask.c.what == asks.What.CONFIGURE, ask.c.state == asks.State.DONE)
+    is_past = exists().where(is_later, newer.c.what == asks.What.CONFIGURE, newer.c.state == asks.State.DONE)
+    return and_(ask.c.state.not_in([*asks.OPEN]), ask.c.asked_ns < before_ns, or_(~is_in_force, is_past))
+
+
 def _remove_words(connection: Connection, alerts: Sequence[int], now_ns: int) -> None:
     for alert in alerts:
         journal.erase_words(connection, alert)
@@ -145,6 +156,7 @@ KINDS: tuple[Kind, ...] = (
     _kind("aside", lambda c: c.aside_days, _of["kept_aside"].c.id,
           _older(_of["kept_aside"].c.received_ns, _of["kept_aside"].c.id > COUNTER), 20),
     _kind("commands", lambda c: c.messages_days, schema.command.c.id, _is_old_command),
+    _kind("asks", lambda c: c.messages_days, schema.remote_ask.c.id, _is_old_ask),
     _kind("sessions", _at_once, schema.session.c.token_hash, _older(schema.session.c.expires_ns)),
     _kind("logins", lambda c: DEVICE_DAYS, schema.known_device.c.token_hash, _older(schema.known_device.c.created_ns)),
 )  # fmt: skip

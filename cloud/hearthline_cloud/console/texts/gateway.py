@@ -1,0 +1,93 @@
+"""The page of one gateway."""
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "remote.title": ("网关", "Gateway"),
+    "remote.open": ("远程维护", "From afar"),
+    "remote.back": ("返回住户与设备", "Back to homes and devices"),
+    "remote.state": ("状态", "State"),
+    "remote.home": ("住处", "Home"),
+    "remote.version": ("版本", "Version"),
+    "remote.events": ("待发呼叫", "Events waiting"),
+    "remote.readings": ("待发读数", "Readings waiting"),
+    "remote.lane": ("{depth} 条，最久 {oldest}", "{depth}, the oldest for {oldest}"),
+    "remote.lane-none": ("无", "none"),
+    "remote.room": ("剩余空间约 {hours} 小时", "room for about {hours} h"),
+    "remote.dropped": ("已舍弃 {count} 条读数", "{count} readings dropped"),
+    "remote.refusals": ("无法识别", "Not understood"),
+    "remote.no-faults": ("没有故障", "No faults"),
+    "remote.ask": ("询问与测试", "Ask and test"),
+    "remote.ask-note": (
+        "网关在线时几秒内回答；离线时一天内恢复联系仍会回答。没有远程命令行。",
+        "A gateway that is online answers within seconds, one that is away as soon as it is back within a day. There "
+        "is no remote shell.",
+    ),
+    "remote.ask.examine": ("检查网关", "Examine it"),
+    "remote.ask.log": ("读取日志", "Read its log"),
+    "remote.ask.test": ("家中警铃响 3 秒", "Sound the home's output for 3 s"),
+    "remote.self-test": ("自检", "Self-test"),
+    "remote.waiting": ("等待回答", "Waiting for an answer"),
+    "remote.what.examine": ("检查", "Examination"),
+    "remote.what.log": ("日志", "Log"),
+    "remote.what.test": ("警铃测试", "Test of the output"),
+    "remote.what.configure": ("更改配置", "Change of configuration"),
+    "remote.state.asked": ("已发出", "Asked"),
+    "remote.state.trial": ("试运行中", "On trial"),
+    "remote.state.done": ("生效", "In force"),
+    "remote.state.undone": ("已自动撤回", "Taken back"),
+    "remote.state.refused": ("网关拒绝", "Refused by the gateway"),
+    "remote.state.busy": ("网关正忙，请稍后再试", "The gateway is busy: ask later"),
+    "remote.state.unknown": ("该网关版本不支持", "Its version cannot do this"),
+    "remote.state.expired": ("一天内没有回答", "No answer within a day"),
+    "remote.state.replaced": ("已被新的更改取代", "Replaced by a newer change"),
+    "remote.examination": ("最近一次检查", "Last examination"),
+    "remote.never-examined": ("还没有检查过", "Never examined yet"),
+    "remote.up": ("开机 {span}", "Up for {span}"),
+    "remote.right": ("正常", "Right"),
+    "remote.wrong": ("有问题", "Wrong"),
+    "remote.checks-right": ("{count} 项正常", "{count} checks are right"),
+    "remote.log": ("日志摘录", "Log excerpt"),
+    "remote.never-logged": ("还没有读取过", "Never read yet"),
+    "remote.left-out": ("另有 {count} 行未传回", "{count} older lines were left out"),
+    "remote.changes": ("更改记录", "Changes"),
+    "remote.no-changes": ("中心没有改过这台网关的配置", "The center has never changed this gateway"),
+    "remote.change-of": ("{name}，{when}", "{name}, {when}"),
+    "remote.own-file": ("全部恢复为网关自己的文件", "Everything as the gateway's own file says"),
+    "remote.deaf": ("重新启动期间 {seconds} 秒没有接收设备信号", "Heard no device for {seconds} s while it began anew"),
+    "remote.devices": ("设备", "Devices"),
+    "remote.no-devices": ("没有设备", "No devices"),
+    "remote.config": ("更改配置", "Change its configuration"),
+    "remote.config-note": (
+        "网关先检查，再试运行：120 秒内没有得到中心确认，或出现新的故障，就自动恢复原来的配置。"
+        "每次更改时网关约有一秒听不到设备。留空的项目以网关自己的文件为准。",
+        "The gateway checks it and tries it: without the center's confirmation within 120 s, or with a fault that was "
+        "not there before, it goes back by itself. Each change leaves it deaf to its devices for about a second. What "
+        "is left empty, the gateway's own file says.",
+    ),
+    "remote.differs": (
+        "网关报告的配置与此处记录的不同（例如更换过存储卡）：请重新发送。",
+        "The gateway says that it works by another configuration than this (after a change of its card, say): send it "
+        "again.",
+    ),
+    "remote.problem": ("没有发出：", "Not sent:"),
+    "remote.own": ("网关自己的设置", "as its own file says"),
+    "remote.key.log_level": ("日志级别", "Level of the log"),
+    "remote.key.local_alarm_after_s": (
+        "多少秒未确认后家中警铃响（0–60）",
+        "Seconds without “received” until the home's output sounds (0 to 60)",
+    ),
+    "remote.key.cancel_window_s": (
+        "按下后多少秒内可取消（0–60）",
+        "Seconds in which a press can be taken back (0 to 60)",
+    ),
+    "remote.key.status_period_s": ("状态报告间隔秒数（1–30）", "Seconds between two statuses (1 to 30)"),
+    "remote.key.gather_s": ("读数每隔多少秒写入（0–60）", "Seconds between two commits of readings (0 to 60)"),
+    "remote.key.telemetry_max_mb": ("读数最多占用 MB（1–1024）", "MB for readings that wait (1 to 1024)"),
+    "remote.tables": ("串口、警铃、本地消息与指标（TOML）", "Ports, outputs, local MQTT and metrics (TOML)"),
+    "remote.tables-note": (
+        "[[serial]]、[[siren]]、[local_mqtt] 的 options 和 profiles、[metrics]，写法与 edge.toml 相同。"
+        "写出 [[serial]] 就取代网关自己的全部串口。",
+        "[[serial]], [[siren]], options and profiles of [local_mqtt], [metrics], as in edge.toml. A [[serial]] takes "
+        "the place of all the gateway's own ports.",
+    ),
+    "remote.send": ("发送并试运行", "Send, on trial"),
+}
