@@ -132,6 +132,7 @@ CARE: dict[str, set[str]] = {  # operator, nurse, administrator; a route that is
     "GET /api/v1/residents/{resident_id}": {*_CARD, *_PLACE},
     "GET /api/v1/residents/{resident_id}/vitals": {"vital"},
     "GET /homes/{home_id}/energy": {"home.name"},
+    "GET /homes/gateways/{gateway_id}/commissioning": {"home.name"},
     "GET /residents/{resident_id}/charts": _PERSON,
     "GET /residents/{resident_id}/consents": _PERSON,
     "GET /protection": {"home.name", *_PERSON},
@@ -145,6 +146,7 @@ INSTALLER = {  # places, and nobody who lives there
     "GET /api/v1/homes": _HOMES,
     "GET /api/v1/gateways": {"home.name"},
     "GET /homes/{home_id}/energy": {"home.name"},
+    "GET /homes/gateways/{gateway_id}/commissioning": {"home.name"},
     "GET /watch": {"community.name", "home.name", "maintenance.reason"},
     "GET /api/v1/declared": {"home.name", "maintenance.reason"},
 }

@@ -18,7 +18,7 @@ from hearthline.commissioning import Step, StepState, What, report_of
 from hearthline_cloud.api.model import Time
 from hearthline_cloud.commissioning.verifying import Standing
 from hearthline_cloud.desk import NotFoundError
-from hearthline_cloud.schema import commissioning, commissioning_press, commissioning_step, device, gateway, home
+from hearthline_cloud.schema import commissioning, commissioning_press, commissioning_step, device, gateway
 
 _SHOWN = 30
 
@@ -107,7 +107,6 @@ class Commissioning:
 
     gateway: str
     home: str | None
-    home_name: str | None
     to_dos: list[ToDo]
     runs: list[Run]
     shown: Reported | None
@@ -116,11 +115,7 @@ class Commissioning:
 
 def commissioning_of(connection: Connection, gateway_id: str, now_ns: int, run: int | None = None) -> Commissioning:
     """Raises NotFoundError for a gateway or a run that is not there."""
-    place = connection.execute(
-        select(gateway.c.id, gateway.c.home_id, home.c.name)
-        .outerjoin(home, home.c.id == gateway.c.home_id)
-        .where(gateway.c.id == gateway_id)
-    ).first()
+    place = connection.execute(select(gateway.c.home_id).where(gateway.c.id == gateway_id)).first()
     if place is None:
         raise NotFoundError(f"there is no gateway {gateway_id}")
     table = commissioning
@@ -136,7 +131,6 @@ def commissioning_of(connection: Connection, gateway_id: str, now_ns: int, run: 
     return Commissioning(
         gateway=gateway_id,
         home=place.home_id,
-        home_name=place.name,
         to_dos=_to_dos(connection, gateway_id, names),
         runs=runs,
         shown=None if wanted is None else _reported(connection, wanted, by_id[wanted.id], names),

@@ -6,6 +6,7 @@ from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter, Form, Request
+from sqlalchemy import select
 from starlette.responses import RedirectResponse, Response
 
 from hearthline.errors import RefusedError
@@ -19,6 +20,7 @@ from hearthline_cloud.commissioning.reading import commissioning_of
 from hearthline_cloud.console.view import page
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.people import Session
+from hearthline_cloud.schema import home
 
 router = APIRouter(include_in_schema=False)
 
@@ -60,4 +62,5 @@ def _shown(
 ) -> Response:
     with parts.database.reading() as connection:
         found = commissioning_of(connection, gateway_id, parts.now_ns(), run)
-    return page(request, template, session, found=found, reasons=list(Why))
+        name = connection.execute(select(home.c.name).where(home.c.id == found.home)).scalar()
+    return page(request, template, session, found=found, home_name=name, reasons=list(Why))
