@@ -190,8 +190,12 @@ class Guard:
         self._versions.drop(GUARD)
 
     def _save(self, update: Update, **changes: object) -> Update:
+        """A disk that takes no record does not keep a bad version running: what is not written is done again."""
         update = structs.replace(update, **changes)
-        write_update(self._versions.root, update)
+        try:
+            write_update(self._versions.root, update)
+        except OSError as error:
+            say(f"{update.phase}, but the record cannot be written: {error}", update)
         return update
 
 

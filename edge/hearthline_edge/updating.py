@@ -32,10 +32,9 @@ from hearthline_edge.service import GUARD_UNIT, USER
 from hearthline_edge.texts_update import say
 from hearthline_edge.update_record import GUARDED, Phase, Update, read_told, read_update, write_update
 from hearthline_edge.update_telling import BEGINS
-from hearthline_edge.versions import CURRENT, GUARD, KEYS, Versions
+from hearthline_edge.versions import CURRENT, GUARD, INCOMING, KEYS, Versions
 
 ASK_S: Final = 45.0
-_INCOMING: Final = ".incoming"
 _MB: Final = 1024 * 1024
 _UNPACKED: Final = 4  # times the wheels' bytes, with what Python compiles
 _SPARE: Final = 64 * _MB  # pip itself, and what the outbox may need meanwhile
@@ -58,7 +57,7 @@ def take(place: Path, versions: Versions, *, unsigned: bool, tell: Say) -> Relea
     if release.name == versions.pointed(CURRENT):
         raise RefusedError(say("same", new=release.name))
     _check_room(release, versions.root)
-    incoming = versions.root / _INCOMING
+    incoming = versions.root / INCOMING
     try:
         shutil.rmtree(incoming, ignore_errors=True)
         incoming.mkdir(mode=0o700)

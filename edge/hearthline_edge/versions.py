@@ -14,6 +14,7 @@ disk when `point` has returned.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from hearthline_edge.secret import sync_folder
 
 CURRENT, PREVIOUS, GUARD = "current", "previous", "guard"
 KEYS = "release-keys"
+INCOMING = ".incoming"  # a release's files, while its version is laid down
 _WHOLE = ".whole"
+_OURS = re.compile(r"[0-9][0-9A-Za-z.+]*-[0-9a-f]{8}\Z|\.incoming\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +74,10 @@ class Versions:
         sync_folder(self.folder(name))
 
     def forget_others(self) -> None:
-        """Remove every version that no link names, and what is left of an update that was cut off."""
+        """Remove every version that no link names, and what is left of an update that was cut off; nothing else."""
         kept = {self.pointed(link) for link in (CURRENT, PREVIOUS, GUARD)}
         for path in self.root.iterdir():
-            if path.is_dir() and not path.is_symlink() and path.name not in kept:
+            if _OURS.match(path.name) and path.is_dir() and not path.is_symlink() and path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
 
 

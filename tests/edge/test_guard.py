@@ -198,6 +198,15 @@ def test_a_record_that_cannot_be_read_takes_the_update_back(tmp_path: Path, garb
     assert machine.record().reason == "the record of the update could not be read"
 
 
+def test_a_disk_that_takes_no_record_keeps_no_bad_version_running(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, starts=False)
+    (machine.root / ".update.json.new").mkdir()  # nothing can be written there, by root neither
+    Guard(machine.versions, machine, machine.clock_s, machine.sleep).run()
+    assert machine.links()[0] == OLD
+    assert machine.runs[-1][0] == OLD
+    assert machine.versions.pointed(GUARD) is None
+
+
 def test_what_the_agents_folder_holds_is_not_trusted(tmp_path: Path) -> None:
     machine = Machine(tmp_path, starts=True, received=False)
     elsewhere = tmp_path / "elsewhere.json"

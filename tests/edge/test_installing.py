@@ -15,7 +15,7 @@ from hearthline.model import EventType
 from hearthline_edge.config import EdgeConfig, LocalMqttConfig, UplinkConfig
 from hearthline_edge.installing import Machine, give_to_service, install, remove
 from hearthline_edge.outbox import Outbox
-from hearthline_edge.service import BROKER_FILE, SERVICE_FILE, USER_FILE, files
+from hearthline_edge.service import BROKER_FILE, GUARD_FILE, SERVICE_FILE, USER_FILE, files
 
 NOW = Stamp(1_790_000_000 * NS, 100 * NS, "boot-1", True)
 CONFIG = EdgeConfig("gw-1", "/var/lib/hearthline-edge", UplinkConfig("center"), LocalMqttConfig(port=1884))
@@ -39,6 +39,24 @@ def test_systemd_understands_the_service_and_finds_it_shut_in(tmp_path: Path) ->
     assert subprocess.run(shut_in, capture_output=True, text=True, check=False).returncode == 0, "exposed by over 2.5"
     user = ["systemd-sysusers", "--dry-run", f"--root={tmp_path}", str(tmp_path / USER_FILE.relative_to("/"))]
     assert subprocess.run(user, capture_output=True, text=True, check=False).returncode == 0
+
+
+def test_systemd_understands_the_guard_where_a_release_was_laid_down(tmp_path: Path) -> None:
+    versions = tmp_path / "versions"
+    for link in ("current", "guard"):
+        (versions / link / "bin").mkdir(parents=True)
+        (versions / link / "bin/python").symlink_to(PYTHON)
+    said: list[str] = []
+    install(CONFIG, FILE, Machine(tmp_path), said.append, versions / "current/bin/python")
+    assert f"written   {GUARD_FILE}" in said
+    unit = str(tmp_path / GUARD_FILE.relative_to("/"))
+    verified = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    shut_in = ["systemd-analyze", "security", "--offline=true", "--threshold=25", "--no-pager", unit]
+    judged = subprocess.run(shut_in, capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stdout[-200:]
+    remove(CONFIG, Machine(tmp_path), NOW, said.append, with_data=False, lose=False)
+    assert not Path(unit).exists()
 
 
 def test_a_second_time_changes_nothing_and_a_half_done_one_is_ended(tmp_path: Path) -> None:

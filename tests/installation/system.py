@@ -19,6 +19,8 @@ from pathlib import Path
 SOURCES = ("core", "edge", "cloud")
 PYTHON = Path("/opt/environment/bin/python")
 _BOOT_S = 60.0
+# Servers of other tests, which would start with the machine.
+_MASKED = ("tmp.mount", *(f"{name}.service" for name in ("influxdb", "nginx", "postgresql", "victoria-metrics")))
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Booted:
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         inside = ("nsenter", "-t", str(self.leader), "-m", "-u", "-i", "-n", "-p", *command)
-        done = subprocess.run(inside, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(inside, capture_output=True, text=True, timeout=200, check=False)
         if check:
             assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
         return done
@@ -61,7 +63,7 @@ class Booted:
         command = ["systemd-nspawn", "--quiet", "--directory", str(self.root), "--boot", "--register=no"]
         command += ["--keep-unit", "--private-network", "--system-call-filter=@clock", "--link-journal=no"]
         command += ["--console=pipe", *(f"--bind-ro={source}:{place}" for source, place in binds.items())]
-        command += [f"systemd.unit={self.target}", "systemd.mask=tmp.mount"]
+        command += [f"systemd.unit={self.target}", *(f"systemd.mask={name}" for name in _MASKED)]
         log = self.folder / "boot.log"
         with log.open("ab") as output:
             self.container = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)

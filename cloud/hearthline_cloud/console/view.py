@@ -81,7 +81,8 @@ def html(body: str, status: int = 200) -> HTMLResponse:
 def _noted(told: str, translate: Callable[..., str]) -> tuple[str, str, bool]:
     """A device's stored note `code: detail` as (the code in words, detail, whether it is bad news)."""
     code, _, detail = told.partition(": ")
-    return translate(f"note.{code}"), detail, code in notes.FAULTS | notes.LOST | {"measurement-error", "dismounted", "update-undone"}
+    bad = notes.FAULTS | notes.LOST | {"measurement-error", "dismounted", "update-undone"}
+    return translate(f"note.{code}"), detail, code in bad
 
 
 def _in_both(key: str, **values: object) -> list[tuple[str, str]]:

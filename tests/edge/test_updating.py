@@ -1,0 +1,74 @@
+"""What refuses an update before anything is laid down; a real one is in tests/installation."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from hearthline.errors import ConfigError, RefusedError
+from hearthline_edge.release import MANIFEST, REQUIREMENTS, File, Manifest, read_release, write_manifest
+from hearthline_edge.updating import take
+from hearthline_edge.versions import CURRENT, GUARD, PREVIOUS, Versions
+
+BEFORE, OLD = "0.0.9-99999999", "0.1.0-aaaaaaaa"
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> Versions:
+    root = tmp_path / "versions"
+    (root / OLD).mkdir(parents=True)
+    made = Versions(root, OLD)
+    made.point(CURRENT, OLD)
+    return made
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    folder = tmp_path / "release"
+    folder.mkdir()
+    (folder / REQUIREMENTS).write_text("", encoding="utf-8")
+    write_manifest(folder, "2", f"{sys.version_info.major}.{sys.version_info.minor}", platform.machine())
+    return folder
+
+
+def test_two_updates_at_once_are_refused(versions: Versions, release: Path) -> None:
+    versions.point(GUARD, OLD)
+    with pytest.raises(RefusedError, match="an update is under way"):
+        take(release, versions, unsigned=True, tell=print)
+
+
+def test_the_version_that_runs_is_no_update(versions: Versions, release: Path) -> None:
+    versions.point(CURRENT, read_release(release).name)
+    with pytest.raises(RefusedError, match="runs already"):
+        take(release, versions, unsigned=True, tell=print)
+
+
+def test_an_update_for_which_there_is_no_room_begins_not_at_all(versions: Versions, release: Path) -> None:
+    found = read_release(release).manifest
+    huge = msgspec.structs.replace(found, files={**found.files, "x.whl": File(10**15, "0" * 64)})
+    assert isinstance(huge, Manifest)
+    (release / MANIFEST).write_bytes(msgspec.json.encode(huge))
+    with pytest.raises(ConfigError, match=r"the update needs .* MiB, .* MiB are free"):
+        take(release, versions, unsigned=True, tell=print)
+    assert sorted(path.name for path in versions.root.iterdir()) == [OLD, CURRENT]
+
+
+def test_what_was_cut_off_is_cleared_and_what_a_link_names_stays(versions: Versions) -> None:
+    versions.point(PREVIOUS, BEFORE)
+    for name in (BEFORE, "0.2.0-00000000", ".incoming"):
+        (versions.root / name).mkdir()
+    (versions.root / "bin").mkdir()  # of a center in the same place
+    (versions.root / "release-keys").touch()
+    versions.forget_others()
+    assert sorted(path.name for path in versions.root.iterdir()) == [
+        BEFORE,
+        OLD,
+        "bin",
+        CURRENT,
+        PREVIOUS,
+        "release-keys",
+    ]
