@@ -65,7 +65,7 @@ def enrol_here(
     else:
         _start(done, say)
     if json:
-        typer.echo(msgspec.json.encode(done).decode())
+        typer.echo(msgspec.json.encode(done, enc_hook=str).decode())
 
 
 def _read(typed: str) -> Label:

@@ -112,8 +112,8 @@ def _exchange(center: str, context: ssl.SSLContext, words: Words) -> tuple[int, 
     headers = {"content-type": "application/json", "accept": "application/json", "x-hearthline": "gateway"}
     try:
         connection.request("POST", PATH, body, headers)
-        answer = connection.getresponse()
-        content = answer.read(_MOST + 1)
+        with connection.getresponse() as answer:
+            content = answer.read(_MOST + 1)
     except ssl.SSLCertVerificationError as error:
         raise EnrolError("not_trusted", center=center, why=error.verify_message) from None
     except http.client.HTTPException as error:
