@@ -14,6 +14,7 @@ from hearthline_edge.config import load_edge_config
 from hearthline_edge.installing import Machine
 from hearthline_edge.installing import install as put
 from hearthline_edge.installing import remove as take_away
+from hearthline_edge.versions import own_versions
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The agent's configuration file.", metavar="FILE")]
 RootOption = Annotated[Path, typer.Option("--root", help="Another machine's image, mounted here.", metavar="FOLDER")]
@@ -36,8 +37,9 @@ def remove(
     root: RootOption = Path("/"),
     data: Annotated[bool, typer.Option("--data", help="Remove the outbox as well.")] = False,
     lose_events: Annotated[bool, typer.Option("--lose-events", help="Even events that the center lacks.")] = False,
+    program: Annotated[bool, typer.Option("--program", help="Remove what a release laid down, too.")] = False,
 ) -> None:
-    """Stop the service and take away what `install` wrote. The configuration and, without --data, the outbox stay.
+    """Stop the service and take away what `install` wrote. The configuration stays, without --data the outbox, too.
 
     Needs root. Example: sudo hearthline edge remove --data
     """
@@ -50,3 +52,7 @@ def remove(
     trust = settings.clock.trust if settings is not None else "auto"
     now = SystemClock(trust).now()
     take_away(settings, Machine(root), now, typer.echo, with_data=data, lose=lose_events)
+    versions = own_versions() if program and root == Path("/") else None
+    if versions is not None:
+        typer.echo(f"removed the program of {versions.root}")
+        versions.remove_all()  # last: this very program is part of it

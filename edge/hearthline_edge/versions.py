@@ -26,6 +26,8 @@ from hearthline_edge.secret import sync_folder
 
 CURRENT, PREVIOUS, GUARD = "current", "previous", "guard"
 KEYS = "release-keys"
+COMMAND = Path("/usr/local/bin/hearthline")
+_RECORD = "update.json"
 INCOMING = ".incoming"  # a release's files, while its version is laid down
 _WHOLE = ".whole"
 _OURS = re.compile(r"[0-9][0-9A-Za-z.+]*-[0-9a-f]{8}\Z|\.incoming\Z")
@@ -79,6 +81,18 @@ class Versions:
         for path in self.root.iterdir():
             if _OURS.match(path.name) and path.is_dir() and not path.is_symlink() and path.name not in kept:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def remove_all(self) -> None:
+        """Every version, link, key and record, and the command; nothing of anybody else. Raises OSError."""
+        for path in self.root.iterdir():
+            if (path.is_symlink() and path.name in (CURRENT, PREVIOUS, GUARD)) or path.name in (KEYS, _RECORD):
+                path.unlink()
+            elif _OURS.match(path.name):
+                shutil.rmtree(path)
+        if COMMAND.is_symlink() and Path(os.readlink(COMMAND)).is_relative_to(self.root):
+            COMMAND.unlink()
+        if not any(self.root.iterdir()):
+            self.root.rmdir()
 
 
 def own_versions() -> Versions | None:

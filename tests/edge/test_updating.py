@@ -57,6 +57,18 @@ def test_an_update_for_which_there_is_no_room_begins_not_at_all(versions: Versio
     assert sorted(path.name for path in versions.root.iterdir()) == [OLD, CURRENT]
 
 
+def test_removing_the_program_leaves_what_is_not_its_own(versions: Versions) -> None:
+    versions.point(PREVIOUS, BEFORE)
+    for name in (BEFORE, "bin"):
+        (versions.root / name).mkdir()
+    (versions.root / "release-keys").touch()
+    versions.remove_all()
+    assert [path.name for path in versions.root.iterdir()] == ["bin"]
+    (versions.root / "bin").rmdir()
+    versions.remove_all()
+    assert not versions.root.exists()
+
+
 def test_what_was_cut_off_is_cleared_and_what_a_link_names_stays(versions: Versions) -> None:
     versions.point(PREVIOUS, BEFORE)
     for name in (BEFORE, "0.2.0-00000000", ".incoming"):
