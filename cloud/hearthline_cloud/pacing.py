@@ -6,6 +6,7 @@ that does not go back.
 
     search, figures, export, readings .. a person's, and an address's at five times the rate
     demand ............................. what makes rows or messages: a self-test, a policy, a declared window
+    register, import ................... changes of the registry; whole tables
     enrolment .......................... an address's: nobody is logged in, and behind a carrier many share one
     link ............................... each token's: behind a carrier all phones have one address
 """
@@ -19,6 +20,7 @@ from enum import StrEnum
 from threading import Lock
 
 from hearthline.clock import NS
+from hearthline_cloud.permissions import ROUTES
 
 ADDRESS_FACTOR = 5  # people of one desk share an address
 _KEYS = 10_000  # each some 200 bytes
@@ -32,6 +34,8 @@ class Cost(StrEnum):
     EXPORT = "export"
     READINGS = "readings"
     DEMAND = "demand"
+    REGISTER = "register"
+    IMPORT = "import"
     LINK = "link"
     ENROLMENT = "enrolment"
 
@@ -50,6 +54,8 @@ RATES: dict[Cost, Rate] = {
     Cost.EXPORT: Rate(6, 6),
     Cost.READINGS: Rate(60, 240),
     Cost.DEMAND: Rate(20, 30),
+    Cost.REGISTER: Rate(60, 120),
+    Cost.IMPORT: Rate(4, 6),
     Cost.LINK: Rate(30, 60),
     Cost.ENROLMENT: Rate(6, 12),
 }
@@ -86,6 +92,8 @@ COSTS: dict[str, Cost] = {
     "POST /policy": Cost.DEMAND,
     f"PUT {_API}/policy": Cost.DEMAND,
     f"POST {_API}/enrolment": Cost.ENROLMENT,
+    **{route: Cost.REGISTER for route in ROUTES if f" {_API}/registry/" in route and not route.startswith("GET")},
+    f"POST {_API}/registry/import": Cost.IMPORT,
     "GET /f/{token}": Cost.LINK,
     "POST /f/{token}": Cost.LINK,
     "GET /v/{token}": Cost.LINK,

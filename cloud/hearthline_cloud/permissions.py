@@ -30,6 +30,11 @@ class Permission(StrEnum):
     HOMES = "homes"  # homes, gateways and devices, without residents
     RESIDENTS = "residents"  # cards, vital signs, and residents' names elsewhere
     CONSENT = "consent"  # write down what a resident agrees to or withdraws
+    REGISTER = "register"  # homes, gateways and devices
+    REGISTER_PEOPLE = "register-people"  # residents and their contacts
+    REGISTER_COMMUNITIES = "register-communities"
+    IMPORT = "import"  # tables into the registry, people too
+    ERASE = "erase"  # a resident
     READINGS = "readings"  # energy and other time series
     SELF_TEST = "self-test"
     COMMISSION = "commission"  # close what a commissioning has left to do
@@ -50,8 +55,8 @@ _P = Permission
 _EVERYBODY = frozenset({_P.LEAVE, _P.OWN, _P.WALL})
 _STAFF = _EVERYBODY | {_P.FRAME, _P.ENROL, _P.ACCOUNT}
 _CARE = _STAFF | {
-    _P.ALERTS, _P.ANSWER, _P.HOMES, _P.RESIDENTS, _P.CONSENT, _P.READINGS, _P.WATCH, _P.DECLARE, _P.FIGURES,
-    _P.EXPORT, _P.PROTECTION, _P.POLICY, _P.COMMISSION,
+    _P.ALERTS, _P.ANSWER, _P.HOMES, _P.RESIDENTS, _P.REGISTER_PEOPLE, _P.CONSENT, _P.READINGS, _P.WATCH, _P.DECLARE,
+    _P.FIGURES, _P.EXPORT, _P.PROTECTION, _P.POLICY, _P.COMMISSION,
 }  # fmt: skip
 
 GRANTED: dict[Role, frozenset[Permission]] = {
@@ -60,6 +65,7 @@ GRANTED: dict[Role, frozenset[Permission]] = {
     Role.INSTALLER: _STAFF
     | {
         _P.HOMES,
+        _P.REGISTER,
         _P.READINGS,
         _P.SELF_TEST,
         _P.COMMISSION,
@@ -73,7 +79,7 @@ GRANTED: dict[Role, frozenset[Permission]] = {
 }
 
 # What changes the whole center, and is not for an account of some communities.
-CENTER_WIDE = frozenset({_P.CHANGE_POLICY, _P.MANAGE_STAFF})
+CENTER_WIDE = frozenset({_P.CHANGE_POLICY, _P.MANAGE_STAFF, _P.REGISTER_COMMUNITIES})
 
 # All that an account may do whose role needs a second factor, as long as it has none.
 ENROLLING = frozenset({_P.LEAVE, _P.ENROL})
@@ -81,6 +87,7 @@ ENROLLING = frozenset({_P.LEAVE, _P.ENROL})
 PUBLIC = None  # no session: the route has its own proof, or tells nothing
 
 _API = "/api/v1"
+_REGISTRY = f"{_API}/registry"
 _ACTIONS = ("acknowledge", "attend", "arrive", "hand-over", "resolve", "reopen", "notes", "schedule")
 _VOLUNTEERS_STEPS = ("open", "go", "arrive", "decline", "report")
 
@@ -190,6 +197,27 @@ ROUTES: dict[str, Permission | None] = {
     f"POST {_API}/residents/{{resident_id}}/consents/withdraw": _P.CONSENT,
     f"GET {_API}/residents/{{resident_id}}": _P.RESIDENTS,
     f"GET {_API}/residents/{{resident_id}}/vitals": _P.RESIDENTS,
+    # changing the registry
+    f"GET {_REGISTRY}/communities": _P.HOMES,
+    f"POST {_REGISTRY}/communities": _P.REGISTER_COMMUNITIES,
+    f"PATCH {_REGISTRY}/communities/{{community_id}}": _P.REGISTER_COMMUNITIES,
+    f"DELETE {_REGISTRY}/communities/{{community_id}}": _P.REGISTER_COMMUNITIES,
+    f"POST {_REGISTRY}/homes": _P.REGISTER,
+    f"PATCH {_REGISTRY}/homes/{{home_id}}": _P.REGISTER,
+    f"DELETE {_REGISTRY}/homes/{{home_id}}": _P.REGISTER,
+    f"POST {_REGISTRY}/gateways": _P.REGISTER,
+    f"PATCH {_REGISTRY}/gateways/{{gateway_id}}": _P.REGISTER,
+    f"DELETE {_REGISTRY}/gateways/{{gateway_id}}": _P.REGISTER,
+    f"POST {_REGISTRY}/gateways/{{gateway_id}}/devices": _P.REGISTER,
+    f"PATCH {_REGISTRY}/gateways/{{gateway_id}}/devices": _P.REGISTER,
+    f"DELETE {_REGISTRY}/gateways/{{gateway_id}}/devices": _P.REGISTER,
+    f"POST {_REGISTRY}/residents": _P.REGISTER_PEOPLE,
+    f"PATCH {_REGISTRY}/residents/{{resident_id}}": _P.REGISTER_PEOPLE,
+    f"DELETE {_REGISTRY}/residents/{{resident_id}}": _P.ERASE,
+    f"POST {_REGISTRY}/residents/{{resident_id}}/contacts": _P.REGISTER_PEOPLE,
+    f"PATCH {_REGISTRY}/residents/{{resident_id}}/contacts": _P.REGISTER_PEOPLE,
+    f"DELETE {_REGISTRY}/residents/{{resident_id}}/contacts": _P.REGISTER_PEOPLE,
+    f"POST {_REGISTRY}/import": _P.IMPORT,
     # maintenance and absence
     "GET /watch": _P.WATCH,
     "POST /watch": _P.DECLARE,

@@ -278,6 +278,6 @@ async def given_up() -> None:
     async def app(*_: object) -> None:
         pytest.fail("it was not whole")
 
-    scope = {"type": "http", "method": "POST", "headers": [], "raw_path": b"/", "query_string": b""}
+    scope = {"type": "http", "method": "POST", "headers": [], "path": "/", "raw_path": b"/", "query_string": b""}
     await RequestLimits(app, body_s=0.01)(scope, never, send)  # type: ignore[arg-type]
     assert sent[0]["status"] == 408

@@ -30,7 +30,8 @@ STREAM = "GET /api/v1/stream"
 LOGINS = {"GET /login", "POST /login", "POST /api/v1/login"}  # whoever is logged in is led on
 ENDS = ("POST /logout", "POST /api/v1/logout", "POST /account/sessions/end")  # the session that asks
 NAMES = {
-    "resident_id": "r-1", "home_id": "h-1", "gateway_id": "gw-east-1", "token": "x", "action": "accept",
+    "resident_id": "r-1", "community_id": "c-1", "home_id": "h-1", "gateway_id": "gw-east-1", "token": "x",
+    "action": "accept",
 }  # fmt: skip
 QUERIES = {
     "/api/v1/readings": "?quantity=power",

@@ -98,6 +98,7 @@ PLACES: dict[str, tuple[Callable[[Connection, Communities, str], bool], str]] = 
         "nothing was declared under number {}",
     ),
     "resident_id": (sees_resident, "there is no such resident"),
+    "community_id": (lambda c, seen, key: sees_place(c, seen, Scope.COMMUNITY, key), "there is no such community"),
     "home_id": (lambda c, seen, key: sees_place(c, seen, Scope.HOME, key), "there is no such home"),
     "gateway_id": (lambda c, seen, key: sees_place(c, seen, Scope.GATEWAY, key), "there is no gateway {}"),
 }

@@ -27,6 +27,8 @@ from hearthline_cloud.desk import ConflictError, NotFoundError
 from hearthline_cloud.enrolment.offers import EnrolmentError
 from hearthline_cloud.people import CodeError, CodeNeededError, EnrolFirstError, LoginError, Session, ThrottledError
 from hearthline_cloud.policy_store import PolicyError, StalePolicyError
+from hearthline_cloud.registry.editing import RegistryError
+from hearthline_cloud.registry.report import as_row
 
 _log = Log("hearthline.web")
 
@@ -36,6 +38,7 @@ _CODES = {
     403: "forbidden",
     404: "not-found",
     405: "method-not-allowed",
+    408: "too-slow",
     413: "too-large",
     503: "not-available",
 }
@@ -96,6 +99,8 @@ def _validation(request: Request, error: Exception) -> Response:
 
 def _refused(request: Request, error: Exception) -> Response:
     match error:
+        case RegistryError():
+            return _registry(request, error)
         case TooManyError():
             return _too_many(request, error)
         case ConflictError():
@@ -127,6 +132,13 @@ def _refused(request: Request, error: Exception) -> Response:
         case LoginError():
             return error_response(401, "wrong-login", str(error))
     return error_response(422, "refused", str(error))
+
+
+def _registry(request: Request, error: RegistryError) -> Response:
+    """Each problem with its field, and where it stands in a table, in both languages."""
+    problems = [{name: value for name, value in as_row(each).items() if name != "file"} for each in error.found]
+    message = "; ".join(f"{each['field']}: {each['message']}" for each in problems[:5])
+    return error_response(422, "registry", message, problems=problems)
 
 
 def _too_many(request: Request, error: TooManyError) -> Response:

@@ -28,7 +28,7 @@ async def paced(request: Request, session: Annotated[Session | None, Depends(aut
     wait_s = parts.pacing.wait_s(cost, person, address, time.monotonic_ns())
     if wait_s > 0:
         raise TooManyError(wait_s)
-    if cost in (Cost.DEMAND, Cost.LINK, Cost.ENROLMENT):
+    if cost in (Cost.DEMAND, Cost.REGISTER, Cost.LINK, Cost.ENROLMENT):
         yield
         return
     async with parts.lane.turn(person):

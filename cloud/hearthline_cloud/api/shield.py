@@ -8,6 +8,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_TABLE_BYTES = 2 * 1024 * 1024  # of a table for the registry
 MAX_ADDRESS_BYTES = 4096  # path and query together
 MAX_HEADER_BYTES = 16 * 1024
 BODY_S = 10.0
@@ -24,6 +25,7 @@ SECURITY_HEADERS = {
     "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=()",
 }
 
+_READ_BY_THE_ROUTE = {"/api/v1/registry/import": MAX_TABLE_BYTES}  # once it knows who asks, and bounded by itself
 _LINKS = ("/v/", "/f/")  # who knows such an address can use it: no log gets it as a referrer
 
 
@@ -53,11 +55,11 @@ class SecurityHeaders:
 _LATE = (408, "too-slow", f"the request did not come within {BODY_S:g} s")
 _FULL = (431, "header-too-large", "the header is larger than 16 KiB")
 _LONG = (414, "too-long", f"the address is longer than {MAX_ADDRESS_BYTES} bytes")
-_LARGE = (413, "too-large", "the request is larger than 64 KiB")
+_LARGE = (413, "too-large", "the request is larger than 64 KiB, or a table larger than 2 MiB")
 
 
 class RequestLimits:
-    """Answers 414 to a long address, 431 to a large header, 413 to a body of more than 64 KiB, 408 to a slow one."""
+    """Answers 414 to a long address, 431 to a large header, 413 to a large body, 408 to a slow one."""
 
     def __init__(self, app: ASGIApp, body_s: float = BODY_S) -> None:
         self._app = app
@@ -67,14 +69,15 @@ class RequestLimits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        most = _READ_BY_THE_ROUTE.get(scope["path"], MAX_BODY_BYTES)
         announced = dict(scope["headers"]).get(b"content-length", b"0")
         if len(scope["raw_path"]) + len(scope["query_string"]) > MAX_ADDRESS_BYTES:
             await _refuse(send, *_LONG)
         elif sum(len(name) + len(value) for name, value in scope["headers"]) > MAX_HEADER_BYTES:
             await _refuse(send, *_FULL)
-        elif not announced.isdigit() or len(announced) > 18 or int(announced) > MAX_BODY_BYTES:
+        elif not announced.isdigit() or len(announced) > 18 or int(announced) > most:
             await _refuse(send, *_LARGE)
-        elif scope["method"] in ("GET", "HEAD"):
+        elif scope["method"] in ("GET", "HEAD") or scope["path"] in _READ_BY_THE_ROUTE:
             await self._app(scope, receive, send)
         else:
             await self._with_body(scope, receive, send)
