@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import insert
 
@@ -15,7 +17,7 @@ from hearthline_cloud.desk import beat
 from hearthline_cloud.identity.alarming import tell
 from hearthline_cloud.identity.keeping import ROLE as KEEPER
 from hearthline_cloud.links import Purpose, open_links
-from hearthline_cloud.schema import feedback
+from hearthline_cloud.schema import feedback, remote_ask
 from hearthline_cloud.telling import Fault, FaultKind
 from web.past import Call, add
 from web.seeding import Center
@@ -57,6 +59,7 @@ ROOMS = [
     Room("self-tests", lambda _: "/homes/gateways/gw-east-1/self-tests"),
     Room("commissioning", lambda _: "/homes/gateways/gw-east-1/commissioning"),
     Room("commissioning-installer", lambda _: "/homes/gateways/gw-east-2/commissioning", visitor="boss"),
+    Room("gateway", lambda _: "/homes/gateways/gw-east-1", visitor="boss"),
     Room("resident", lambda _: "/residents/r-1"),
     Room("consents", lambda _: "/residents/r-1/consents"),
     Room("vitals-charts", lambda _: "/residents/r-1/charts?range=month&day=2026-03-20"),
@@ -90,6 +93,7 @@ def seed(center: Center) -> Seeded:
     months_of_values(center.store)
     a_way_in_at_risk(center)
     commission(center)
+    a_gateway_looked_at(center)
     return Seeded(center, alert, a_month_of_calls(center))
 
 
@@ -99,6 +103,32 @@ def a_way_in_at_risk(center: Center) -> None:
     with center.database.transaction() as connection:
         beat(connection, KEEPER, time.time_ns(), {"faults": [fault.as_row()]})
         tell(connection, {fault.kind.value: str(fault)}, set(), time.time_ns())
+
+
+def a_gateway_looked_at(center: Center) -> None:
+    """Asked for everything, changed twice, and a change waits."""
+    checks = [
+        {"name": "disk", "ok": True, "sentence": "2810 MiB are free at /var/lib/hearthline-edge."},
+        {"name": "clock", "ok": True, "sentence": "the clock is synchronised."},
+        {"name": "serial port cuff", "ok": False, "sentence": "/dev/ttyUSB0 does not exist; plug the adapter in."},
+    ]
+    logged = {"time": "2026-11-22T08:01:07.113Z", "level": "warning", "message": "port fault", "port": "cuff"}
+    lines = [json.dumps(logged), json.dumps(logged | {"level": "info", "message": "uplink connected"}), "<b>cut…"]
+    serial = {"serial": [{"name": "cuff", "port": "/dev/ttyUSB1", "driver": "raycome-bp"}]}
+    asks: list[tuple[str, str, dict[str, Any] | None, dict[str, Any] | None]] = [
+        ("examine", "done", None, {"checks": checks, "state": {"up_s": 90_000, "center": ["serial"]}}),
+        ("log", "done", None, {"lines": lines, "left_out": 41}),
+        ("configure", "done", {"local_alarm_after_s": 20, **serial}, {"deaf_s": 0.41}),
+        ("configure", "undone", {"gather_s": 2.5}, {"reason": 'no "received" within 120 s'}),
+        ("configure", "trial", {"log_level": "debug"}, {"deaf_s": 0.38}),
+    ]
+    now = time.time_ns()
+    with center.database.transaction() as connection:
+        for place, (what, state, config, detail) in enumerate(asks):
+            at_ns = now - (3600 - 60 * place) * NS
+            values = {"id": f"ask-{place}", "what": what, "state": state, "config": config, "detail": detail}
+            times = {"asked_ns": at_ns, "asked_by": "boss", "answered_ns": at_ns + 4 * NS}
+            connection.execute(insert(remote_ask).values(gateway_id="gw-east-1", **values, **times))
 
 
 def a_month_of_calls(center: Center) -> str:

@@ -33,6 +33,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "remote.state.asked": ("已发出", "Asked"),
     "remote.state.trial": ("试运行中", "On trial"),
     "remote.state.done": ("生效", "In force"),
+    "remote.was": ("曾经生效", "Was in force"),
     "remote.state.undone": ("已自动撤回", "Taken back"),
     "remote.state.refused": ("网关拒绝", "Refused by the gateway"),
     "remote.state.busy": ("网关正忙，请稍后再试", "The gateway is busy: ask later"),
