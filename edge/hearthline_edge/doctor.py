@@ -57,6 +57,9 @@ def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
     checks = [_data_dir(config), _outbox(config)]
     checks += [Check("profile", False, f"{fault}: {what_to_do(fault)}.") for fault in config.faults]
     checks += _devices(config)
+    if config.center:
+        sentence = f"The center has changed {', '.join(config.center)}: center.toml, over this gateway's own file."
+        checks.append(Check("remote hands", True, sentence))
     checks += _refusals(config, now)
     for port in config.serial:
         checks.append(_serial_port(f"serial port {port.name}", port))

@@ -87,6 +87,8 @@ def test_a_gateway_is_looked_at_changed_and_brought_back(whole: Whole, tmp_path:
     assert whole.hearthline("configure", "gw-1", str(tmp_path / "new.toml")) == 0
     assert "in force; it heard no device for" in capsys.readouterr().out
     assert load_edge_config(whole.gateway.config).local_alarm_after_s == 20
+    assert run(["edge", "doctor", "--config", str(whole.gateway.config)]) in (0, 1)
+    assert "The center has changed local_alarm_after_s, metrics" in capsys.readouterr().out
     assert whole.hearthline("configure", "gw-1", "--reset") == 1
     assert f"wait {PAUSE_S} seconds" in capsys.readouterr().err
     assert whole.hearthline("test", "gw-1", "--output") == 0
