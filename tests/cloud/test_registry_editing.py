@@ -229,6 +229,8 @@ def test_a_gateway_with_certificates_is_revoked_first_and_its_revocation_is_kept
     with cloud.database.transaction() as connection:
         values = {"serial": "1", "gateway_id": "gw-1", "session": "gw-1", "issued_ns": NOW, "ends_ns": NOW * 2}
         connection.execute(insert(schema.certificate).values(**values))
+        offer = {"id": "AAAA", "gateway_id": "gw-1", "kind": "code", "again": False, "made_by": "mei", "verifier": ""}
+        connection.execute(insert(schema.enrolment).values(**offer, made_ns=NOW, ends_ns=NOW * 2, sealed="x"))
     with pytest.raises(RegistryError) as caught:
         removed(cloud, Kind.GATEWAY, "gw-1", along=Along(devices=True))
     assert codes(caught) == [("id", "still-certified")]
@@ -236,7 +238,7 @@ def test_a_gateway_with_certificates_is_revoked_first_and_its_revocation_is_kept
         connection.execute(update(schema.certificate).values(revoked_ns=NOW))
     removed(cloud, Kind.GATEWAY, "gw-1", along=Along(devices=True))
     assert ids(cloud, Kind.GATEWAY) == []
-    assert cloud.count(schema.certificate) == 1
+    assert (cloud.count(schema.certificate), cloud.count(schema.enrolment)) == (1, 0)
     (row,) = cloud.rows(schema.gateway)
     assert (row.id, row.home_id, row.last_seen_ns) == ("gw-1", None, None)
 

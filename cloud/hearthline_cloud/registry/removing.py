@@ -126,6 +126,7 @@ def _remove_gateway(connection: Connection, gateway: str, actor: str, now_ns: in
     if gone := connection.execute(select(device.id).where(own).order_by(device.id)).scalars().all():
         note(connection, REMOVED, Kind.DEVICE, [f"{gateway}/{each}" for each in gone], actor, now_ns)
     _remove_devices(connection, gateway, device.gateway_id == gateway)
+    connection.execute(delete(schema.enrolment).where(schema.enrolment.c.gateway_id == gateway))  # its codes end
     row = schema.gateway.c.id == gateway
     if _is_kept(connection, gateway):
         unheard = {"home_id": None, "state": "unknown", "last_seen_ns": None, "status": None, "watched_ns": None}
