@@ -41,7 +41,7 @@ def refused(attempt):
         attempt()
     except OSError:
         return True
-assert refused(lambda: open("/etc/hearthline/tried", "w"))
+assert refused(lambda: open("/etc/tried", "w"))
 assert refused(lambda: open("/var/lib/tried", "w"))
 assert refused(lambda: os.listdir("/root"))
 assert refused(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW))
