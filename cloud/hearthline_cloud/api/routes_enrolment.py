@@ -23,7 +23,7 @@ from hearthline_cloud.enrolment.offers import EnrolmentError, ask
 _REFUSED_AFTER_S = 0.2  # longer than any refusal takes to be found
 _AGAIN_S = 1
 
-router = APIRouter(prefix="/api/v1", tags=["enrolment"], responses=refusals(403, 413, 422, 429, 503))
+router = APIRouter(prefix="/api/v1", tags=["enrolment"], responses=refusals(400, 403, 413, 422, 429, 503))
 
 
 @dataclass(frozen=True, slots=True)
