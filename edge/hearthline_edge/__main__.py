@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import sqlite3
 import sys
 import time
@@ -72,9 +73,12 @@ def _cause(error: BaseException) -> str:
 def check(config_file: Path) -> int:
     """Whether this version can work here: it has been imported, reads the configuration and knows the outbox."""
     try:
-        outbox = Path(load_edge_config(config_file).data_dir) / "outbox.db"
+        config = load_edge_config(config_file)
+        outbox = Path(config.data_dir) / "outbox.db"
         if outbox.exists():
             check_schema(outbox)
+        if config.metrics is not None:
+            importlib.import_module("hearthline_edge.metrics")  # the agent does it late
     except (HearthlineError, OSError, sqlite3.Error) as error:
         print(f"hearthline edge: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code if isinstance(error, HearthlineError) else 1

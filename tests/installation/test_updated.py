@@ -10,7 +10,7 @@ import pytest
 from hearthline_edge.service import UNIT
 from installation.gateway import ENDS, Gateway, until
 
-pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root")]
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root"), pytest.mark.timeout(400)]
 
 
 def test_a_good_version_stays_and_a_bad_one_goes_back(gateway: Gateway) -> None:
