@@ -71,9 +71,9 @@ _Milliseconds = Annotated[int, Meta(ge=0, lt=_GREATEST_MS)]
 
 
 class Hops(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Milliseconds since the telegram was read, by the gateway's monotonic clock: on its disk, sent, received."""
+    """Milliseconds since the telegram, by the gateway's monotonic clock: on its disk, sent, received; null: unknown."""
 
-    committed: _Milliseconds
+    committed: _Milliseconds | None = None
     sent: _Milliseconds | None = None
     received: _Milliseconds | None = None
 

@@ -12,6 +12,8 @@ from hearthline.clock import SystemClock
 from hearthline.enrolment import unlock
 from hearthline.enrolment_code import Label, WrongCodeError, read_label
 from hearthline.errors import ConfigError
+from hearthline_edge.commands_commission import commission
+from hearthline_edge.commissioning_texts import say
 from hearthline_edge.config import load_edge_config
 from hearthline_edge.enrolling import Bundle, Enrolled, Network, Source, enrol, find_machine
 from hearthline_edge.enrolling_config import DATA_DIR
@@ -34,6 +36,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON")]
 @app.callback()
 def gateway() -> None:
     """A group, also while it has one command."""
+
+
+app.command("commission", help=say("help"))(commission)
 
 
 @app.command("enrol", help=TEXTS.say("help"))

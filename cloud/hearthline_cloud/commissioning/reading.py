@@ -253,13 +253,17 @@ def _step(step: Step, names: dict[str, str], press: Press | None) -> ReportedSte
         state=step.state.value,
         reason=step.reason,
         at=step.at,
-        committed_s=None if hops is None else hops.committed / 1000,
-        sent_s=None if hops is None or hops.sent is None else hops.sent / 1000,
-        received_s=None if hops is None or hops.received is None else hops.received / 1000,
+        committed_s=None if hops is None else _seconds(hops.committed),
+        sent_s=None if hops is None else _seconds(hops.sent),
+        received_s=None if hops is None else _seconds(hops.received),
         radio_dbm=step.radio_dbm,
         link_quality=step.link_quality,
         press=press if is_seen else None,
     )
+
+
+def _seconds(ms: int | None) -> float | None:
+    return None if ms is None else ms / 1000
 
 
 def _time(ns: int | None) -> str | None:
