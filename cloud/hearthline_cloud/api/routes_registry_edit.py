@@ -42,6 +42,7 @@ from hearthline_cloud.registry.shape import Key, Kind
 
 router = APIRouter(prefix="/api/v1/registry", tags=["registry"], responses=refusals(401, 403, 503))
 _NEW: Any = {"status_code": 201, "responses": refusals(400, 413, 422, 429)}
+_NEW_IN: Any = {"status_code": 201, "responses": refusals(400, 404, 413, 422, 429)}
 _CHANGE = refusals(400, 404, 413, 422, 429)
 _REMOVE = refusals(404, 422, 429)
 Number = Annotated[int, Query(ge=1, le=MAX_CONTACTS, description="from 1, in the order in which they are told")]
@@ -101,7 +102,7 @@ def delete_gateway(gateway_id: Id, parts: PartsOf, session: Staff, with_devices:
     return _removed(parts, session, Kind.GATEWAY, (gateway_id,), Along(devices=with_devices))
 
 
-@router.post("/gateways/{gateway_id}/devices", summary="Register a device", **_NEW)
+@router.post("/gateways/{gateway_id}/devices", summary="Register a device", **_NEW_IN)
 def post_device(gateway_id: Id, wish: NewDevice, parts: PartsOf, session: Staff) -> Changed:
     return _added(parts, session, Kind.DEVICE, {**wish, "gateway": gateway_id})
 
@@ -136,7 +137,7 @@ def delete_resident(resident_id: Id, erase: Literal["yes"], parts: PartsOf, sess
     return Changed(Kind.RESIDENT, resident_id, "erased")
 
 
-@router.post("/residents/{resident_id}/contacts", summary="Add a contact, to be told last", **_NEW)
+@router.post("/residents/{resident_id}/contacts", summary="Add a contact, to be told last", **_NEW_IN)
 def post_contact(resident_id: Id, wish: NewContact, parts: PartsOf, session: Staff) -> Changed:
     _added(parts, session, Kind.CONTACT, {**wish, "resident": resident_id})
     return Changed(Kind.CONTACT, resident_id, "added")

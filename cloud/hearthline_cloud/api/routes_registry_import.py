@@ -54,7 +54,7 @@ async def post_import(
 
 def _import(parts: Parts, session: Session, data: bytes, kind: Kind | None, dry_run: bool, update: bool) -> Imported:
     read = Read()
-    read_table(data, "", kind, read, most=MAX_ROWS, most_bytes=_MAX_UNPACKED)
+    read_table(data, "table", kind, read, most=MAX_ROWS, most_bytes=_MAX_UNPACKED)
     rules, now_ns = Rules(update=update, seen=session.communities), parts.now_ns()
     if dry_run or read.problems:
         plan = importing.look_through(parts.database, read.entries, rules, now_ns)

@@ -13,7 +13,7 @@ from hearthline_cloud.personal.vault import sealed
 from hearthline_cloud.registry.checking import Contacts, Entry, Found, Rules, check
 from hearthline_cloud.registry.reading import find
 from hearthline_cloud.registry.shape import Kind, key_fields, problem
-from hearthline_cloud.registry.texts import in_words
+from hearthline_cloud.registry.texts import SPEECH, field_word, in_words
 from hearthline_cloud.registry.writing import prepare, write
 from hearthline_cloud.scoping import EVERY, Communities
 
@@ -23,7 +23,12 @@ class RegistryError(RefusedError):
 
     def __init__(self, found: list[Found]) -> None:
         self.found = found
-        super().__init__("; ".join(f"{each.problem.field}: {in_words(each.problem)}" for each in found))
+        super().__init__("; ".join(_line(each) for each in found))
+
+
+def _line(found: Found) -> str:
+    where = field_word(found.entry.kind, found.problem.field)
+    return SPEECH.say("line", where=where, text=in_words(found.problem))
 
 
 def add(

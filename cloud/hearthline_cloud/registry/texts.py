@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hearthline.speech import LANGUAGES, Speech, language
-from hearthline_cloud.registry.shape import Kind, Problem
+from hearthline_cloud.registry.shape import FIELDS, Kind, Problem
 
 TEXTS: dict[str, tuple[str, str]] = {
     "kind.community": ("社区", "community"),
@@ -183,6 +183,12 @@ def in_both(problem: Problem) -> tuple[str, str]:
     """Chinese and English."""
     zh, en = (TEXTS[problem.code][place].format(**_facts(problem, place)) for place in (0, 1))
     return zh, en
+
+
+def field_word(kind: Kind, name: str) -> str:
+    """What a field is called in the terminal's language."""
+    found = next((field for field in FIELDS[kind] if field.name == name), None)
+    return found.heading if found is not None and language() == "zh" else name
 
 
 def kind_word(kind: Kind) -> str:
