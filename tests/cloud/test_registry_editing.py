@@ -131,6 +131,15 @@ def test_a_year_as_people_and_spreadsheets_write_it(written: object, kept: int |
     assert clean(Kind.RESIDENT, {"birth_year": written}, NOW) == ({"birth_year": kept}, [])
 
 
+def test_a_devices_id_is_what_its_gateway_says() -> None:
+    for written, kept in (
+        ("z2m:SOS 1", "z2m:SOS 1"),
+        ("ｅｎｏｃｅａｎ：００２EE196 ", "enocean:002EE196"),
+        ("z2m:床头（左）", "z2m:床头（左）"),
+    ):
+        assert clean(Kind.DEVICE, {"id": written}, NOW) == ({"id": kept}, [])
+
+
 def test_a_pendant_of_another_home_is_refused_and_one_of_the_same_home_is_not(cloud: Cloud) -> None:
     for gateway, home in (("gw-2", "home-2"), ("gw-3", "home-1")):
         added(cloud, Kind.GATEWAY, id=gateway, home=home)

@@ -1,7 +1,8 @@
 """One entry as somebody wrote it, made into values: trimmed, full-width digits narrowed, each field checked. Pure.
 
 An id stands on the wire and in the time series, so it must not tell who is meant: letters other than A to Z and the
-name itself are refused. A telephone number is kept as it was written, with plain digits.
+name itself are refused. A telephone number is kept as it was written, with plain digits. A device's id is what its
+gateway says, which may be a name that somebody gave it, with spaces: `z2m:SOS 1`.
 """
 
 from __future__ import annotations
@@ -83,8 +84,9 @@ def _value(field: Field, raw: object, now_ns: int) -> Any:
     if "\ufffd" in text:
         return problem("unreadable", field.name)
     text = text.strip()
-    if field.form is not Form.TEXT:
-        text = unicodedata.normalize("NFKC", text).strip()
+    narrow = unicodedata.normalize("NFKC", text).strip()
+    if field.form is not Form.TEXT and (field.form is not Form.DEVICE_ID or narrow.isascii()):
+        text = narrow
     if len(text) > field.longest:
         return problem("too-long", field.name, longest=field.longest, found=len(text))
     if any(
@@ -111,10 +113,6 @@ def _id(field: Field, text: str, now_ns: int) -> Any:
     if not text:
         return None
     return text if _ID.fullmatch(text) else problem("bad-id", field.name, id=text, longest=field.longest)
-
-
-def _device_id(field: Field, text: str, now_ns: int) -> Any:
-    return problem("spaces", field.name, id=text) if any(letter.isspace() for letter in text) else text
 
 
 def _phone(field: Field, text: str, now_ns: int) -> Any:
@@ -162,7 +160,7 @@ def _period(field: Field, text: str, now_ns: int) -> Any:
 _READ = {
     Form.TEXT: _text,
     Form.ID: _id,
-    Form.DEVICE_ID: _device_id,
+    Form.DEVICE_ID: _text,
     Form.PHONE: _phone,
     Form.YEAR: _year,
     Form.NUMBER: _number,

@@ -30,7 +30,6 @@ TEXTS: dict[str, tuple[str, str]] = {
         "{id!r} cannot be an id: 1 to {longest} letters A to Z, digits, '.', '_' or '-', the first a letter or digit; "
         "an id stands on the wire and in figures, so it must be no name and no address",
     ),
-    "spaces": ("设备编号“{id}”中有空格", "the device id {id!r} has a space in it"),
     "id-is-name": (
         "编号“{id}”中含有姓名：编号会出现在网络和统计数据中，请用与姓名无关的编号，例如 r-7f3a",
         "the id {id!r} holds the person's name: it stands on the wire and in figures; choose another, as in r-7f3a",
