@@ -98,8 +98,8 @@ class Agent:
         after_s = config.local_alarm_after_s
         self._home = Home(config.gateway, self._custody, clock, sirens, self._publish_home, after_s)
         self._hops, self._overhearing = Hops(), Overhearing(config.gateway)
-        self._expecting = Expecting(config.gateway, self._custody, clock, self._committed)
         self._binding = Binding(config, self._custody, clock, self._committed, self._tell_of_faults)
+        self._expecting = Expecting(config.gateway, self._custody, clock, self._committed, self._binding.has)
         self._obeying = Obeying(config.gateway, self._custody, clock, self._committed)
         ears = Ears(self._received, self._home.refused, self._home.look, self._obeying.take, self._status, self._sent)
         wallet = Wallet(config.uplink, Path(config.data_dir))

@@ -83,6 +83,10 @@ class Binding:
         """In doubt an emergency."""
         return role_in(self._devices, device, button)
 
+    def has(self, device: str) -> bool:
+        """Whether a device is this home's."""
+        return any(each.id == device for each in self._devices)
+
     @property
     def faults(self) -> list[str]:
         own = [fault for fault in (self._broken, self._unwritten) if fault]

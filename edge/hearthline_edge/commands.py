@@ -18,6 +18,7 @@ import typer
 from hearthline.clock import SystemClock
 from hearthline.errors import ConfigError, ProtocolError, RefusedError
 from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
+from hearthline_edge.commands_devices import devices
 from hearthline_edge.commands_install import install, remove
 from hearthline_edge.commands_update import update
 from hearthline_edge.config import load_edge_config, own_profile_folder
@@ -35,6 +36,8 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=N
 
 for _command in (install, remove, update):
     app.command()(_command)
+
+app.add_typer(devices, name="devices")
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The agent's configuration file.", metavar="FILE")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]

@@ -37,27 +37,35 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One press that is waited for."""
+    """One press that is waited for. `device` "": of a device that is not this home's yet, which is being bound."""
 
     device: str
     run: str
     since: Stamp
     seconds: float
 
-    def covers(self, press: Press, now: Stamp) -> bool:
+    def covers(self, press: Press, now: Stamp, is_bound: Callable[[str], bool]) -> bool:
         waited_s = now.seconds_since(self.since)
         is_old = press.source_ns is not None and press.source_ns < self.since.wall_ns - _OLD_S * NS
         is_by_hand = press.button not in HAZARDS and press.certainty == "certain" and not is_old
         is_in_time = waited_s is not None and 0 <= waited_s <= self.seconds
-        return device_name(press.device) == self.device and is_by_hand and is_in_time
+        is_meant = device_name(press.device) == self.device if self.device else not is_bound(press.device)
+        return is_meant and is_by_hand and is_in_time
 
 
 class Expecting:
     """What is expected now: at most one press. `mark_of` is called in custody's thread, all else in the event loop."""
 
     def __init__(
-        self, gateway: str, custody: Custody, clock: Clock, committed: Callable[[list[EventRow]], None]
+        self,
+        gateway: str,
+        custody: Custody,
+        clock: Clock,
+        committed: Callable[[list[EventRow]], None],
+        is_bound: Callable[[str], bool],
     ) -> None:
+        """`is_bound`: whether a device is this home's already."""
+        self._is_bound = is_bound
         self._gateway = gateway
         self._custody = custody
         self._clock = clock
@@ -69,7 +77,7 @@ class Expecting:
     def mark_of(self, press: Press, now: Stamp, ordinal: int) -> str | None:
         """The run that this new press was asked for in, if it was."""
         asked = self._asked
-        if asked is None or not asked.covers(press, now):
+        if asked is None or not asked.covers(press, now, self._is_bound):
             return None
         if self._given is not None and self._given[0] is asked and self._given[1:] != (now, ordinal):
             return None
@@ -80,11 +88,13 @@ class Expecting:
         """These were committed."""
         asked = self._asked
         for row in rows:
-            if asked is not None and row.type == EventType.ALARM and row.device == asked.device:
-                if row.data.get(MARK) == asked.run:
-                    self._asked = None
-                if self._waiting is not None:
-                    self._waiting.put_nowait(row)
+            if asked is None or row.type != EventType.ALARM:
+                continue
+            is_marked = row.data.get(MARK) == asked.run
+            if is_marked:
+                self._asked = None
+            if self._waiting is not None and (row.device == asked.device or (is_marked and not asked.device)):
+                self._waiting.put_nowait(row)
 
     # --- orders of the control socket ---
 
@@ -112,14 +122,15 @@ class Expecting:
     def _understood(self, order: dict[str, Any]) -> _Asked | None:
         """Raises ProtocolError with what to tell the client."""
         device, run, seconds = order.get("device"), order.get("run"), order.get("seconds")
-        if device is None:
+        is_new = order.get("new") is True
+        if device is None and not is_new:
             return None
         is_id = isinstance(run, str) and 0 < len(run) <= MAX_ID and run.isascii() and run.isprintable()
-        if not (isinstance(device, str) and device and is_id):
+        if not (is_id and (is_new or (isinstance(device, str) and device))):
             raise ProtocolError("expect needs a device and the id of a run")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_WAIT_S:
             raise ProtocolError(f"expect waits for more than 0 and at most {LONGEST_WAIT_S:g} seconds")
-        return _Asked(device_name(device), str(run), self._clock.now(), float(seconds))
+        return _Asked("" if is_new else device_name(str(device)), str(run), self._clock.now(), float(seconds))
 
     async def tell(self, order: dict[str, Any], client: Listener) -> None:
         """Put an event of the gateway itself into the outbox. Raises StorageError.

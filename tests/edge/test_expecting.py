@@ -54,7 +54,7 @@ class Home:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
         self.custody = Custody(Outbox(folder))
-        self.expecting = Expecting("gw-1", self.custody, At(), self.committed)
+        self.expecting = Expecting("gw-1", self.custody, At(), self.committed, lambda device: device == OTHER)
         self.terminal = Terminal()
         self.rows: list[EventRow] = []
 
@@ -65,6 +65,8 @@ class Home:
     @asynccontextmanager
     async def asked(self, device: str = PENDANT, seconds: float = 60.0) -> AsyncIterator[None]:
         order = {"do": "expect", "device": device, "run": RUN, "seconds": seconds}
+        if not device:
+            order = {"do": "expect", "new": True, "run": RUN, "seconds": seconds}
         waiting = asyncio.ensure_future(self.expecting.expect(order, self.terminal))
         await asyncio.sleep(0)
         try:
@@ -125,6 +127,18 @@ async def test_the_asked_for_press_is_marked_and_told_and_the_next_one_is_an_ala
         assert asked == {"expected": PENDANT}
         assert told["pressed"]["event"] == home.rows[0].id
         assert (told["pressed"]["marked"], told["pressed"]["ordinal"], told["pressed"]["radio_level"]) == (True, 1, -67)
+
+
+@in_a_loop
+async def test_a_pendant_that_is_being_bound_is_asked_for_without_its_name_and_this_homes_own_are_alarms(
+    tmp_path: Path,
+) -> None:
+    async with at_home(tmp_path) as home, home.asked(""):
+        assert await home.press(press(OTHER)) == [False], "of this home already"
+        assert [list(told) for told in home.terminal.said] == [["expected"]], "it goes on waiting"
+        assert await home.press(press()) == [True]
+        assert await home.press(press("enocean:3"), press(content="B0"), after_s=5.0) == [False, False]
+        assert home.terminal.said[-1]["pressed"]["marked"]
 
 
 @in_a_loop
