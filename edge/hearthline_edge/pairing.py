@@ -37,7 +37,7 @@ FAMILIES: Final = (
     Family("zigbee-button", ("zigbee2mqtt",), frozenset({PRESS}), "pendant"),
     Family("bluetooth-button", ("theengs-ble-json",), frozenset({PRESS}), "pendant"),
     Family("lorawan-button", ("chirpstack-v4",), frozenset({PRESS}), "pendant"),
-    Family("cuff", ("raycome-rbp", "visomat-jpi", "ble-gatt-bp", "contec08a-hid"), frozenset({VITAL}), "cuff"),
+    Family("cuff", ("raycome-bp", "visomat-jpi", "ble-gatt-bp", "contec08a-hid"), frozenset({VITAL}), "cuff"),
     Family(
         "meter",
         ("dlt645-2007", "modbus-rtu", "mbus-wired", "dsmr-p1", "sml", "iec62056-21"),
