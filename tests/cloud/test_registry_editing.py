@@ -28,6 +28,8 @@ WANG: dict[str, Any] = {
     "phone": "１３８ 0000 0142",
 }
 
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # alike on both: tried on one
+
 
 def added(cloud: Cloud, what: Kind, seen: frozenset[str] | None = None, /, **values: Any) -> None:
     with cloud.database.transaction() as connection:
@@ -102,6 +104,7 @@ WRONG: list[tuple[Kind, dict[str, Any], list[tuple[str, str]]]] = [
 ]  # fmt: skip
 
 
+@on_sqlite
 def test_what_is_wrong_is_told_whole_and_changes_nothing(cloud: Cloud) -> None:
     for kind, values, wrong in WRONG:
         with pytest.raises(RegistryError) as caught:
@@ -183,6 +186,7 @@ def test_contacts_are_kept_in_order_and_changed_by_number(cloud: Cloud) -> None:
     ]  # fmt: skip
 
 
+@on_sqlite
 def test_no_contact_goes_while_a_message_waits_that_would_go_to_another(cloud: Cloud) -> None:
     added(cloud, Kind.CONTACT, resident="res-1", name="王建国", phone="138 0000 0142")
     cloud.take(cloud.gateway.press())
@@ -198,6 +202,7 @@ def test_no_contact_goes_while_a_message_waits_that_would_go_to_another(cloud: C
         remove_contact(connection, "res-1", 1, "mei", NOW)
 
 
+@on_sqlite
 def test_what_is_referred_to_stays(cloud: Cloud) -> None:
     referred: list[tuple[Kind, Key, list[str]]] = [
         (Kind.COMMUNITY, ("com-1",), ["still-homes"]),
@@ -234,6 +239,7 @@ def test_a_home_goes_with_its_gateways_and_their_devices_when_that_is_said(cloud
     assert cloud.count(schema.alert) == 2
 
 
+@on_sqlite
 def test_a_gateway_with_certificates_is_revoked_first_and_its_revocation_is_kept(cloud: Cloud) -> None:
     with cloud.database.transaction() as connection:
         values = {"serial": "1", "gateway_id": "gw-1", "session": "gw-1", "issued_ns": NOW, "ends_ns": NOW * 2}
@@ -252,6 +258,7 @@ def test_a_gateway_with_certificates_is_revoked_first_and_its_revocation_is_kept
     assert (row.id, row.home_id, row.last_seen_ns) == ("gw-1", None, None)
 
 
+@on_sqlite
 def test_an_account_of_some_communities_changes_nothing_of_others(cloud: Cloud) -> None:
     added(cloud, Kind.COMMUNITY, id="com-2", name="西区")
     added(cloud, Kind.HOME, id="home-9", community="com-2", name="9")

@@ -42,6 +42,8 @@ DEVICES = (
 )
 FILES = {"homes.csv": HOMES, "住户.csv": PEOPLE, "contact.csv": CONTACTS, "网关.csv": GATEWAYS, "device.csv": DEVICES}
 
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # alike on both: tried on one
+
 
 def read(files: Mapping[str, str | bytes], kind: Kind | None = None) -> Read:
     found = Read()
@@ -117,6 +119,7 @@ def test_ordinary_names_are_not_taken_for_garbled() -> None:
     ] == []
 
 
+@on_sqlite
 def test_one_damaged_cell_is_told_by_its_row_and_column(cloud: Cloud) -> None:
     more = "".join(f"h-{n},com-1,{n}号楼\n" for n in range(10, 20))
     files: dict[str, str | bytes] = {"home.csv": f"id,community,name\nh-1,com-1,3\ufffd楼\nh-2,com-1,鐜嬬鍏扮\n{more}"}
@@ -209,6 +212,7 @@ def workbook(**sheets: list[list[object]]) -> bytes:
     return into.getvalue()
 
 
+@on_sqlite
 def test_a_workbook_brings_every_sheet_and_numbers_as_a_spreadsheet_has_them(cloud: Cloud) -> None:
     data = workbook(
         住家=[["编号", "社区编号", "名称"], ["h-1", "com-1", "3号楼"]],
@@ -305,6 +309,7 @@ def test_a_new_key_of_the_center_meanwhile_leaves_nothing_that_cannot_be_read(cl
     assert next(row.name for row in cloud.rows(schema.resident) if row.id == "r-1") == "王秀兰"
 
 
+@on_sqlite
 def test_somebody_who_changes_the_registry_all_the_time_is_told(cloud: Cloud) -> None:
     def deed() -> None:
         with cloud.database.transaction() as connection:
@@ -340,6 +345,7 @@ def test_a_file_of_many_homes_comes_in_whole_while_presses_are_committed(cloud: 
     assert waits
 
 
+@on_sqlite
 def test_a_killed_import_leaves_nothing(cloud: Cloud, tmp_path: Path) -> None:
     class CutError(Exception):
         pass
