@@ -6,69 +6,46 @@ with two desks, each request is signed once. What it takes from a gateway is not
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable
 from pathlib import Path
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from hearthline.errors import ConfigError
 from hearthline.log import Log
 from hearthline_cloud import withdrawn
 from hearthline_cloud.config import CloudConfig
-from hearthline_cloud.database import Database, is_away
+from hearthline_cloud.database import Database
 from hearthline_cloud.enrolment.offers import end
 from hearthline_cloud.enrolment.signing import place_of, sign, waiting
 from hearthline_cloud.identity.authority import Authority
 from hearthline_cloud.identity.certificates import utc
+from hearthline_cloud.loop import Loop, patiently
 from hearthline_cloud.wake import Waker
 
 SIGNER = "enrolment"  # of the heartbeat
 _PERIOD_S = 0.5
 _END_EVERY_S = 60.0
-_STOP_S = 1.0
 log = Log(__name__)
 
 
-class Signer:
+class Signer(Loop):
     """Start it, ask `failed()` now and then, stop it."""
 
     def __init__(self, config: CloudConfig, database: Database) -> None:
+        super().__init__("enrolment")
         self._config = config
         self._database = database
         self._waker = Waker(config.directory)
-        self._stopping = threading.Event()
-        self._failure: BaseException | None = None
         self._ended_at = float("-inf")
         self._told = ""
-        self._thread = threading.Thread(target=self._guard, name="enrolment", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
 
     def stop(self) -> None:
-        self._stopping.set()
-        self._thread.join(timeout=_STOP_S)
+        super().stop()
         self._waker.close()
 
-    def failed(self) -> BaseException | None:
-        """The bug that ended the thread, if one did."""
-        return self._failure
-
-    def _guard(self) -> None:
-        try:
-            while not self._stopping.wait(_PERIOD_S):
-                try:
-                    self.round(time.time_ns(), time.monotonic())
-                except SQLAlchemyError as error:
-                    if not is_away(error):
-                        raise
-                    log.error("database away, enrolments wait", error=str(error))
-        except BaseException as error:  # told to whoever watches the part
-            self._failure = error
-            log.exception("enrolment died")
-            raise
+    def _work(self) -> None:
+        while not self._stopping.wait(_PERIOD_S):
+            patiently("enrolments wait", lambda: self.round(time.time_ns(), time.monotonic()))
 
     def round(self, now_ns: int, mono_s: float) -> None:
         """Sign what waits; now and then end what is over."""

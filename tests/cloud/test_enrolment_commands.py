@@ -1,0 +1,230 @@
+"""`hearthline gateway code` and `bundle`, the label that they draw, and the desk's loop that signs."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import segno
+from sqlalchemy import insert, select, update
+from typer.testing import CliRunner, Result
+
+from hearthline.clock import NS
+from hearthline.enrolment import Kind, decode_kit, open_sealed, unlock
+from hearthline.enrolment_code import label_text, new_code, read_label
+from hearthline.errors import ConfigError, HearthlineError, RefusedError
+from hearthline.speech import CHOSEN
+from hearthline_cloud import commands_identity, schema, withdrawn
+from hearthline_cloud.commands_gateway import gateway as app
+from hearthline_cloud.config import load_cloud_config
+from hearthline_cloud.database import Database
+from hearthline_cloud.enrolment.labels import Label, draw
+from hearthline_cloud.enrolment.offers import ask, offer
+from hearthline_cloud.enrolment.signer import Signer
+from hearthline_cloud.identity.authority import Authority, utc_now
+from hearthline_cloud.personal.opening import open_database
+from hearthline_edge.requesting import new_key, signing_request
+
+LABEL = Label("gw-east-1", "https://center.example.org", new_code(secrets.choice), "-> 2026-11-25T14:00Z")
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A center with an authority and the gateway `gw-1`."""
+    monkeypatch.setenv(CHOSEN, "en")
+    path = tmp_path / "cloud.toml"
+    path.write_text(
+        f'data_dir = "{tmp_path}"\n[identity]\nfolder = "{tmp_path}/pki"\nbroker = "{tmp_path}/broker"\n'
+        'names = ["broker.example.org"]\n[web]\npublic_url = "https://center.example.org"\n'
+    )
+    commands_identity.init(tmp_path / "root", "East")
+    commands_identity.issuing(tmp_path / "root", path, "East")
+    database = open_database(load_cloud_config(path))
+    with database.transaction() as connection:
+        connection.execute(insert(schema.gateway).values(id="gw-1"))
+    database.close()
+    return path
+
+
+@pytest.fixture
+def database(config: Path) -> Iterator[Database]:
+    opened = open_database(load_cloud_config(config))
+    yield opened
+    opened.close()
+
+
+def run(config: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--config", str(config)])
+
+
+def error_of(result: Result) -> HearthlineError:
+    assert isinstance(result.exception, HearthlineError), (result.output, result.exception)
+    return result.exception
+
+
+def test_a_code_is_printed_once_with_what_to_type_on_the_gateway(config: Path, database: Database) -> None:
+    told = json.loads(run(config, "code", "gw-1", "--hours", "2", "--json").stdout)
+    code = read_label(told["code"]).code
+    assert told["center"] == "https://center.example.org"
+    with database.reading() as connection:
+        row = connection.execute(select(schema.enrolment)).one()
+    assert row.id == code.offer
+    assert row.verifier == unlock(code).verifier
+    assert 0 < row.ends_ns - time.time_ns() <= 2 * 3600 * NS
+    human = run(config, "code", "gw-1").stdout
+    printed = re.search(r"^    (\S+)$", human, re.MULTILINE)
+    assert printed is not None
+    assert f"hearthline gateway enrol {printed[1]} --center https://center.example.org" in human
+    assert code.secret not in "".join(str(line) for line in dump(config))
+
+
+def dump(config: Path) -> list[str]:
+    """Everything in the database, as text."""
+    return list(sqlite3.connect(config.parent / "hearthline.db").iterdump())
+
+
+def test_it_speaks_chinese(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHOSEN, "zh")
+    assert "只能用一次" in run(config, "code", "gw-1").stdout
+    assert "没有网关" in str(error_of(run(config, "code", "gw-9")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "said"),
+    [
+        (["code", "gw-9"], RefusedError, "there is no gateway gw-9"),
+        (["code", "gw-1", "--hours", "0"], RefusedError, "--hours"),
+        (["code", "gw-1", "--label", "label.jpg"], ConfigError, ".svg, .pdf or .png"),
+        (["code", "gw-1", "--url", "center"], ConfigError, "--url center"),
+        (["code", "gw-1", "--label", "/nowhere/label.svg"], ConfigError, "cannot be written"),
+        (["bundle", "gw-1", "--out", "/nowhere/b"], ConfigError, "cannot be written"),
+        (["bundle", "gw-1", "--out", "/"], RefusedError, "not written over"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    config: Path, database: Database, arguments: list[str], kind: type[HearthlineError], said: str
+) -> None:
+    error = error_of(run(config, *arguments))
+    assert isinstance(error, kind)
+    assert said in str(error)
+    with database.reading() as connection:
+        assert connection.execute(select(schema.certificate)).all() == []
+
+
+def test_without_an_authority_there_is_no_code(tmp_path: Path) -> None:
+    config = tmp_path / "cloud.toml"
+    config.write_text(f'data_dir = "{tmp_path}"\n')
+    assert "[identity]" in str(error_of(run(config, "code", "gw-1")))
+
+
+def test_a_bundle_is_a_file_for_its_owner_that_its_code_opens(config: Path, tmp_path: Path) -> None:
+    file, label = tmp_path / "gw-1.hearthline", tmp_path / "label.png"
+    told = json.loads(run(config, "bundle", "gw-1", "--out", str(file), "--label", str(label), "--json").stdout)
+    assert file.stat().st_mode & 0o777 == label.stat().st_mode & 0o777 == 0o600
+    keys = unlock(read_label(told["code"]).code)
+    kit = decode_kit(open_sealed(keys.key(Kind.BUNDLE), Kind.BUNDLE, keys.offer, file.read_bytes()))
+    assert (kit.gateway, kit.host, kit.port) == ("gw-1", "broker.example.org", 8883)
+    assert b"PRIVATE" not in file.read_bytes()
+
+
+def test_a_bundle_that_is_replaced_unused_stays_revoked_after_a_restore(config: Path, tmp_path: Path) -> None:
+    assert run(config, "bundle", "gw-1", "--out", str(tmp_path / "b")).exit_code == 0
+    assert run(config, "code", "gw-1", "--again").exit_code == 0
+    (line,) = withdrawn.read(tmp_path / "withdrawn.jsonl")
+    assert (line.name, len(line.certificates)) == ("gw-1", 2)
+
+
+# --- the label ---
+
+
+def modules() -> list[list[bool]]:
+    code = segno.make(label_text(LABEL.center, LABEL.code), error="m", micro=False)
+    return [[bool(module) for module in row] for row in code.matrix]
+
+
+def drawn(runs: list[tuple[float, float, float]], size: float) -> list[list[bool]]:
+    """The modules that runs of (left, top, width) darken."""
+    count = len(modules())
+    dark = [[False] * count for _ in range(count)]
+    for left, top, width in runs:
+        for step in range(round(width / size)):
+            dark[round(top / size) - 4][round(left / size) - 4 + step] = True
+    return dark
+
+
+def test_what_is_drawn_is_the_qr_code_with_its_quiet_zone() -> None:
+    size = 29.0 / (len(modules()) + 8)
+    assert size > 0.4, "a phone reads no smaller module"
+    svg = draw(LABEL, "svg").decode()
+    found = re.findall(r"M([\d.]+) ([\d.]+)h([\d.]+)v", svg)
+    assert drawn([(float(x), float(y), float(w)) for x, y, w in found], size) == modules()
+    pdf = draw(LABEL, "pdf").decode("ascii")
+    found = re.findall(r"^([\d.]+) ([\d.]+) ([\d.]+) [\d.]+ re$", pdf, re.MULTILINE)
+    assert drawn([(float(x), float(y), float(w)) for x, y, w in found], size) == modules()
+    for words in ("gw-east-1", LABEL.code.text[:15], LABEL.code.text[15:], "center.example.org"):
+        assert words in svg
+        assert words in pdf
+
+
+def test_the_png_is_the_qr_code() -> None:
+    wanted = io.BytesIO()
+    segno.make(label_text(LABEL.center, LABEL.code), error="m", micro=False).save(
+        wanted, kind="png", scale=10, border=4
+    )
+    assert draw(LABEL, "png") == wanted.getvalue()
+
+
+def test_every_object_of_the_pdf_is_where_its_table_says() -> None:
+    pdf = draw(Label("gw(1)\\", "", LABEL.code, ""), "pdf")
+    begin = int(re.findall(rb"startxref\n(\d+)", pdf)[0])
+    assert pdf[begin : begin + 4] == b"xref"
+    places = [int(each) for each in re.findall(rb"^(\d{10}) 00000 n", pdf, re.MULTILINE)]
+    assert len(places) == 5
+    for number, place in enumerate(places, 1):
+        assert pdf[place:].startswith(b"%d 0 obj" % number)
+    length = int(re.findall(rb"/Length (\d+)", pdf)[0])
+    stream = pdf.split(b"stream\n")[1]
+    assert stream[length:].startswith(b"\nendstream")
+    assert b"(gw\\(1\\)\\\\)" in pdf
+
+
+def test_odd_words_make_no_element_of_the_svg() -> None:
+    assert b"<script" not in draw(Label("<script>", "", LABEL.code, ""), "svg")
+
+
+# --- the desk's loop ---
+
+
+def test_the_desk_signs_what_was_asked_for_and_notes_what_it_revoked(config: Path, database: Database) -> None:
+    settings = load_cloud_config(config)
+    authority, keys = Authority(config.parent / "pki", utc_now()), unlock(new_code(secrets.choice), 2**4)
+    commands_identity.issue("gw-1", config.parent / "old", config)
+    with database.transaction() as connection:
+        offer(connection, authority, keys, "gw-1", time.time_ns(), hours=1, again=True, actor="mei")
+    request = signing_request("", new_key()).decode()
+    assert ask(database, keys.offer, request, keys.prove(request), time.time_ns()) == ""
+    signer = Signer(settings, database)
+    key = config.parent / "pki" / "issuing.key"
+    key.rename(key.with_suffix(".away"))
+    signer.round(time.time_ns(), 0.0)
+    assert ask(database, keys.offer, request, keys.prove(request), time.time_ns()) == "", "it waits for the key"
+    key.with_suffix(".away").rename(key)
+    signer.round(time.time_ns(), 1.0)
+    assert ask(database, keys.offer, request, keys.prove(request), time.time_ns()) != ""
+    (line,) = withdrawn.read(settings.withdrawn_path)
+    assert len(line.certificates) == 2
+    with database.transaction() as connection:
+        connection.execute(update(schema.enrolment).values(ends_ns=1))
+    signer.round(time.time_ns(), 100.0)
+    with database.reading() as connection:
+        assert connection.execute(select(schema.enrolment.c.answer, schema.enrolment.c.sealed)).one() == ("", "")
+    signer.start()
+    signer.stop()
+    assert signer.failed() is None
