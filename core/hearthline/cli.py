@@ -98,7 +98,8 @@ def _load(entry: EntryPoint) -> Any:
 
         return typer.main.get_command(entry.load())
     except ModuleNotFoundError as error:
-        if error.name and error.name.split(".")[0].startswith("hearthline"):
+        # a whole room may be absent; a module of one is a bug
+        if error.name and error.name.startswith("hearthline") and "." in error.name:
             raise
         raise _not_installed(entry, str(error.name)) from None
 

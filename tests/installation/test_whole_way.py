@@ -1,0 +1,124 @@
+"""The installers' whole way on a machine with a real systemd: laid down, enrolled, used, updated, revoked, enrolled anew.
+
+The center is on the same machine, with mosquitto and TLS on its loopback. Everything is typed as installers type it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hearthline_edge.service import GUARD_UNIT, UNIT
+from installation.gateway import FOR_THE_TEST, until
+from installation.releases import make_release, new_key, pack_wheels
+from installation.system import PYTHON, Booted, base_python, booted
+from installers.home import GATEWAY
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root"), pytest.mark.timeout(400)]
+LIBRARY = "LD_LIBRARY_PATH=/opt/python/lib"
+OFFICE_UNIT = f"""[Unit]
+Description=the community center
+[Service]
+Environment={LIBRARY}
+Environment=LC_ALL=C.UTF-8 PYTHONPATH=/opt/sources/firmware-sim
+ExecStart={PYTHON} /opt/sources/tests/installers/serve_office.py /var/lib/office /run/office.json
+"""
+PRESS = """
+import sys
+import paho.mqtt.publish
+press = '{"action": "emergency", "linkquality": 90}'
+paho.mqtt.publish.single("zigbee2mqtt/bedroom", press, qos=1, hostname="127.0.0.1")
+"""
+
+
+@dataclass
+class Pi:
+    """The machine. `center`: its commands, as they are typed in the office."""
+
+    machine: Booted
+    releases: Path
+    wheels: Path
+    key: Path
+
+    @property
+    def office(self) -> dict[str, str]:
+        path = self.machine.root / "run/office.json"
+        return dict(json.loads(self.machine.run("cat", "/run/office.json").stdout)) if path else {}
+
+    def center(self, *words: str) -> str:
+        command = ("env", LIBRARY, str(PYTHON), "-m", "hearthline", *words, "--config", self.office["config"])
+        return self.machine.run(*command).stdout
+
+    def ask(self, *words: str) -> Any:
+        return json.loads(self.center(*words, "--json"))
+
+    def hearthline(self, *words: str) -> str:
+        return self.machine.run("env", LIBRARY, "hearthline", *words).stdout
+
+    def release(self, name: str) -> str:
+        make_release(self.releases / name, self.wheels, self.key, {"hearthline/config.py": f"# {name}"})
+        return f"/media/{name}"
+
+    def alerts(self) -> list[Any]:
+        script = (
+            "import json, sqlite3; print(json.dumps(sqlite3.connect('file:/var/lib/office/hearthline.db?mode=ro', uri=True)"
+            '.execute("SELECT id, presses, state FROM alert WHERE kind = \'emergency\' ORDER BY id").fetchall()))'
+        )
+        return list(json.loads(self.machine.run("env", LIBRARY, str(PYTHON), "-c", script).stdout))
+
+    def press(self) -> None:
+        self.machine.run("env", LIBRARY, str(PYTHON), "-c", PRESS)
+
+    def presses(self) -> int:
+        return sum(alert[1] for alert in self.alerts())
+
+
+@pytest.fixture
+def pi(tmp_path: Path) -> Iterator[Pi]:
+    releases, wheels, key = tmp_path / "releases", tmp_path / "wheels", tmp_path / "key"
+    releases.mkdir()
+    pack_wheels(wheels)
+    public = new_key(key)
+    with booted(tmp_path, "basic.target", {releases: "/media"}) as machine:
+        (machine.root / "etc/systemd/system/office.service").write_text(OFFICE_UNIT, encoding="utf-8")
+        (machine.root / "etc/keys").write_text(f"{public} # for this test\n", encoding="utf-8")
+        for unit in (UNIT, GUARD_UNIT):
+            dropped = machine.root / f"etc/systemd/system/{unit}.d"
+            dropped.mkdir(parents=True)
+            (dropped / "soon.conf").write_text(FOR_THE_TEST, encoding="utf-8")
+        machine.run("systemctl", "start", "office")
+        made = Pi(machine, releases, wheels, key)
+        script = f"{made.release('first')}/install"
+        machine.run("env", LIBRARY, f"PYTHON={base_python()}", "sh", script, "--keys", "/etc/keys")
+        until(lambda: machine.run("test", "-e", "/run/office.json", check=False).returncode == 0, "the office")
+        yield made
+
+
+def test_from_the_box_to_an_update_and_a_dead_card(pi: Pi) -> None:
+    machine = pi.machine
+    code = pi.ask("gateway", "code", GATEWAY)["code"]
+    print(pi.hearthline("gateway", "enrol", code, "--center", pi.office["url"]))
+    assert machine.property(UNIT, "ActiveState") == "active"
+    until(lambda: "uplink connected" in machine.log(UNIT), "the uplink")
+    pi.press()
+    until(lambda: pi.presses() == 1, "the press at the center")
+
+    said = pi.hearthline("edge", "update", pi.release("second"))
+    print(said)
+    assert "the center has received from it" in said
+    pi.press()
+    until(lambda: pi.presses() == 2, "the press after the update")
+
+    pi.center("cloud", "ca", "revoke", GATEWAY, "--reason", "stolen")
+    until(lambda: "uplink lost" in machine.log(UNIT), "the broker to throw it out")
+    machine.run("systemctl", "stop", UNIT)
+    machine.run("rm", "-rf", "/etc/hearthline", "/var/lib/hearthline-edge")
+    code = pi.ask("gateway", "code", GATEWAY, "--again")["code"]
+    print(pi.hearthline("gateway", "enrol", code, "--center", pi.office["url"]))
+    pi.press()
+    until(lambda: pi.presses() == 3, "the press after it was enrolled again")
