@@ -1,4 +1,4 @@
-"""The press that an installer was just asked for: it is marked with the run's id, and no other ever is.
+"""The press or measurement that an installer was just asked for is marked with the run's id, and no other ever is.
 
     order "expect" --> the next new press of that device within the time --> marked, committed with the event
     anything else  --> an alarm like any other: another device, a repeat, a second press, too late, a detector
@@ -21,11 +21,12 @@ from hearthline.errors import ProtocolError
 from hearthline.model import EventType
 from hearthline.wire import MAX_ID, device_name
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import HAZARDS, Press
+from hearthline_edge.devices import HAZARDS, Press, Vital
 from hearthline_edge.outbox import EventRow
 
 LONGEST_WAIT_S: Final = 300.0  # for one press
 _OLD_S: Final = 5.0  # before the order; whoever received such a telegram has kept it back
+_ANSWERS: Final = frozenset({EventType.ALARM, EventType.VITAL})
 _TOLD: Final = frozenset({EventType.COMMISSIONING})
 
 
@@ -44,13 +45,15 @@ class _Asked:
     since: Stamp
     seconds: float
 
-    def covers(self, press: Press, now: Stamp, is_bound: Callable[[str], bool]) -> bool:
+    def covers(self, item: Press | Vital, now: Stamp, is_bound: Callable[[str], bool]) -> bool:
         waited_s = now.seconds_since(self.since)
-        is_old = press.source_ns is not None and press.source_ns < self.since.wall_ns - _OLD_S * NS
-        is_by_hand = press.button not in HAZARDS and press.certainty == "certain" and not is_old
         is_in_time = waited_s is not None and 0 <= waited_s <= self.seconds
-        is_meant = device_name(press.device) == self.device if self.device else not is_bound(press.device)
-        return is_meant and is_by_hand and is_in_time
+        is_meant = device_name(item.device) == self.device if self.device else not is_bound(item.device)
+        return is_meant and is_in_time and (isinstance(item, Vital) or self._suits(item))
+
+    def _suits(self, press: Press) -> bool:
+        is_old = press.source_ns is not None and press.source_ns < self.since.wall_ns - _OLD_S * NS
+        return press.button not in HAZARDS and press.certainty == "certain" and not is_old
 
 
 class Expecting:
@@ -74,10 +77,10 @@ class Expecting:
         self._given: tuple[_Asked, Stamp, int] | None = None  # to which press
         self._waiting: asyncio.Queue[EventRow] | None = None
 
-    def mark_of(self, press: Press, now: Stamp, ordinal: int) -> str | None:
-        """The run that this new press was asked for in, if it was."""
+    def mark_of(self, item: Press | Vital, now: Stamp, ordinal: int) -> str | None:
+        """The run that this new press or measurement was asked for in, if it was."""
         asked = self._asked
-        if asked is None or not asked.covers(press, now, self._is_bound):
+        if asked is None or not asked.covers(item, now, self._is_bound):
             return None
         if self._given is not None and self._given[0] is asked and self._given[1:] != (now, ordinal):
             return None
@@ -88,7 +91,7 @@ class Expecting:
         """These were committed."""
         asked = self._asked
         for row in rows:
-            if asked is None or row.type != EventType.ALARM:
+            if asked is None or row.type not in _ANSWERS:
                 continue
             is_marked = row.data.get(MARK) == asked.run
             if is_marked:

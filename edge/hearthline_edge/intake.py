@@ -105,10 +105,10 @@ class Arrival:
 
 
 RoleOf = Callable[[str, str], str]  # (device, button) -> emergency | service | ignore
-MarkOf = Callable[[Press, Stamp, int], str | None]  # (new press, when, its ordinal) -> the run it was asked for in
+MarkOf = Callable[[Press | Vital, Stamp, int], str | None]  # (what is new, when, its ordinal) -> the run that asked
 
 
-def unmarked(press: Press, now: Stamp, ordinal: int) -> None:
+def unmarked(item: Press | Vital, now: Stamp, ordinal: int) -> None:
     """Nobody has asked for it: somebody needs help."""
 
 
@@ -159,6 +159,7 @@ def _take_item(
                 "device_time": item.device_time,
                 "raw": item.raw,
                 **_origin(source, item.facts),
+                **({} if (run := mark_of(item, now, 0)) is None else {MARK: run}),
             }
             return outbox.append_event(EventType.VITAL, item.device, data, now, urgent=False)
         case Change():

@@ -18,6 +18,7 @@ from commissioned_home import PENDANT, RUN, begun, ended, pressed, report, signa
 from hearthline import wire
 from hearthline.clock import NS
 from hearthline.commissioning import MAX_REPORT_BYTES, MAX_STEPS, Hops, StepState
+from hearthline.model import EventType
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.escalation import SHIPPED, Reach
 from hearthline_cloud.api.journal import frames_after
@@ -196,6 +197,17 @@ def test_what_is_sent_again_after_a_restore_is_no_test(cloud: Cloud) -> None:
         put(connection, schema.command, **command, next_attempt_ns=0)
     cloud.take(begun(cloud), pressed(cloud, resent="again"))
     assert [row.kind for row in cloud.rows(schema.alert)] == ["emergency"]
+
+
+def test_what_an_installer_measures_is_not_the_residents_blood_pressure(cloud: Cloud) -> None:
+    values = {"values": [{"quantity": "systolic", "value": 132, "unit": "mm[Hg]"}], "user": 1}
+    cloud.take(begun(cloud))
+    for mark in (RUN, "another", None):
+        cloud.take(cloud.gateway.event(EventType.VITAL, "cuff:1", commissioning=mark, **values))
+    tried, *real = [row for row in cloud.rows(schema.event) if row.type == EventType.VITAL]
+    assert (tried.data, tried.resident_id) == ({"withheld": "commissioning"}, None)
+    assert [(row.data["values"], row.resident_id) for row in real] == [(values["values"], "res-1")] * 2
+    assert cloud.count(schema.store_queue) == 2
 
 
 # --- whose report counts --------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from hearthline.commissioning import MARK
 from hearthline.errors import ProtocolError, StorageError
 from hearthline.model import EventType, Lane
 from hearthline_edge.custody import Custody
-from hearthline_edge.devices import GroupingRule, Press
+from hearthline_edge.devices import GroupingRule, Press, Vital
 from hearthline_edge.expecting import Expecting
 from hearthline_edge.intake import Arrival, Source, take_events
 from hearthline_edge.outbox import EventRow, Outbox
@@ -165,6 +165,16 @@ async def test_the_devices_own_alarm_is_no_answer_and_the_installer_hears_that_i
         assert await home.press(odd) == [False]
         assert home.terminal.said[-1]["pressed"]["marked"] is False
         assert await home.press(press(content="next"), after_s=5.0) == [False], "nothing is asked for any more"
+
+
+@in_a_loop
+async def test_the_asked_for_measurement_is_marked_and_another_cuffs_is_not(tmp_path: Path) -> None:
+    async with at_home(tmp_path) as home, home.asked("cuff:1"):
+        for device in ("cuff:2", "cuff:1", "cuff:1"):
+            await home.take(Arrival((Vital(device, (("systolic", 132.0),), 1, "", "02"),), later(1)))
+            await asyncio.sleep(0)
+        assert [row.data.get(MARK) for row in home.rows] == [None, RUN, None]
+        assert home.terminal.said[-1]["pressed"]["event"] == home.rows[1].id
 
 
 @in_a_loop

@@ -21,6 +21,7 @@ from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.schema import commissioning, commissioning_press, commissioning_step, device, gateway
 
 _SHOWN = 30
+PAIRING = "pair-"  # a run in which a device was bound, which has no report
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,8 @@ def commissioning_of(connection: Connection, gateway_id: str, now_ns: int, run: 
     if place is None:
         raise NotFoundError(f"there is no gateway {gateway_id}")
     table = commissioning
-    query = select(table).where(table.c.gateway_id == gateway_id)
+    is_shown = ~table.c.run.startswith(PAIRING, autoescape=True) | (table.c.standing != "")
+    query = select(table).where(table.c.gateway_id == gateway_id, is_shown)
     rows = connection.execute(query.order_by(table.c.id.desc()).limit(_SHOWN)).all()
     wanted = next((row for row in rows if (row.standing if run is None else row.id == run)), None)
     if run is not None and wanted is None:

@@ -43,7 +43,7 @@ def open_run(connection: Connection, event: wire.Event, gateway_id: str, now_ns:
     if not (is_press and is_certain and is_of_a_device):
         return None
     run = _run(connection, gateway_id, mark)
-    if run is None or run.ended_ns is not None or not run.begun_ns <= now_ns < run.until_ns:
+    if run is None or not _is_open(run, now_ns):
         return None
     presses = select(commissioning_press.c.device_id, commissioning_press.c.ordinal)
     known = connection.execute(presses.where(commissioning_press.c.commissioning_id == run.id)).all()
@@ -51,6 +51,13 @@ def open_run(connection: Connection, event: wire.Event, gateway_id: str, now_ns:
         return None
     key: int = run.id
     return key
+
+
+def is_tried_out(connection: Connection, event: wire.Event, gateway_id: str, now_ns: int) -> bool:
+    """Whether these vital signs were measured for a run that is open: they are nobody's here, and are not kept."""
+    mark = event.data.get(MARK)
+    is_own = event.type == EventType.VITAL and event.source == f"hearthline/{gateway_id}"
+    return is_own and _is_id(mark) and _is_open(_run(connection, gateway_id, mark), now_ns)
 
 
 def take_press(
@@ -156,6 +163,10 @@ def _insert(
 def _run(connection: Connection, gateway_id: str, run: str) -> Row[Any] | None:
     same = (run_table.c.gateway_id == gateway_id) & (run_table.c.run == run)
     return connection.execute(select(run_table).where(same)).first()
+
+
+def _is_open(run: Row[Any] | None, now_ns: int) -> bool:
+    return run is not None and run.ended_ns is None and bool(run.begun_ns <= now_ns < run.until_ns)
 
 
 def _is_id(name: Any) -> TypeGuard[str]:

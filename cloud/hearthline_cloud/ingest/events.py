@@ -22,7 +22,7 @@ from hearthline.model import CHANGES, VITAL_UNITS, EventType, Lane
 from hearthline.ranges import to_ranges
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import alert_kind
-from hearthline_cloud.commissioning.runs import open_run, take_press, take_word
+from hearthline_cloud.commissioning.runs import is_tried_out, open_run, take_press, take_word
 from hearthline_cloud.database import upsert
 from hearthline_cloud.ingest.aside import KEPT_REASON, keep_aside, storable
 from hearthline_cloud.ingest.bindings import take_binding
@@ -42,6 +42,7 @@ from hearthline_cloud.tracing import note_gateway_hops
 ALARM_WORD = b"hearthline.alarm"
 _LONG_AGO_NS = 1_600_000_000 * NS  # 2020, before there was this protocol: a clock that only says it is right
 WITHHELD: dict[str, Any] = {"withheld": "consent"}  # in the place of values that nobody agreed to
+TRIED_OUT: dict[str, Any] = {"withheld": "commissioning"}  # in the place of those that an installer has measured
 NO_GATEWAY = ""  # whose topic names no gateway that there could be
 _GREATEST_VITAL = 1e6  # beyond any unit's sense, and within a double
 _RAW_SHOWN = 512
@@ -148,6 +149,8 @@ def _store(
     resident = _resident_of(device, event.data)
     if event.type == EventType.VITAL and resident is not None and has_stopped(connection, Kind.VITALS, resident):
         event = replace(event, data=WITHHELD)
+    if is_tried_out(connection, event, gateway, now_ns):
+        resident, event = None, replace(event, data=TRIED_OUT)
     stored = connection.execute(
         upsert(connection, schema.event)
         .values(
