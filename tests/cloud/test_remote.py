@@ -32,8 +32,18 @@ LOUD = {"local_alarm_after_s": 5, "metrics": {"port": 9467}}
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, database_url)
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    yield from _cloud(tmp_path, None)
+
+
+@pytest.fixture
+def either_cloud(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
+    """In SQLite and in PostgreSQL."""
+    yield from _cloud(tmp_path, database_url)
+
+
+def _cloud(folder: Path, url: str | None) -> Iterator[Cloud]:
+    made = Cloud(folder, url)
     made.populate()
     yield made
     made.close()
@@ -74,7 +84,8 @@ def entries(cloud: Cloud) -> list[tuple[str, str, dict[str, Any]]]:
     return [(row.kind, row.actor, row.detail) for row in cloud.rows(schema.journal) if row.kind.startswith("gateway-")]
 
 
-def test_a_change_goes_down_is_tried_and_proved(cloud: Cloud) -> None:
+def test_a_change_goes_down_is_tried_and_proved(either_cloud: Cloud) -> None:
+    cloud = either_cloud
     made = configured(cloud, LOUD)
     (command,) = sent(cloud)
     assert (command.id, command.type, command.config) == (made, "configure", LOUD)
@@ -182,7 +193,8 @@ HOSTILE: list[Any] = [
 ]
 
 
-def test_a_hostile_examination_is_bounded(cloud: Cloud) -> None:
+def test_a_hostile_examination_is_bounded(either_cloud: Cloud) -> None:
+    cloud = either_cloud
     for detail in HOSTILE:
         made = asked(cloud, Order(What.EXAMINE))
         cloud.take(cloud.gateway.event(EventType.ANSWER, "gw-1", command=made, result="done", detail=detail))
@@ -222,7 +234,8 @@ def test_that_a_gateway_works_by_something_else_is_seen(cloud: Cloud) -> None:
         assert known(cloud).differs is differs
 
 
-def test_old_asks_go_but_for_the_change_in_force(cloud: Cloud) -> None:
+def test_old_asks_go_but_for_the_change_in_force(either_cloud: Cloud) -> None:
+    cloud = either_cloud
     (kind,) = [each for each in KINDS if each.name == "asks"]
     now = time.time_ns()
     for age_days, config in ((500, QUIET), (450, LOUD)):

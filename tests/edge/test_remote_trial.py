@@ -74,7 +74,7 @@ def taken_back_way(folder: Folder) -> None:
 
 def concluded(folder: Folder) -> Result | None:
     """What the next runs of an agent that works make of the state on the disk, and tell; None: nothing was begun."""
-    for _ in range(3):
+    while (trial := folder.trial()).stage != "quiet":
         _, on_trial = begin(folder)
         trial = folder.trial()
         if trial.stage in ("trial", "proved"):

@@ -59,10 +59,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "remote.config": ("更改配置", "Change its configuration"),
     "remote.config-note": (
         "网关先检查，再试运行：120 秒内没有得到中心确认，或出现新的故障，就自动恢复原来的配置。"
-        "每次更改时网关约有一秒听不到设备。留空的项目以网关自己的文件为准。",
+        "每次更改时网关有不到一秒听不到设备。留空的项目以网关自己的文件为准。",
         "The gateway checks it and tries it: without the center's confirmation within 120 s, or with a fault that was "
-        "not there before, it goes back by itself. Each change leaves it deaf to its devices for about a second. What "
-        "is left empty, the gateway's own file says.",
+        "not there before, it goes back by itself. Each change leaves it deaf to its devices for less than a second. "
+        "What is left empty, the gateway's own file says.",
     ),
     "remote.differs": (
         "网关报告的配置与此处记录的不同（例如更换过存储卡）：请重新发送。",
