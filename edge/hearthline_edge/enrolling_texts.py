@@ -92,8 +92,8 @@ TEXTS = Speech(
             "this code has expired; ask the center for a new one",
         ),
         "enrolment-withdrawn": (
-            "中心为这台网关生成过更新的注册码，请用新的。",
-            "the center has made a newer code for this gateway; use that one",
+            "这个注册码已作废，或中心生成过更新的；请用新的。",
+            "this code was withdrawn, or the center has made a newer one; use that one",
         ),
         "enrolment-locked": (
             "这个注册码错试太多次，已锁定，请中心生成新的。",

@@ -44,11 +44,12 @@ class Center:
     gateway: str = "gw-1"
     code: Code = field(default_factory=lambda: new_code(secrets.choice))
     devices: tuple[KitDevice, ...] = (PENDANT,)
+    cost: int = 2**4  # of scrypt
     asked: list[str] = field(default_factory=list)
     certified: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.keys: Keys = unlock(self.code, 2**4)
+        self.keys: Keys = unlock(self.code, self.cost)
 
     def kit(self, public: ec.EllipticCurvePublicKey, digest: str, **more: Any) -> Kit:
         """The same certificates for the same key."""

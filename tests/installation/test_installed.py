@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.enrolment_kits import Center
+from hearthline.enrolment import SCRYPT_N
 from hearthline_edge.service import BROKER_FILE, SERVICE_FILE, UNIT, USER
 from installation.system import PYTHON, Booted, booted
 
@@ -137,3 +139,24 @@ def test_a_configuration_that_is_wrong_changes_nothing(machine: Booted, tmp_path
     said = hearthline(machine, "edge", "install", "--config", "/etc/hearthline/wrong.toml", code=2)
     assert "data_dir = 'var/lib/hearthline-edge': a service needs the whole path" in said
     assert not (machine.root / str(SERVICE_FILE)[1:]).exists()
+
+
+def test_a_stick_makes_the_machine_a_gateway_and_starts_it(machine: Booted) -> None:
+    """Everything in the folder is the service's own, and the key nobody else's, root excepted."""
+    before = machine.log(UNIT).count("local broker connected")
+    center = Center(cost=SCRYPT_N)
+    center.bundle(machine.root / "stick", until_ns=2**62)
+    script = "from hearthline_edge.commands_gateway import app; app()"
+    enrol = (str(PYTHON), "-c", script, "enrol", center.code.text, "--bundle", "/stick")
+    said = machine.run("env", "LANG=C.UTF-8", *enrol).stdout
+    assert "This machine is gw-1 now." in said
+    assert "Ports and other settings of this machine were taken over" in said
+    assert machine.property(UNIT, "ActiveState") == "active"
+    until(lambda: machine.log(UNIT).count("local broker connected") > before, "the agent with the ports of before")
+    files = ["/etc/hearthline", "/etc/hearthline/uplink.key", "/etc/hearthline/devices.toml"]
+    told = machine.run("stat", "--format=%U %a", *files).stdout.split()
+    assert told == [USER, "700", USER, "600", USER, "600"]
+    assert machine.run(*enrol).stdout.startswith("This machine is gw-1 by this code already.")
+    assert machine.property(UNIT, "ActiveState") == "active"
+    assert machine.property(UNIT, "NRestarts") == "0"
+    hearthline(machine, "edge", "remove", "--data", "--lose-events")

@@ -66,7 +66,7 @@ _MESSAGES = {
     Refusal.UNKNOWN: "this code is not known here: look at the label again, or ask for a new code",
     Refusal.USED: "this code was used already, by another machine; ask for a new code",
     Refusal.EXPIRED: "this code has expired; ask for a new one",
-    Refusal.WITHDRAWN: "a newer code was made for this gateway; use that one",
+    Refusal.WITHDRAWN: "this code was withdrawn, or a newer one was made for this gateway; use that one",
     Refusal.LOCKED: "this code was tried wrongly too often and is locked; ask for a new one",
     Refusal.BUNDLE: "this code belongs to a file: use it with --bundle",
 }
@@ -199,10 +199,10 @@ def end(connection: Connection, now_ns: int) -> list[str]:
 
 
 def _withdraw(connection: Connection, gateway_id: str, now_ns: int, actor: str) -> bool:
-    """Whether certificates were revoked by that."""
+    """The codes of this gateway are worth nothing any more. Whether certificates were revoked by that."""
     lost = []
     for row in connection.execute(select(enrolment).where(_E.gateway_id == gateway_id, _E.sealed != "")).all():
-        lost += _end(connection, row, now_ns, "a newer code was made")
+        lost += _end(connection, row, now_ns, "its code was withdrawn")
         connection.execute(update(enrolment).where(_E.id == row.id).values(withdrawn_ns=now_ns))
         detail = {"gateway": gateway_id, "offer": row.id}
         journal.append(connection, "enrolment-withdrawn", now_ns, detail, actor=actor)
