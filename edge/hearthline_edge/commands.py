@@ -25,6 +25,7 @@ from hearthline_edge.config import load_edge_config, own_profile_folder
 from hearthline_edge.devices import Driver, SerialDriver, driver_named, find_drivers
 from hearthline_edge.doctor import Check, examine
 from hearthline_edge.doctor_running import examine_running
+from hearthline_edge.doctor_texts import TEXTS
 from hearthline_edge.outbox_view import OutboxView, look_into
 from hearthline_edge.profiles import ProfileView, describe, driver_of, load_profile, load_profiles
 from hearthline_edge.recording import read_recording
@@ -71,7 +72,7 @@ def doctor(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> i
     except ConfigError as error:
         _say_checks([Check("configuration", False, str(error))], json)
         return error.exit_code
-    checks = [Check("configuration", True, f"{config} is right.")]
+    checks = [Check("configuration", True, TEXTS.say("config", config=config))]
     checks += examine(settings, SystemClock(settings.clock.trust).now())
     checks += examine_running(settings)
     _say_checks(checks, json)

@@ -13,10 +13,10 @@ from hearthline.errors import ConfigError
 from hearthline_edge.__main__ import DEFAULT_CONFIG
 from hearthline_edge.config import load_edge_config
 from hearthline_edge.installing import Machine
-from hearthline_edge.texts_update import say
 from hearthline_edge.update_record import Phase, Update
 from hearthline_edge.updating import follow
 from hearthline_edge.updating import update as begin
+from hearthline_edge.updating_texts import say
 from hearthline_edge.versions import required_versions
 
 

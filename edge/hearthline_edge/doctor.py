@@ -30,6 +30,7 @@ from hearthline_edge.ballast import BALLAST_BYTES
 from hearthline_edge.config import EdgeConfig, SerialConfig
 from hearthline_edge.device_list import refusals
 from hearthline_edge.devices import SerialDriver, find_drivers
+from hearthline_edge.doctor_texts import TEXTS, say
 from hearthline_edge.fault_advice import what_to_do
 from hearthline_edge.outbox_file import check_schema
 from hearthline_edge.outbox_view import look_into
@@ -58,8 +59,7 @@ def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
     checks += [Check("profile", False, f"{fault}: {what_to_do(fault)}.") for fault in config.faults]
     checks += _devices(config)
     if config.center:
-        sentence = f"The center has changed {', '.join(config.center)}: center.toml, over this gateway's own file."
-        checks.append(Check("remote hands", True, sentence))
+        checks.append(Check("remote hands", True, say("remote-hands", keys=", ".join(config.center))))
     checks += _refusals(config, now)
     for port in config.serial:
         checks.append(_serial_port(f"serial port {port.name}", port))
@@ -92,59 +92,45 @@ def _certificate(wallet: Wallet, now: Stamp) -> Iterator[Check]:
         return
     ends = rfc3339(facts.ends_ns)[:10]
     if now.synced and facts.ends_ns - now.wall_ns < _SOON_NS:
-        hint = "its faults and log say what keeps it from renewing" if wallet.renews else "uplink.renew is off"
-        yield Check("certificate", False, f"It ends on {ends}: {hint}; ask the center for new files.")
+        hint = say("hint-renews" if wallet.renews else "hint-by-hand")
+        yield Check("certificate", False, say("certificate-ends", ends=ends, hint=hint))
     else:
-        renews = "renews itself before" if wallet.renews else "is renewed by hand"
-        yield Check("certificate", True, f"It is good until {ends} and {renews}.")
+        renews = "certificate-renews" if wallet.renews else "certificate-by-hand"
+        yield Check("certificate", True, say(renews, ends=ends))
 
 
 def _data_dir(config: EdgeConfig) -> Check:
     name, folder = "disk", Path(config.data_dir)
     if not folder.is_dir():
-        return Check(name, False, f"data_dir {folder} does not exist; create it, owned by the agent.")
+        return Check(name, False, say("no-folder", folder=folder))
     if not os.access(folder, os.W_OK | os.X_OK):
-        return Check(name, False, f"data_dir {folder} cannot be written; give it to the user that runs the agent.")
+        return Check(name, False, say("folder-closed", folder=folder))
     space = os.statvfs(folder)
     free = space.f_bavail * space.f_frsize
+    room = {"free": free // _MB, "folder": folder}
     ballast = folder / "ballast"
     laid = ballast.exists() and ballast.stat().st_size == BALLAST_BYTES
     wanted = config.telemetry_max_mb * _MB + (0 if laid else BALLAST_BYTES)
     if not laid and free < 2 * BALLAST_BYTES:
-        sentence = f"only {free // _MB} MiB are free at {folder}: telemetry is not taken any more; free some space."
-        return Check(name, False, sentence)
+        return Check(name, False, say("no-telemetry", **room))
     if free < wanted:
-        sentence = f"{free // _MB} MiB are free at {folder}, {wanted // _MB} may be needed; free some space."
-        return Check(name, False, sentence)
-    return Check(name, True, f"{free // _MB} MiB are free at {folder}.")
+        return Check(name, False, say("little-room", **room, wanted=wanted // _MB))
+    return Check(name, True, say("room", **room))
 
 
 def _outbox(config: EdgeConfig) -> Check:
     path = Path(config.data_dir) / "outbox.db"
     try:
         if not path.exists():
-            return Check("outbox", True, f"there is no {path} yet; the agent will make it.")
+            return Check("outbox", True, say("no-outbox", path=path))
         check_schema(path)
     except ConfigError as error:
         return Check("outbox", False, str(error))
     except (OSError, sqlite3.Error) as error:
-        return Check("outbox", False, f"{path} cannot be read: {error}; look at its owner and at the SD card.")
+        return Check("outbox", False, say("outbox-unread", path=path, error=error))
     if damaged := kept_aside(path):
-        sentence = f"{damaged[-1]} was set aside as damaged; send it to the center, remove it, replace the SD card."
-        return Check("outbox", False, sentence)
-    return Check("outbox", True, f"{path} has the schema of this version.")
-
-
-_ADVICE: dict[str, str] = {  # by the reasons of hearthline_edge.devices.RefusalReason
-    "noise": "bytes that belong to no frame: look at line settings and grounding if they grow",
-    "length": "frames of a wrong length: look at the device's model and version",
-    "checksum": "frames with a wrong checksum: look at cable, termination and speed",
-    "sanity": "values that cannot be: look at the device, or at the profile's path and scale",
-    "unsupported": "frames of a kind that the driver does not know: try a profile",
-    "error-reply": "errors that devices replied: look at what they are asked for",
-    "echo": "requests that came back as answers: look at the adapter's echo setting",
-    "driver-error": "mistakes of a driver: please report them with what `hearthline edge outbox` shows",
-}
+        return Check("outbox", False, say("outbox-damaged", file=damaged[-1]))
+    return Check("outbox", True, say("outbox", path=path))
 
 
 def _refusals(config: EdgeConfig, now: Stamp) -> list[Check]:
@@ -156,7 +142,8 @@ def _refusals(config: EdgeConfig, now: Stamp) -> list[Check]:
     checks = []
     for name, count in sorted(counted.items()):
         source, _, reason = name.rpartition(":")
-        checks.append(Check(f"refused of {source}", True, f"{count} {_ADVICE.get(reason, reason)}."))
+        what = say(f"refused-{reason}") if f"refused-{reason}" in TEXTS.texts else reason
+        checks.append(Check(f"refused of {source}", True, say("refused", count=count, what=what)))
     return checks
 
 
@@ -167,47 +154,44 @@ def _devices(config: EdgeConfig) -> Iterator[Check]:
         yield Check("devices", False, f"{fault}: {what_to_do(fault)}.")
     waiting = [device for device in config.listed if device.state == "waiting"]
     if any(device.reason == "unknown-gateway" for device in waiting):
-        sentence = "the center knows no home of this gateway yet; have it registered there: hearthline gateway add."
-        yield Check("devices", False, sentence)
+        yield Check("devices", False, say("no-home"))
     elif config.listed and not faults:
-        answered = f"{len(waiting)} wait for the center's answer" if waiting else "the center knows them all"
-        yield Check("devices", True, f"{len(config.listed)} are bound in this home; {answered}.")
+        key = "devices-wait" if waiting else "devices-known"
+        yield Check("devices", True, say(key, count=len(config.listed), waiting=len(waiting)))
 
 
 def _port(name: str, path: str) -> Check:
     try:
         handle = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return Check(name, False, f"{path} does not exist; plug the adapter in, or correct the path.")
+        return Check(name, False, say("no-port", path=path))
     except PermissionError:
-        return Check(name, False, f"{path} may not be opened; add the agent's user to the group dialout.")
+        return Check(name, False, say("port-closed", path=path))
     except OSError as error:
-        return Check(name, False, f"{path} cannot be opened: {error.strerror}; look at cable and adapter.")
+        return Check(name, False, say("port-broken", path=path, error=error.strerror))
     try:
         if not stat.S_ISCHR(os.fstat(handle).st_mode) or not os.isatty(handle):
-            return Check(name, False, f"{path} is no serial port; correct the path.")
+            return Check(name, False, say("no-serial-port", path=path))
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return Check(name, True, f"{path} is there, and in use (by the running agent, it seems).")
+        return Check(name, True, say("port-in-use", path=path))
     finally:
         os.close(handle)
-    return Check(name, True, f"{path} can be opened.")
+    return Check(name, True, say("port", path=path))
 
 
 def _serial_port(name: str, port: SerialConfig) -> Check:
     """As `_port`, and whether the adapter takes the line settings, unless the agent is using it."""
     check = _port(name, port.port)
     driver = find_drivers().get(port.driver)
-    if not check.ok or "in use" in check.sentence or not isinstance(driver, SerialDriver):
+    if not check.ok or check.sentence == say("port-in-use", path=port.port) or not isinstance(driver, SerialDriver):
         return check
     line = port.line(driver)
     try:
         serial.Serial(port.port, line.baudrate, line.bytesize, line.parity, line.stopbits, exclusive=True).close()
     except (OSError, serial.SerialException, termios.error, ValueError) as error:
         settings = f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits}"
-        sentence = (
-            f"{port.port} does not take {settings} ({cause_of(error)}); correct the line settings, or the adapter."
-        )
+        sentence = say("line-settings", path=port.port, settings=settings, error=cause_of(error))
         return Check(name, False, sentence)
     return check
 
@@ -217,8 +201,8 @@ def _stable(name: str, path: str) -> list[Check]:
     if _PASSING_NAME.match(path) is None:
         return []
     links = sorted(str(link) for link in Path("/dev/serial/by-id").glob("*") if link.resolve() == Path(path))
-    better = links[0] if links else "its link under /dev/serial/by-id or /dev/serial/by-path"
-    return [Check(name, False, f"{path} may be another adapter after the next start; write {better} instead.")]
+    better = links[0] if links else say("better-name")
+    return [Check(name, False, say("passing-name", path=path, better=better))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,18 +237,16 @@ def _broker(name: str, section: str, visit: Visit) -> Check:
             if answers:
                 break
     except ssl.SSLError as error:
-        return Check(
-            name, False, f"{place} and this gateway do not trust each other ({error.reason}); check {section}."
-        )
+        return Check(name, False, say("no-trust", place=place, error=error.reason, section=section))
     except OSError as error:
-        return Check(name, False, f"nobody answers at {place} ({error}); start the broker, or correct [{section}].")
+        return Check(name, False, say("no-answer", place=place, error=error, section=section))
     finally:
         client.disconnect()
     if not answers:
-        return Check(name, False, f"{place} does not speak MQTT; correct port or TLS in [{section}].")
+        return Check(name, False, say("no-mqtt", place=place, section=section))
     if answers[0].is_failure:
-        return Check(name, False, f"{place} refuses the login ({answers[0]}); correct username and password_file.")
-    return Check(name, True, f"{place} answers and accepts the login.")
+        return Check(name, False, say("no-login", place=place, error=answers[0]))
+    return Check(name, True, say("login", place=place))
 
 
 def _rounds(client: paho.Client) -> Iterator[None]:
@@ -278,6 +260,5 @@ def _rounds(client: paho.Client) -> Iterator[None]:
 
 def _clock(now: Stamp) -> Check:
     if now.synced:
-        return Check("clock", True, "the clock is synchronised.")
-    sentence = "the clock is not synchronised, so times are estimated; switch NTP on (timedatectl set-ntp true)."
-    return Check("clock", False, sentence)
+        return Check("clock", True, say("clock"))
+    return Check("clock", False, say("clock-free"))

@@ -11,6 +11,7 @@ from hearthline_edge.config import EdgeConfig
 from hearthline_edge.control import SOCKET
 from hearthline_edge.control_client import ControlClient
 from hearthline_edge.doctor import Check
+from hearthline_edge.doctor_texts import say
 from hearthline_edge.fault_advice import what_to_do
 from hearthline_edge.service import GUARD_UNIT, SERVICE_FILE
 from hearthline_edge.update_record import Phase, Update, read_update
@@ -35,7 +36,7 @@ def _agent(config: EdgeConfig, is_service: bool) -> Iterator[Check]:
     for fault in faults:
         yield Check("agent", False, f"{fault}: {what_to_do(fault)}.")
     if not faults:
-        yield Check("agent", True, f"version {state.get('version')} runs and tells no fault of its own.")
+        yield Check("agent", True, say("agent", version=state.get("version")))
 
 
 def _versions(versions: Versions | None) -> Iterator[Check]:
@@ -44,28 +45,25 @@ def _versions(versions: Versions | None) -> Iterator[Check]:
     try:
         update = read_update(versions.root)
     except StorageError as error:
-        yield Check("version", False, f"{error}; remove it, and look at the SD card.")
+        yield Check("version", False, say("no-record", error=error))
         update = None
     yield version_check(versions, update, _guard_runs)
     if not (versions.root / KEYS).exists():
-        what = "no signed release is taken; lay your office's key down"
-        yield Check("release keys", False, f"{versions.root / KEYS} is missing: {what}.")
+        yield Check("release keys", False, say("no-keys", keys=versions.root / KEYS))
 
 
 def version_check(versions: Versions, update: Update | None, guard_runs: Callable[[], bool]) -> Check:
     """`guard_runs`: asked only while an update is on trial."""
     name, current, before = "version", versions.pointed(CURRENT), versions.pointed(PREVIOUS)
     if versions.pointed(GUARD) is not None and update is not None:
-        where = f"{update.new} is on trial ({update.phase}), the last good one is {update.old}"
-        if not guard_runs():
-            return Check(name, False, f"{where}, and nobody watches: systemctl start {GUARD_UNIT}.")
-        return Check(name, True, f"{where}; it goes back by itself if it fails.")
-    kept = f"; {before} before it is kept" if before is not None else ""
-    good = f"{current} runs and is the last good one{kept}"
+        is_watched = guard_runs()
+        facts = {"new": update.new, "phase": update.phase, "old": update.old, "unit": GUARD_UNIT}
+        return Check(name, is_watched, say("trial" if is_watched else "trial-unwatched", **facts))
+    kept = say("kept", before=before) if before is not None else ""
     if update is not None and update.phase is Phase.UNDONE and update.old == current:
-        log = "send the log to who made it: journalctl -u hearthline-guard -u hearthline-edge"
-        return Check(name, False, f"{good}. The update to {update.new} was taken back: {update.reason}; {log}.")
-    return Check(name, True, f"{good}.")
+        facts = {"current": current, "before": kept, "new": update.new, "reason": update.reason}
+        return Check(name, False, say("undone", **facts))
+    return Check(name, True, say("good", current=current, before=kept))
 
 
 def _guard_runs() -> bool:

@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from msgspec import Meta
 
 from hearthline.errors import ConfigError, RefusedError
-from hearthline_edge.texts_update import say
+from hearthline_edge.updating_texts import say
 
 MANIFEST, SIGNATURE, REQUIREMENTS = "release.json", "release.sig", "requirements.txt"
 _MOST_BYTES = 1024 * 1024  # of the manifest

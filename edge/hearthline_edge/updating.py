@@ -29,9 +29,9 @@ from hearthline_edge.installing import Machine
 from hearthline_edge.outbox_rows import Fate
 from hearthline_edge.release import REQUIREMENTS, Release, check_fits, check_signature, copy_release, read_release
 from hearthline_edge.service import GUARD_UNIT, USER
-from hearthline_edge.texts_update import say
 from hearthline_edge.update_record import GUARDED, Phase, Update, read_told, read_update, write_update
 from hearthline_edge.update_telling import BEGINS
+from hearthline_edge.updating_texts import say
 from hearthline_edge.versions import CURRENT, GUARD, INCOMING, KEYS, Versions
 
 ASK_S: Final = 45.0

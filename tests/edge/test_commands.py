@@ -15,7 +15,7 @@ from hearthline.cli import run
 from hearthline.clock import NS, Stamp
 from hearthline.model import EventType, Reading
 from hearthline_edge.devices import RefusalReason
-from hearthline_edge.doctor import _ADVICE
+from hearthline_edge.doctor_texts import TEXTS
 from hearthline_edge.outbox import Outbox
 from hearthline_sim.devices.enocean_pendant import rps
 from hearthline_sim.port import PtyPort
@@ -155,7 +155,8 @@ def test_a_profile_decodes_a_log_is_checked_and_listed(edge: Run, tmp_path: Path
 
 
 def test_doctor_has_advice_for_every_reason() -> None:
-    assert set(_ADVICE) == set(get_args(RefusalReason))
+    explained = {key.removeprefix("refused-") for key in TEXTS.texts if key.startswith("refused-")}
+    assert explained == set(get_args(RefusalReason))
 
 
 def test_outbox_beside_its_owner(edge: Run, tmp_path: Path) -> None:

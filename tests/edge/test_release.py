@@ -23,7 +23,6 @@ from hearthline_edge.release import (
     sign,
     write_manifest,
 )
-from hearthline_edge.texts_update import TEXTS
 
 KEY = Ed25519PrivateKey.generate()
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -164,11 +163,3 @@ def test_a_file_of_keys_that_says_nothing_lets_nothing_in(folder: Path, tmp_path
     (tmp_path / "keys").write_text("# nobody\nabc\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="line 2 is no public key"):
         check_signature(release, tmp_path / "keys")
-
-
-def test_each_text_has_the_same_places_in_both_languages() -> None:
-    import string
-
-    for key, (chinese, english) in TEXTS.texts.items():
-        places = [{name for _, name, _, _ in string.Formatter().parse(text) if name} for text in (chinese, english)]
-        assert places[0] == places[1], key
