@@ -37,7 +37,7 @@ def _faults_in(node: ast.AST) -> Iterator[str]:
             yield from _texts(value)
         case ast.Call(func=function, args=args):
             appended = _name(function) == "append" and _name(getattr(function, "value", node)) in ("faults", "told")
-            told = _name(function) in TELLING or any(_name(each) in TELLING for each in args)
+            told = any(isinstance(each, ast.Attribute) and each.attr in TELLING for each in (function, *args))
             for each in args if appended or told else ():
                 yield from _texts(each)
         case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) if name in GIVING:
