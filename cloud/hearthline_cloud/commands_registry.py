@@ -48,6 +48,8 @@ _EXAMPLES: dict[Kind, str] = {
     Kind.DEVICE: "enocean:002EE196 --gateway gw-east-1 --room 卧室",
 }
 
+KINDS = tuple(_EXAMPLES)
+
 
 def _app(kind: Kind) -> typer.Typer:
     made = typer.Typer(

@@ -23,7 +23,7 @@ from hearthline_cloud.registry import importing
 from hearthline_cloud.registry.checking import Found, Plan, Rules
 from hearthline_cloud.registry.importing import Stage
 from hearthline_cloud.registry.report import all_problems, as_row, in_line
-from hearthline_cloud.registry.shape import Kind
+from hearthline_cloud.registry.shape import REGISTERED, Kind
 from hearthline_cloud.registry.tables import Read, read_table
 from hearthline_cloud.registry.template import csv_template, workbook_template
 from hearthline_cloud.registry.texts import kind_word
@@ -42,7 +42,7 @@ def add_import(app: typer.Typer, kind: Kind | None) -> None:
     def run(config: Path, as_json: bool, file: list[Path] | None, template: Path | None, **how: Any) -> int:
         chosen = how.pop("kind", None) or kind
         if template is not None:
-            _write_template(template, chosen, as_json)
+            _make_template(template, chosen, as_json)
             return 0
         if not file:
             raise ConfigError(SPEECH.say("no-file"))
@@ -54,7 +54,7 @@ def add_import(app: typer.Typer, kind: Kind | None) -> None:
 def _import(files: Sequence[Path], kind: Kind | None, config: Path, as_json: bool, dry_run: bool, update: bool) -> int:
     read = Read()
     for file in files:
-        read_table(_content(file), file.name, kind, read)
+        read_table(content_of(file), file.name, kind, read)
     rules, now_ns = Rules(update=update), time.time_ns()
     with center(config) as (_, database), _progress(as_json) as progress:
         if dry_run or read.problems:
@@ -67,7 +67,7 @@ def _import(files: Sequence[Path], kind: Kind | None, config: Path, as_json: boo
     return 1 if problems else 0
 
 
-def _content(file: Path) -> bytes:
+def content_of(file: Path) -> bytes:
     try:
         if file.stat().st_size > _MOST_MIB * 2**20:
             raise ConfigError(SPEECH.say("file-too-large", file=file, most=_MOST_MIB))
@@ -105,14 +105,19 @@ def _progress(as_json: bool) -> Iterator[importing.Progress]:
         yield show
 
 
-def _write_template(file: Path, kind: Kind | None, as_json: bool) -> None:
+def _make_template(file: Path, kind: Kind | None, as_json: bool) -> None:
     match file.suffix.casefold(), kind:
         case ".csv", Kind():
             content = csv_template(kind, language())
         case ".xlsx", _:
-            content = workbook_template([kind] if kind else list(Kind), language(), _notes())
+            content = workbook_template([kind] if kind else REGISTERED, language(), _notes())
         case _:
             raise ConfigError(SPEECH.say("template-kind", file=file, csv=SPEECH.say("or-csv") if kind else ""))
+    write_template(file, content, as_json)
+
+
+def write_template(file: Path, content: bytes, as_json: bool) -> None:
+    """Raises ConfigError, also for a file that is there."""
     try:
         with file.open("xb") as into:
             into.write(content)

@@ -59,6 +59,16 @@ SPEECH = Speech(
         "option.community": ("只看这个社区；可重复", "See this community alone; may repeat."),
         "option.all-communities": ("看全部社区", "See every community."),
         "option.open": ("重新启用停用的账号", "Open a closed account again."),
+        "help.staff.import": (
+            "从 CSV 或 XLSX 新建账号；为每个账号生成密码，只显示一次。\n\n例：{example}",
+            "Add accounts from CSV or XLSX; each gets a password that is made and shown once.\n\nExample: {example}",
+        ),
+        "template-csv": ("{file}：模板的文件名应以 .csv 结尾", "{file}: a template's name ends in .csv"),
+        "staff.count": ("可新建 {count} 个账号", "{count} accounts could be made"),
+        "staff.passwords": (
+            "密码只显示这一次，请交给本人。",
+            "The passwords are shown only now: give them to their owners.",
+        ),
         "staff.name": ("账号", "name"),
         "staff.role": ("角色", "role"),
         "staff.communities": ("社区", "communities"),

@@ -17,6 +17,7 @@ from hearthline_cloud import commands_user
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
 from hearthline_cloud.commands_registry_shared import me, say
 from hearthline_cloud.commands_registry_texts import SPEECH
+from hearthline_cloud.commands_staff_import import add_import
 from hearthline_cloud.commands_user import NameArgument, note_closed, people_of
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.people import Account
@@ -41,6 +42,7 @@ _same("add", "mei --role nurse --community c-1", commands_user.add)
 _same("list", "", commands_user.list_accounts)
 _same("password", "mei", commands_user.password)
 _same("remove", "mei", commands_user.disable)
+add_import(staff, _help("import", "staff.csv --dry-run"))
 
 
 @staff.command("show", help=_help("show", "mei"))

@@ -24,7 +24,7 @@ from hearthline_cloud.registry.shape import FIELDS, Kind
 from hearthline_cloud.registry.texts import TEXTS
 
 APPS: dict[str, typer.Typer] = {
-    kind.value: getattr(commands_registry, kind) for kind in Kind if kind is not Kind.VOLUNTEER
+    kind.value: getattr(commands_registry, kind) for kind in Kind if kind in commands_registry.KINDS
 }
 APPS |= {"staff": commands_staff.staff, "cloud": cloud_app}
 
@@ -181,6 +181,28 @@ def test_accounts_are_the_same_as_those_of_cloud_user(center: Center) -> None:
             center.run(line)
 
 
+def test_accounts_come_in_from_a_table_with_a_password_each_or_not_at_all(center: Center, tmp_path: Path) -> None:
+    table, template = tmp_path / "staff.csv", tmp_path / "t.csv"
+    assert center.json("staff import", "--template", str(template)) == {"template": str(template)}
+    bad = "账号,角色,社区\nmei,护士,com-1\nmei,nurse,\njun,boss,com-x\n,nurse,\n"
+    table.write_text(bad, encoding="gbk")
+    told = center.json("staff import", str(table))
+    assert [(each["row"], each["column"], each["code"]) for each in told["problems"]] == [
+        (3, "账号", "twice"), (4, "角色", "no-role"), (4, "社区", "no-such"), (5, "账号", "missing"),
+    ]  # fmt: skip
+    assert (told["written"], center.json("staff list")) == (False, [])
+    table.write_text("账号,角色,社区\nmei,护士,com-1\njun,operator,全部\n", encoding="utf-8")
+    assert center.json("staff import", str(table), "--dry-run")["problems"] == []
+    assert center.json("staff list") == []
+    made = center.json("staff import", str(table))["accounts"]
+    assert center.cloud.count(schema.staff) == len({each["password"] for each in made}) == 2
+    listed = {each["name"]: (each["role"], each["communities"]) for each in center.json("staff list")}
+    assert listed == {"mei": ("nurse", ["com-1"]), "jun": ("operator", None)}
+    assert [each["code"] for each in center.json("staff import", str(table))["problems"]] == ["exists", "exists"]
+    (apart, *_) = center.json("cloud registry import", str(table))["problems"]
+    assert apart["code"] == "staff-apart"
+
+
 def test_every_text_names_the_same_values_in_both_languages() -> None:
     for texts in (SPEECH.texts, TEXTS):
         for key, (zh, en) in texts.items():
@@ -188,9 +210,7 @@ def test_every_text_names_the_same_values_in_both_languages() -> None:
 
 
 def test_every_field_can_be_given(center: Center) -> None:
-    for kind in Kind:
-        if kind is Kind.VOLUNTEER:
-            continue
+    for kind in commands_registry.KINDS:
         shown = center.run(f"{kind} edit --help").stdout
         key = "resident" if kind is Kind.CONTACT else "id"
         assert [

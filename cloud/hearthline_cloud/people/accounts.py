@@ -44,6 +44,16 @@ class Account:
     second_factor: bool
 
 
+@dataclass(frozen=True, slots=True)
+class NewAccount:
+    """`communities` None: every one."""
+
+    name: str
+    password: str
+    role: Role | str
+    communities: Iterable[str] | None
+
+
 class Accounts:
     """The accounts of one database."""
 
@@ -65,15 +75,24 @@ class Accounts:
 
         Raises RefusedError for a taken or impossible name, a short password, an unknown role or community.
         """
-        name, known_role = _check_account(name, password, role)
-        hashed = self._hasher.hash(password)
+        self.add_all([NewAccount(name, password, role, communities)], now_ns, by)
+
+    def add_all(self, wishes: Iterable[NewAccount], now_ns: int, by: str = journal.SYSTEM) -> None:
+        """All of them or none. Raises RefusedError as `add`."""
+        ready = []
+        for wish in wishes:
+            name, role = _check_account(wish.name, wish.password, wish.role)
+            values = {"name": name, "password_hash": self._hasher.hash(wish.password), "role": role}
+            ready.append((values, wish.communities))
         with self._database.transaction() as connection:
-            if connection.execute(select(staff_table.c.name).where(staff_table.c.name == name)).first():
-                raise RefusedError(f"there is already an account {name!r}")
-            values = {"name": name, "password_hash": hashed, "role": known_role, "created_ns": now_ns}
-            connection.execute(insert(staff_table).values(**values, center_wide=communities is None))
-            _set_communities(connection, name, communities)
-            tell(connection, name, now_ns, by, role=known_role.value, **_told(communities))
+            for values, communities in ready:
+                _insert(connection, values, communities, now_ns, by)
+
+    def names_and_communities(self) -> tuple[set[str], set[str]]:
+        """The accounts there are, and the communities that they may be for."""
+        with self._database.reading() as connection:
+            names = set(connection.execute(select(staff_table.c.name)).scalars())
+            return names, set(connection.execute(select(community_table.c.id)).scalars())
 
     def set_password(self, name: str, password: str, now_ns: int, by: str = journal.SYSTEM) -> None:
         """Change a password; every session of that person ends, and no browser is known any more."""
@@ -173,6 +192,17 @@ def change(connection: Connection, name: str, **values: Any) -> None:
 def tell(connection: Connection, name: str, now_ns: int, by: str, **what: Any) -> None:
     """Write down in the journal what was changed of an account."""
     journal.append(connection, ACCOUNT, now_ns, {"account": name, **what}, actor=by)
+
+
+def _insert(
+    connection: Connection, values: dict[str, Any], communities: Iterable[str] | None, now_ns: int, by: str
+) -> None:
+    name, role = values["name"], values["role"]
+    if connection.execute(select(staff_table.c.name).where(staff_table.c.name == name)).first():
+        raise RefusedError(f"there is already an account {name!r}")
+    connection.execute(insert(staff_table).values(**values, created_ns=now_ns, center_wide=communities is None))
+    _set_communities(connection, name, communities)
+    tell(connection, name, now_ns, by, role=role.value, **_told(communities))
 
 
 def _set_communities(connection: Connection, name: str, communities: Iterable[str] | None) -> None:

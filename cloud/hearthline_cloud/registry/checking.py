@@ -132,6 +132,9 @@ class _Check:
     # --- one entry, and its likes in the file -----------------------------------------------------------------------
 
     def _clean(self, entry: Entry) -> None:
+        if entry.kind is Kind.STAFF:
+            self._tell(entry, problem("staff-apart"))
+            return
         values, problems = clean(entry.kind, entry.raw, self._now_ns)
         if "contacts" in entry.raw:
             values["contacts"] = [self._contact(each, problems) for each in entry.raw["contacts"]]

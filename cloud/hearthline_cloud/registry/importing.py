@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from hearthline.errors import RefusedError
 from hearthline_cloud.database import Database
 from hearthline_cloud.registry.checking import Entry, Plan, Rules, check
-from hearthline_cloud.registry.shape import Kind
+from hearthline_cloud.registry.shape import REGISTERED
 from hearthline_cloud.registry.writing import prepare, write
 
 _TRIES = 5
@@ -87,7 +87,7 @@ def counts(plan: Plan) -> dict[str, dict[str, int]]:
             "changed": plan.count(kind, is_new=False),
             "same": plan.same[kind],
         }
-        for kind in Kind
+        for kind in REGISTERED
     }
     return {kind: each for kind, each in told.items() if any(each.values())}
 

@@ -42,8 +42,8 @@ def look_up(connection: Connection, wanted: dict[Kind, set[Key]], whole: dict[Ki
     """What is there of `wanted`. `whole`: those whose personal values are wanted too."""
     known = Known()
     for kind, keys in wanted.items():
-        if kind is Kind.CONTACT:
-            continue  # they stand in their residents' rows
+        if kind not in TABLES:
+            continue  # contacts stand in their residents' rows
         for part in _parts(keys - whole.get(kind, set())):
             _take(connection, known, kind, part, [])
         for part in _parts(whole.get(kind, set())):

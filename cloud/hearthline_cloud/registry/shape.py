@@ -28,6 +28,7 @@ class Kind(StrEnum):
     GATEWAY = "gateway"
     DEVICE = "device"
     VOLUNTEER = "volunteer"
+    STAFF = "staff"  # accounts: `people.accounts` keeps them, and `hearthline staff import` alone brings them in
 
 
 class Form(StrEnum):
@@ -116,6 +117,11 @@ FIELDS: dict[Kind, tuple[Field, ...]] = {
         Field("name", "姓名", needed=True, also=("志愿者姓名",)),
         Field("phone", "电话", Form.PHONE, 40, needed=True, also=("联系电话", "手机", "手机号", "电话号码")),
     ),
+    Kind.STAFF: (
+        Field("name", "账号", Form.TEXT, 64, needed=True, also=("姓名", "登录名")),
+        Field("role", "角色", Form.TEXT, 32, needed=True, also=("职责",)),
+        Field("communities", "社区", Form.TEXT, 2000, also=("社区编号", "community")),
+    ),
 }
 
 TABLES: dict[Kind, Table] = {
@@ -127,10 +133,16 @@ TABLES: dict[Kind, Table] = {
     Kind.VOLUNTEER: schema.volunteer,
 }
 
+REGISTERED = tuple(kind for kind in Kind if kind is not Kind.STAFF)
+
 Key = tuple[str, ...]
 """What an entry is found by: its id; of a device gateway and id; of a contact resident and name."""
 
-_KEYS: dict[Kind, tuple[str, ...]] = {Kind.DEVICE: ("gateway", "id"), Kind.CONTACT: ("resident", "name")}
+_KEYS: dict[Kind, tuple[str, ...]] = {
+    Kind.DEVICE: ("gateway", "id"),
+    Kind.CONTACT: ("resident", "name"),
+    Kind.STAFF: ("name",),
+}
 
 
 def key_fields(kind: Kind) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from pathlib import PurePath
 
 from hearthline_cloud.registry.checking import Entry, Found, Place
 from hearthline_cloud.registry.encodings import GARBLED_SHARE, decode, garbled, is_garbled
-from hearthline_cloud.registry.shape import FIELDS, Field, Kind, Problem, key_fields, problem
+from hearthline_cloud.registry.shape import FIELDS, REGISTERED, Field, Kind, Problem, key_fields, problem
 from hearthline_cloud.registry.workbook import BadWorkbookError, is_old_workbook, is_workbook, read_sheets
 
 MAX_ROWS = 200_000
@@ -30,6 +30,7 @@ _WORDS: dict[Kind, tuple[str, ...]] = {
     Kind.GATEWAY: ("gateway", "gateways", "网关"),
     Kind.DEVICE: ("device", "devices", "设备"),
     Kind.VOLUNTEER: ("volunteer", "volunteers", "志愿者"),
+    Kind.STAFF: ("staff", "accounts", "账号"),
 }
 IGNORED_SHEETS = ("notes", "说明")
 _NOTHING = Kind.COMMUNITY  # of a table whose kind is not known
@@ -69,7 +70,7 @@ def read_table(
         if isinstance(text, Problem):
             read.tell(whole, text)
         elif chosen is None:
-            read.tell(whole, problem("which-kind", kinds=", ".join(f"{each}.csv" for each in Kind)))
+            read.tell(whole, problem("which-kind", kinds=", ".join(f"{each}.csv" for each in REGISTERED)))
         else:
             _Table(chosen, name, "", read, most).take(_csv_rows(text, chosen))
 
@@ -91,7 +92,7 @@ def _read_workbook(data: bytes, name: str, kind: Kind | None, read: Read, most: 
                 continue
             if chosen is None:
                 if any(rows):  # an empty sheet says nothing
-                    read.tell(Place(name, title, 0), problem("which-sheet", kinds=", ".join(Kind)))
+                    read.tell(Place(name, title, 0), problem("which-sheet", kinds=", ".join(REGISTERED)))
                 continue
             found += 1
             _Table(chosen, name, title, read, most).take(rows)
