@@ -42,9 +42,13 @@ class Conversation:
 
     def say(self, answer: Mapping[str, Any]) -> None:
         """Never waits and never fails; whoever has left too much unread is cut."""
+        self.say_line(as_line(answer))
+
+    def say_line(self, line: bytes) -> None:
+        """The same of what was encoded already, for several."""
         if self._writer.is_closing():
             return
-        self._writer.write(msgspec.json.encode(answer) + b"\n")
+        self._writer.write(line)
         if self._writer.transport.get_write_buffer_size() > MAX_UNREAD:
             log.warning("a client of the control socket does not read, it is cut")
             self._writer.transport.abort()
@@ -57,6 +61,10 @@ class Conversation:
         except ValueError:  # closed on this side
             return True
         return any(event & (select.POLLHUP | select.POLLERR) for _, event in looking.poll(0))
+
+
+def as_line(answer: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(answer) + b"\n"
 
 
 Handler = Callable[[dict[str, Any], Conversation], Awaitable[None]]

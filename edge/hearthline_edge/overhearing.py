@@ -3,8 +3,8 @@
     a driver's items ---> {"heard": {…, "event": null}}   at once, each telegram
     committed events ---> {"heard": {…, "event": id}}     and then {"hop": committed | sent | received | accepted}
 
-Pure but for handing lines to conversations. It stands beside the way of a press, never in it: it is called after the
-press was handed on, and with nobody listening it notes the time and no more.
+It stands beside the way of a press, never in it: it is called after the press was handed on, speaks when the event loop
+has done what waits, and with nobody listening notes the time and no more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 from hearthline.clock import Stamp, rfc3339
 from hearthline.errors import RefusedError
 from hearthline.model import EventType
-from hearthline_edge.control import Conversation
+from hearthline_edge.control import Conversation, as_line
 from hearthline_edge.devices import Change, DeviceNote, Item, Press, Readings, Seen, Vital
 from hearthline_edge.intake import Arrival, Source
 from hearthline_edge.outbox import EventRow
@@ -91,8 +91,12 @@ class Overhearing:
             "event": None,
             "values": {},
         }
+        asyncio.get_running_loop().call_soon(self._tell_hearers, {"heard": heard | told})
+
+    def _tell_hearers(self, told: dict[str, Any]) -> None:
+        line = as_line(told)
         for hearer in self._hearers:
-            hearer.say({"heard": heard | told})
+            hearer.say_line(line)
 
     # --- orders of the control socket ---
 

@@ -281,6 +281,7 @@ def test_a_client_that_does_not_read_is_cut_and_the_press_waits_for_nothing(tmp_
         for _ in range(MAX_UNREAD // 100):
             began = time.perf_counter()
             ears.arrived(SOURCE, press())
+            await asyncio.sleep(0)
             longest = max(longest, time.perf_counter() - began)
         await until(lambda: not ears._hearers)
         assert longest < 1.0, "handing a line to a stuck client must not wait for it"
@@ -299,8 +300,8 @@ class Listener(Conversation):
     def __init__(self) -> None:
         self.heard: list[dict[str, Any]] = []
 
-    def say(self, answer: Any) -> None:
-        self.heard.append(json.loads(json.dumps(answer)))
+    def say_line(self, line: bytes) -> None:
+        self.heard.append(json.loads(line))
 
 
 def test_what_each_kind_of_item_is_told_as() -> None:
@@ -320,6 +321,8 @@ def test_what_each_kind_of_item_is_told_as() -> None:
         hearing = asyncio.ensure_future(ears.hear({}, client))
         await asyncio.sleep(0)
         ears.arrived(SOURCE, Arrival(items, NOW))
+        assert len(client.heard) == 1, "what waits in the event loop goes first"
+        await asyncio.sleep(0)
         hearing.cancel()
         await asyncio.wait({hearing})
         ears.arrived(SOURCE, press())

@@ -24,7 +24,7 @@ from integration.edge.gateway import Gateway
 from servers import mosquitto
 from trials import LONG
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.torture]
 PENDANT = "enocean:002EE196"
 WANTED = {"id": PENDANT, "name": "吊坠", "room": "卧室", "kind": "push-button", "buttons": {"*": "service"}}
 PATIENCE_S = 60.0

@@ -183,6 +183,7 @@ def test_what_is_bound_here_is_left_aside_and_what_is_bound_elsewhere_refused(
     assert states(pressing) == {PENDANT: "bound"}
 
 
+@pytest.mark.torture
 def test_whoever_leaves_has_changed_nothing_and_the_next_press_is_an_alarm(
     open_screen: Callable[..., Screen], pressing: Gateway, port: PtyPort, center: Answering
 ) -> None:
@@ -267,6 +268,7 @@ def test_a_wrong_answer_is_told_with_its_exit_code_and_changes_nothing(pressing:
         assert states(pressing) == {}
 
 
+@pytest.mark.torture
 @pytest.mark.skipif(not LONG, reason="seconds of listening; with HEARTHLINE_TORTURE=long")
 def test_a_script_learns_by_a_press_and_will_not_choose_between_two(
     pressing: Gateway, port: PtyPort, center: Answering, run: Run
