@@ -82,6 +82,7 @@ COSTS: dict[str, Cost] = {
     f"POST {_API}/gateways/{{gateway_id}}/commissioning/to-dos": Cost.DEMAND,
     "POST /homes/gateways/{gateway_id}/ask": Cost.DEMAND,
     "POST /homes/gateways/{gateway_id}/configuration": Cost.DEMAND,
+    "POST /homes/gateways/{gateway_id}/devices": Cost.DEMAND,
     f"POST {_API}/gateways/{{gateway_id}}/asks": Cost.DEMAND,
     f"PUT {_API}/gateways/{{gateway_id}}/configuration": Cost.DEMAND,
     "POST /watch": Cost.DEMAND,

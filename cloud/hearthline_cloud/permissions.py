@@ -184,6 +184,7 @@ ROUTES: dict[str, Permission | None] = {
     "GET /fragments/gateways/{gateway_id}": _P.REMOTE,
     "POST /homes/gateways/{gateway_id}/ask": _P.REMOTE,
     "POST /homes/gateways/{gateway_id}/configuration": _P.REMOTE,
+    "POST /homes/gateways/{gateway_id}/devices": _P.REGISTER,
     f"GET {_API}/gateways/{{gateway_id}}/remote": _P.REMOTE,
     f"POST {_API}/gateways/{{gateway_id}}/asks": _P.REMOTE,
     f"PUT {_API}/gateways/{{gateway_id}}/configuration": _P.REMOTE,

@@ -118,3 +118,27 @@ def test_the_api_names_what_is_wrong(served: Center, installer: Client) -> None:
     assert commands(served) == [{"type": "configure", "config": {"gather_s": 1.0}, "within_s": 30.0}]
     assert installer.post("gateways/gw-east-1/asks", {"what": "shell"}).status == 422
     assert installer.get("gateways/nobody/remote").status == 404
+
+
+def test_the_list_of_devices_is_changed_on_the_page(served: Center, installer: Client) -> None:
+    changed = send(installer, "/devices", action="put", device="enocean:01a2b3c4", room="阳台")
+    assert (changed.status, changed.headers["location"]) == (303, PAGE)
+    added = send(installer, "/devices", action="put", device="enocean:0badcafe", name="备用", kind="pendant")
+    assert added.status == 303
+
+    def devices() -> dict[str, tuple[str, str]]:
+        found = installer.get("devices").json()
+        return {each["id"]: (each["name"], each["room"]) for each in found if each["gateway"] == "gw-east-1"}
+
+    assert devices()["enocean:01a2b3c4"] == ("挂件", "阳台"), "what was left empty stays"
+    assert devices()["enocean:0badcafe"] == ("备用", "")
+    with served.database.reading() as connection:
+        due = connection.execute(select(schema.gateway.c.list_due).where(schema.gateway.c.id == "gw-east-1")).scalar()
+    assert due, "the gateway is told"
+    assert send(installer, "/devices", action="remove", device="enocean:0badcafe").status == 303
+    assert "enocean:0badcafe" not in devices()
+    for fields, status in (({"device": "", "action": "put"}, 422), ({"device": "none:1", "action": "remove"}, 404)):
+        wrong = send(installer, "/devices", name="<b>typed</b>", **fields)
+        assert wrong.status == status
+        assert "&lt;b&gt;typed" in wrong.data.decode(), "nothing typed is lost"
+    assert send(served.client("mei"), "/devices", action="put", device="enocean:1").status == 403

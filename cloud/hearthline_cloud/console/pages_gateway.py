@@ -9,6 +9,8 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from hearthline.errors import RefusedError
+from hearthline_cloud.alerts.notes import PORT
+from hearthline_cloud.alerts.profiles import PROFILES
 from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.parts import Parts
 from hearthline_cloud.api.registry_reads import list_devices
@@ -17,14 +19,20 @@ from hearthline_cloud.api.routes_registry import Id
 from hearthline_cloud.api.routes_remote import order
 from hearthline_cloud.console import gateway_form
 from hearthline_cloud.console.gateway_form import LEVELS, MAX_TEXT, NUMBERS, config_of, form_of
-from hearthline_cloud.console.view import page
+from hearthline_cloud.console.texts import LANGUAGES
+from hearthline_cloud.console.view import language_of, page
 from hearthline_cloud.desk import ConflictError, NotFoundError
 from hearthline_cloud.people import Session
-from hearthline_cloud.remote.asking import Order
+from hearthline_cloud.registry.editing import RegistryError, put
+from hearthline_cloud.registry.removing import remove
+from hearthline_cloud.registry.shape import Kind
+from hearthline_cloud.registry.texts import in_both
+from hearthline_cloud.remote.asking import Order, find_gateway
 from hearthline_cloud.remote.asks import What
 
 router = APIRouter(include_in_schema=False)
 Field = Annotated[str, Form(max_length=32)]
+Text = Annotated[str, Form(max_length=200)]
 
 
 @router.get("/homes/gateways/{gateway_id}")
@@ -83,6 +91,40 @@ def post_configuration(
     return _back(gateway_id)
 
 
+@router.post("/homes/gateways/{gateway_id}/devices")
+def post_device(
+    gateway_id: Id,
+    request: Request,
+    parts: PartsOf,
+    session: Staff,
+    action: Annotated[Literal["put", "remove"], Form()],
+    device: Text = "",
+    name: Text = "",
+    room: Text = "",
+    kind: Text = "",
+) -> Response:
+    """A field that is left empty is left as it is. The gateway is told its new list by itself."""
+    typed = {"device": device, "name": name, "room": room, "kind": kind}
+    values = {key: value for key, value in (("name", name), ("room", room), ("kind", kind)) if value.strip()}
+    now_ns, seen = parts.now_ns(), session.communities
+    try:
+        with parts.database.transaction() as connection:
+            find_gateway(connection, gateway_id, seen)
+            if action == "remove":
+                remove(connection, Kind.DEVICE, (gateway_id, device), session.staff, now_ns, seen)
+            else:
+                wanted = {"gateway": gateway_id, "id": device, **values}
+                put(connection, Kind.DEVICE, wanted, session.staff, now_ns, seen)
+    except RegistryError as error:
+        place = LANGUAGES.index(language_of(request))
+        told = "; ".join(in_both(each.problem)[place] for each in error.found)
+        return _page(request, parts, session, gateway_id, device=typed, device_problem=told, status=422)
+    except NotFoundError as error:
+        return _page(request, parts, session, gateway_id, device=typed, device_problem=str(error), status=404)
+    parts.waker.wake("ingest")
+    return _back(gateway_id)
+
+
 def _back(gateway: str) -> Response:
     return RedirectResponse(f"/homes/gateways/{quote(gateway, safe='')}", 303)
 
@@ -96,6 +138,8 @@ def _page(
     *,
     typed: gateway_form.Form | None = None,
     problem: str = "",
+    device: dict[str, str] | None = None,
+    device_problem: str = "",
     status: int = 200,
 ) -> Response:
     with parts.database.reading() as connection:
@@ -115,4 +159,7 @@ def _page(
         numbers=NUMBERS,
         levels=LEVELS,
         problem=problem,
+        kinds=[kind for kind in PROFILES if kind != PORT],
+        device=device or {},
+        device_problem=device_problem,
     )

@@ -56,6 +56,19 @@ TEXTS: dict[str, tuple[str, str]] = {
     "remote.deaf": ("重新启动期间 {seconds} 秒没有接收设备信号", "Heard no device for {seconds} s while it began anew"),
     "remote.devices": ("设备", "Devices"),
     "remote.no-devices": ("没有设备", "No devices"),
+    "remote.device-form": ("更改设备清单", "Change its list of devices"),
+    "remote.device-note": (
+        "登记或修改这台网关的一个设备；留空的项目保持不变。新清单自动发给网关。没有登记的挂件按下时仍会呼叫。",
+        "Register a device of this gateway, or change it; what is left empty stays. The gateway is told its new list "
+        "by itself. A pendant that is not on it raises all the same.",
+    ),
+    "remote.device-id": ("设备编号", "The device's id"),
+    "remote.device-name": ("设备名称", "Name"),
+    "remote.device-room": ("房间", "Room"),
+    "remote.device-kind": ("设备类型", "Kind"),
+    "remote.device-as-is": ("不变", "as it is"),
+    "remote.device-put": ("保存", "Save"),
+    "remote.device-remove": ("从清单移除", "Remove from the list"),
     "remote.config": ("更改配置", "Change its configuration"),
     "remote.config-note": (
         "网关先检查，再试运行：120 秒内没有得到中心确认，或出现新的故障，就自动恢复原来的配置。"
