@@ -88,7 +88,7 @@ def _lay(name: str, versions: Versions, incoming: Path) -> None:
     pip = [str(versions.python(name)), "-I", "-c", _RUN_PIP, _wheel_of_pip(), "install", "--quiet", "--isolated"]
     pip += ["--disable-pip-version-check", "--no-cache-dir", "--no-index", "--find-links", str(incoming)]
     pip += ["--only-binary", ":all:", "--require-hashes", "--requirement", str(incoming / REQUIREMENTS)]
-    for command in ([_base_python(), "-I", "-m", "venv", "--without-pip", str(folder)], pip):
+    for command in ([sys.executable, "-I", "-m", "venv", "--without-pip", str(folder)], pip):
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_LAY_S)
         if done.returncode:
             shutil.rmtree(folder, ignore_errors=True)
@@ -106,10 +106,6 @@ def _wheel_of_pip() -> str:
     if not wheels:
         raise ConfigError(say("no-pip"))
     return wheels[-1]
-
-
-def _base_python() -> str:
-    return str(getattr(sys, "_base_executable", sys.executable))
 
 
 def preflight(name: str, versions: Versions, config_file: Path) -> None:
