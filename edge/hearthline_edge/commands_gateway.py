@@ -55,7 +55,7 @@ def enrol_here(
     def say(line: str) -> None:
         typer.echo(line, err=json)
 
-    label = _read(code if code is not None else typer.prompt(TEXTS.say("ask_code")))
+    label = _asked(say) if code is None else _read(code)
     now = SystemClock().now()
     source: Source
     if bundle is not None:
@@ -78,6 +78,15 @@ def _read(typed: str) -> Label:
         return read_label(typed)
     except WrongCodeError as error:
         raise ConfigError(TEXTS.say(error.wrong, length=error.length)) from None
+
+
+def _asked(say: Say) -> Label:
+    """Typed or scanned, until it is a code."""
+    while True:
+        try:
+            return _read(typer.prompt(TEXTS.say("ask_code"), err=True))
+        except ConfigError as error:
+            say(str(error))
 
 
 def _tell(done: Enrolled, say: Say) -> None:

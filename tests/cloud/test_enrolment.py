@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -177,6 +178,26 @@ def test_the_same_key_gets_the_same_answer_and_another_key_none(desk: Desk) -> N
     assert len(desk.valid()) == 1
     assert desk.refusal(csr(new_key())) is Refusal.USED
     assert desk.told() == ["offered", "asked", "answered"]
+
+
+def test_of_many_machines_at_once_one_is_the_gateway_and_two_desks_sign_once(desk: Desk) -> None:
+    desk.offer()
+    requests = [csr(new_key()) for _ in range(6)]
+
+    def attempt(request: str) -> str:
+        try:
+            return desk.ask(request)
+        except EnrolmentError as error:
+            return error.refusal
+
+    with ThreadPoolExecutor(6) as threads:
+        told = list(threads.map(attempt, requests))
+        assert sorted(told) == ["", *[Refusal.USED] * 5]
+        list(threads.map(lambda _: desk.sign(), range(2)))
+    assert len(desk.valid()) == 1
+    assert desk.told() == ["offered", "asked", "answered"]
+    winner = requests[told.index("")]
+    assert desk.opened(desk.ask(winner), winner).gateway == "gw-1"
 
 
 def test_a_request_made_anew_with_the_same_key_gets_the_answer(desk: Desk) -> None:

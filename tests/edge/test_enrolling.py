@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from typer.testing import CliRunner, Result
 
 from edge.enrolment_kits import NOW, PENDANT, ROOT, Center, certificate
 from hearthline.clock import Stamp
 from hearthline.config import check_config
-from hearthline.enrolment import Kind, KitDevice, encode_kit, seal
+from hearthline.enrolment import SCRYPT_N, Kind, KitDevice, encode_kit, seal
 from hearthline.speech import CHOSEN
+from hearthline_edge.commands_gateway import app
 from hearthline_edge.config import EdgeFile, load_edge_config
 from hearthline_edge.enrolling import Bundle, Enrolled, Network, enrol
 from hearthline_edge.enrolling_config import Machine, edge_toml, renewed_toml
@@ -412,6 +414,42 @@ def test_odd_names_of_devices_do_no_harm(home: Home) -> None:
     home.enrol(Center(devices=odd))
     (device,) = home.tree("devices.toml")["device"]
     assert (device["id"], device["name"], device["room"]) == (odd[0].id, odd[0].name, odd[0].room)
+
+
+# --- the command ---
+
+
+def command(home: Home, *arguments: str, typed: str = "") -> Result:
+    where = ["--folder", str(home.place), "--data-dir", str(home.data), "--no-start"]
+    return CliRunner().invoke(app, ["enrol", *arguments, *where], input=typed)
+
+
+def test_a_mistyped_code_is_asked_for_again(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHOSEN, "zh")
+    center = Center(cost=SCRYPT_N)
+    file, right = center.bundle(tmp_path / "stick", until_ns=2**62), center.code.text
+    mistyped = ("1" if right[0] == "0" else "0") + right[1:]
+    done = command(home, "--bundle", str(file), typed=f"{mistyped}\nMT:Y.K9042C00KA0648G00\n{right.lower()}\n")
+    assert done.exit_code == 0, done.output
+    assert done.output.index("打错了") < done.output.index("别的设备的标签") < done.output.index("现在是 gw-1")
+    assert "hearthline edge install" in done.output
+
+
+def test_what_is_missing_or_wrong_on_the_command_line_changes_nothing(home: Home) -> None:
+    code = Center().code.text
+    for arguments, said in (
+        ([code], "--center"),
+        ([code, "--center", "center.example.org"], "https://HOST"),
+        ([code, "--center", "https://h", "--ca-file", "/nowhere"], "--ca-file"),
+        ([code, "--bundle", "/nowhere"], "cannot be read"),
+        (["6901234567892"], "has 13"),
+    ):
+        done = command(home, *arguments)
+        assert done.exit_code != 0
+        assert said in str(done.exception)
+    assert command(home, typed="").exit_code == 1, "nobody typed anything"
+    assert not home.place.exists()
+    assert set(home.beside) <= {".hearthline.enrolling"}
 
 
 def test_it_is_told_in_the_terminals_language(monkeypatch: pytest.MonkeyPatch) -> None:

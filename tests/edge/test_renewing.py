@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
+import msgspec
 import pytest
 
 from edge.renewed_home import GATEWAY, Home, Signer, make_home, make_signer, stamp
@@ -217,6 +218,24 @@ def test_without_a_right_clock_nothing_is_asked(center: Center) -> None:
                 assert center.asked == []
             center.clock.stamp = stamp(64)
             await renewed(task)
+
+    asyncio.run(test())
+
+
+def test_a_key_that_came_in_a_file_is_replaced_once_whatever_the_clock_says(center: Center) -> None:
+    async def test() -> None:
+        config = msgspec.structs.replace(center.home.config, replace_key=True)
+        center.wallet = Wallet(config, center.home.data)
+        center.renewal = Renewal(GATEWAY, center.wallet, center.clock, random.Random(1), center._prove, PACE)
+        center.clock.stamp = stamp(-20000, synced=False)
+        center.answer = signed
+        async with session(center) as task:
+            await renewed(task)
+        async with session(center):
+            await asyncio.sleep(10 * PACE.look)
+            assert len(center.asked) == 1
+        assert Wallet(config, center.home.data).chosen.folder is not None, "after a restart it is not shown again"
+        assert not Wallet(config, center.home.data).is_key_shared
 
     asyncio.run(test())
 

@@ -16,6 +16,7 @@ from starlette.concurrency import run_in_threadpool
 
 from hearthline.enrolment import MAX_REQUEST
 from hearthline.enrolment_code import ALPHABET, OFFER
+from hearthline.log import Log
 from hearthline_cloud.api.access import PartsOf
 from hearthline_cloud.api.model import refusals
 from hearthline_cloud.enrolment.offers import EnrolmentError, ask
@@ -23,6 +24,7 @@ from hearthline_cloud.enrolment.offers import EnrolmentError, ask
 _REFUSED_AFTER_S = 0.2  # longer than any refusal takes to be found
 _AGAIN_S = 1
 
+log = Log("hearthline.web")
 router = APIRouter(prefix="/api/v1", tags=["enrolment"], responses=refusals(400, 403, 413, 422, 429, 503))
 
 
@@ -49,7 +51,8 @@ async def enrol(asked: Asked, response: Response, parts: PartsOf) -> Answered:
     try:
         words = (asked.offer, asked.request, asked.proof)
         answer = await run_in_threadpool(ask, parts.database, *words, parts.now_ns())
-    except EnrolmentError:
+    except EnrolmentError as error:
+        log.warning("an enrolment was refused", offer=asked.offer, why=error.refusal)
         await asyncio.sleep(_REFUSED_AFTER_S - (time.monotonic() - began))
         raise
     if not answer:
