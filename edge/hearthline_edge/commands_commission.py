@@ -55,7 +55,11 @@ class Typed:
         return sys.stdin.fileno()
 
     def skipped(self) -> Reason | None:
-        return _KEYS.get(sys.stdin.readline().strip().lower()[:1])
+        """Raises Abort at the end of the input."""
+        line = sys.stdin.readline()
+        if not line:
+            raise typer.Abort
+        return _KEYS.get(line.strip().lower()[:1])
 
 
 def commission(
@@ -94,7 +98,7 @@ def commission(
         tool.tell("unsigned")
     try:
         report = tool.walk(state)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         tool.tell("stopped")
         return 1
     document = as_document(report)

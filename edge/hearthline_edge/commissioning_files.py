@@ -27,6 +27,7 @@ _STYLE = """
 body { font: 11pt/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem; color: #111; }
 table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: .35rem .5rem; border-bottom: 1px solid #bbb; }
+th, .number, .short { white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 .todo { background: #fff3d6; }
 @media print { body { margin: 0; } tr { break-inside: avoid; } }
@@ -82,7 +83,7 @@ def page(report: Report, is_signed: bool) -> str:
         f"<!doctype html><html lang='{'zh-CN' if language() == 'zh' else 'en'}'><head><meta charset='utf-8'>",
         f"<meta name='viewport' content='width=device-width, initial-scale=1'><title>{title}</title>",
         f"<style>{_STYLE}</style></head><body><main><h1>{title}</h1>",
-        f"<p>{_e(say('page-times', begun=report.begun[:16], ended=report.ended[:16]))}</p>",
+        f"<p>{_e(say('page-times', begun=_short(report.begun), ended=_short(report.ended)))}</p>",
         f"<p>{_e(say('page-passed', **counted, seconds=f'{report.within_ms / 1000:g}'))}</p>",
         f"<p>{_e(say('page-signed' if is_signed else 'page-unsigned'))}</p><h2>{_e(say('page-to-dos'))}</h2>",
         f"<ul>{to_dos}</ul>" if left else f"<p>{_e(say('page-nothing'))}</p>",
@@ -111,11 +112,17 @@ def _row(step: Step) -> str:
     level = level or (f"{step.link_quality} / 255" if step.link_quality is not None else "")
     is_passed = step.state is StepState.PASSED
     result = say("state-passed") if is_passed else f"{say('state-' + step.state)}: {reason_in_words(step.reason)}"
-    words = (step.room or say("no-room"), step.device, say("what-" + step.what), result)
-    cells = "".join(f"<td>{_e(each)}</td>" for each in words)
+    words = (step.room or say("no-room"), step.device, result)
+    room, device, outcome = (f"<td>{_e(each)}</td>" for each in words)
+    cells = f"{room}{device}<td class='short'>{_e(say(f'what-{step.what}'))}</td>{outcome}"
     numbers = "".join(f"<td class='number'>{_e(each)}</td>" for each in (*times, level))
     kind = "passed" if is_passed else "todo"
-    return f"<tr class='{kind}'>{cells}{numbers}<td>{_e(step.at[:19])}</td></tr>"
+    return f"<tr class='{kind}'>{cells}{numbers}<td class='short'>{_e(_short(step.at))}</td></tr>"
+
+
+def _short(at: str) -> str:
+    """Of a time by RFC 3339 the day and the clock."""
+    return at[:19].replace("T", " ")
 
 
 def _seconds(ms: int | None) -> str:

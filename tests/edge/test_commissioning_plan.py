@@ -22,12 +22,13 @@ from hearthline.commissioning import (
     canonical,
     report_of,
 )
-from hearthline.errors import ConfigError
+from hearthline.errors import ConfigError, LinkError
+from hearthline_edge.commands_commission import commission
 from hearthline_edge.commissioning_files import page
 from hearthline_edge.commissioning_plan import Planned, plan, what_of
 from hearthline_edge.commissioning_state import FILE, State, forget_state, load_state, save_state
 from hearthline_edge.commissioning_texts import TEXTS
-from hearthline_edge.device_list import ListedDevice
+from hearthline_edge.device_list import ListedDevice, write_list
 
 NO_ROOM = frozenset({"", "worn"})
 
@@ -117,6 +118,24 @@ def test_a_report_has_every_step_once_and_what_nobody_came_to_is_to_do() -> None
     assert b"Wang" not in canonical(as_document(report))
     with pytest.raises(ConfigError, match="at most"):
         state.report(planned * MAX_STEPS, "", "", 10.0)
+
+
+def test_a_home_without_devices_has_nothing_to_try_and_says_what_to_do(tmp_path: Path) -> None:
+    config = tmp_path / "edge.toml"
+    config.write_text(f'gateway = "gw-1"\ndata_dir = "{tmp_path}"\n[uplink]\nhost = "127.0.0.1"\n')
+    with pytest.raises(ConfigError, match="hearthline device add"):
+        commission(config, no_input=True)
+    (tmp_path / "devices.toml").write_text("[[device]")
+    with pytest.raises(ConfigError, match="devices"):
+        commission(config, no_input=True)
+
+
+def test_without_a_running_agent_nothing_is_begun(tmp_path: Path) -> None:
+    config = tmp_path / "edge.toml"
+    config.write_text(f'gateway = "gw-1"\ndata_dir = "{tmp_path}"\n[uplink]\nhost = "127.0.0.1"\n')
+    write_list(tmp_path, [device("a:1", "pendant", "bedroom")])
+    with pytest.raises(LinkError, match="systemctl start"):
+        commission(config, no_input=True)
 
 
 JSON = st.recursive(
