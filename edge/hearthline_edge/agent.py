@@ -109,7 +109,7 @@ class Agent:
         self._update = (
             None if versions is None else UpdateTelling(config, versions, self._custody, clock, self._committed)
         )
-        host = Host(self._committed, self._own_faults, self._status, self._begin_anew)
+        host = Host(self._committed, self._own_faults, self._status, self._begin_anew, self._has_unstored)
         self._remote = Remote(config, start or Start(), self._custody, clock, host)
         self._running: asyncio.Task[None] | None = None
         self.begins_anew = False  # once it has stopped: for a changed configuration
@@ -284,6 +284,9 @@ class Agent:
             log.error("reset not stored", error=str(error))
         elif (cancel := done.result()) is not None:
             self._committed([cancel])
+
+    def _has_unstored(self) -> bool:
+        return any(events.fault for events in self._events)
 
     def _begin_anew(self) -> None:
         if self._running is not None and not self._running.cancelling():

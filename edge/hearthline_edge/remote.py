@@ -63,12 +63,16 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What remote hands may do with the agent. `faults`: of what a configuration can break."""
+    """What remote hands may do with the agent. `faults`: of what a configuration can break.
+
+    `unstored`: whether there are presses that no disk has taken yet, which another run would not know of.
+    """
 
     committed: Callable[[list[EventRow]], None]
     faults: Callable[[], list[str]]
     status: Callable[[], Awaitable[wire.Status]]
     begin_anew: Callable[[], None]
+    unstored: Callable[[], bool]
 
 
 class Remote:
@@ -208,7 +212,7 @@ class Remote:
     async def _alarms_received(self) -> bool:
         """Whether no alarm waits for the center, or none any more soon."""
         deadline = asyncio.get_running_loop().time() + _ALARM_S
-        while await self._custody.submit(lambda ob: bool(ob.events(1, urgent_only=True))):
+        while self._host.unstored() or await self._custody.submit(lambda ob: bool(ob.events(1, urgent_only=True))):
             if asyncio.get_running_loop().time() > deadline:
                 return False
             await asyncio.sleep(_LOOK_S)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hearthline.log import Log, configure_logging
+from hearthline.log import Excerpt, Log, configure_logging
 
 
 @pytest.fixture
@@ -81,3 +81,18 @@ def test_an_exception_carries_its_traceback(stream: io.StringIO) -> None:
     line = json.loads(stream.getvalue())
     assert "ValueError" in line["traceback"]
     assert line["gateway"] == "gw-1"
+
+
+def test_the_last_lines_are_kept_in_memory_and_no_more(stream: io.StringIO) -> None:
+    excerpt = Excerpt(3, 100)
+    configure_logging("info", stream, excerpt)
+    for number in range(5):
+        Log("test").info("a line", number=number)
+    Log("test").debug("not at this level")
+    Log("test").info("a long one", text="x" * 5000)
+    lines = excerpt.last(10)
+    assert [json.loads(line)["number"] for line in lines[:2]] == [3, 4]
+    assert (len(lines), len(lines[2]), lines[2][-1]) == (3, 100, "…")
+    assert excerpt.last(1) == lines[2:]
+    assert excerpt.last(0) == []
+    assert stream.getvalue().count("\n") == 6, "the log itself has all of it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -95,6 +96,22 @@ def test_a_configuration_is_tried_proved_and_kept(pressing: Gateway, center: Cen
     assert [data["result"] for data in answers(center, "conf-1")] == ["trial", "done", "done"]
     assert "local_alarm_after_s = 20\n" in (pressing.folder / "center.toml").read_text(encoding="utf-8")
     assert (pressing.process.poll(), pressing.process.pid) == (None, process), "it began anew in its own process"
+
+
+def test_presses_go_on_through_a_change(pressing: Gateway, center: Center, port: PtyPort) -> None:
+    """Somebody presses another pendant every 20 ms: what is lost, fell into the time that the agent gives."""
+    every_s, number = 0.02, 0
+    configure(center, "conf-1", {"gather_s": 1.0})
+    ends = time.monotonic() + 60
+    while not (ended := [data for data in answers(center, "conf-1") if data["result"] == "done"]):
+        assert time.monotonic() < ends
+        number += 1
+        port.send(press_telegram(sender=f"{0x01AB0000 + number:08X}"))
+        time.sleep(every_s)
+    pressed(port, center)  # whatever came before it has come
+    lost = number + 1 - len(center.alarms)
+    assert lost * every_s <= ended[0]["detail"]["deaf_s"] + 5 * every_s
+    assert number > lost
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
