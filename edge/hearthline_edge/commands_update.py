@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +18,7 @@ from hearthline_edge.update_record import Phase, Update
 from hearthline_edge.updating import follow
 from hearthline_edge.updating import update as begin
 from hearthline_edge.updating_texts import say
-from hearthline_edge.versions import required_versions
+from hearthline_edge.versions import own_versions
 
 
 def update(
@@ -34,7 +35,9 @@ def update(
 
     Needs root and no network. Exits with 1 when it went back. Example: sudo hearthline edge update hearthline.tar
     """
-    versions = required_versions()
+    versions = own_versions()
+    if versions is None:
+        raise ConfigError(say("no-release", place=sys.prefix))
     if os.geteuid():
         raise ConfigError(say("not-root"))
     settings = load_edge_config(config)

@@ -48,6 +48,11 @@ TEXTS = Speech(
             "{place}：{name} 与 release.json 不符，拷贝不完整或被改动；请重新拷贝发布包",
             "{place}: {name} is not what release.json says, cut off or changed; copy the release again",
         ),
+        "no-release": (
+            "{place}：这里的 Hearthline 不是由发布包安装的，没有可退回的版本；请在发布文件夹中运行 `sudo sh install`",
+            "{place}: this Hearthline was not laid down by a release, so there is nothing to return to; run"
+            " `sudo sh install` in the release's folder once",
+        ),
         "not-root": ("更新需要 root 权限；请用 sudo 运行", "an update needs root; run it with sudo"),
         "under-way": (
             "一次更新正在进行；请等它结束（hearthline edge doctor 会说明）",

@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearthline import __version__
-from hearthline.errors import ConfigError
 from hearthline_edge.secret import sync_folder
 
 CURRENT, PREVIOUS, GUARD = "current", "previous", "guard"
@@ -102,17 +101,6 @@ def own_versions() -> Versions | None:
     if not (root / CURRENT).is_symlink():
         return None
     return Versions(root, prefix.resolve().name)
-
-
-def required_versions() -> Versions:
-    """Raises ConfigError where there are none."""
-    versions = own_versions()
-    if versions is None:
-        raise ConfigError(
-            f"{sys.prefix}: this Hearthline was not laid down by a release, so there is nothing to return to; run"
-            " `sudo sh install` in the release's folder once"
-        )
-    return versions
 
 
 def service_python() -> Path:

@@ -49,7 +49,7 @@ def config(folder: Path, more: str = "") -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", ["run", "doctor", "outbox", "decode", "profiles", "request", ""])
+@pytest.mark.parametrize("command", ["run", "doctor", "outbox", "decode", "profiles", "request", "update", ""])
 def test_every_help_has_an_example(edge: Run, command: str) -> None:
     code, out, _ = edge(*([command] if command else []), "--help")
     assert code == 0
@@ -230,3 +230,9 @@ def test_doctor_refuses_a_strange_outbox_and_a_wrong_key(edge: Run, tmp_path: Pa
     code, out, _ = edge("doctor", "--config", path)
     assert code == 2
     assert "gatway" in out
+
+
+def test_an_environment_that_no_release_has_laid_down_is_not_updated(edge: Run, tmp_path: Path) -> None:
+    code, _, err = edge("update", tmp_path)
+    assert code == 2
+    assert "was not laid down by a release" in err
