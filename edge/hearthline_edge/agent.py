@@ -26,7 +26,7 @@ from hearthline import wire
 from hearthline.clock import Clock, Stamp, SystemClock, rfc3339
 from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline.model import BOUND, DEVICES, RESEND, SELF_TEST, HomeSignal, Lane
+from hearthline.model import BOUND, DEVICES, Lane
 from hearthline.service import notify, watchdog_interval_s
 from hearthline_edge import self_test
 from hearthline_edge.binding import Binding
@@ -37,11 +37,21 @@ from hearthline_edge.custody import Custody
 from hearthline_edge.devices import DeviceNote, Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
 from hearthline_edge.expecting import Expecting
 from hearthline_edge.home import Home, reset_topic
+from hearthline_edge.home_orders import HomeOrders
 from hearthline_edge.hops import Hops, Sight
-from hearthline_edge.intake import Arrival, EventIntake, MqttTicket, ReadingIntake, RoleOf, Source, take_chatter
+from hearthline_edge.intake import (
+    Arrival,
+    EventIntake,
+    MqttTicket,
+    ReadingIntake,
+    RoleOf,
+    Source,
+    lost_faults,
+    take_chatter,
+)
 from hearthline_edge.local_devices import LANE, LocalDevices, OnMessage
 from hearthline_edge.local_mqtt import LocalSession
-from hearthline_edge.obeying import Obeying, Reply, send_again
+from hearthline_edge.obeying import Obeying
 from hearthline_edge.outbox import WARN_EVENT_DEPTH, EventRow, Outbox
 from hearthline_edge.overhearing import Overhearing
 from hearthline_edge.pack_rate import PackRate
@@ -115,8 +125,9 @@ class Agent:
         self.begins_anew = False  # once it has stopped: for a changed configuration
         self.ended_s = 0.0
         self._self_test = self._event_intake(self_test.SOURCE, _nothing, self_test.role_of)
-        tests = {"test": self._test, SELF_TEST: self._test_oneself}
-        self._obeying.handlers |= {"signal": self._signal, RESEND: self._send_again, **tests}
+        self._obeying.handlers |= HomeOrders(
+            config.gateway, self._custody, clock, self._home, self._self_test, self._uplink.woken, self._overhearing.hop
+        ).handlers
         self._obeying.handlers |= dict.fromkeys(ORDERS, self._remote.take)
         self._obeying.handlers |= {BOUND: self._binding.bound, DEVICES: self._binding.devices}
         orders = {"state": self._state, "hear": self._overhearing.hear, "follow": self._overhearing.follow}
@@ -294,24 +305,6 @@ class Agent:
             self.ended_s = time.monotonic()
             self._running.cancel()
 
-    async def _signal(self, command: wire.Command) -> Reply:
-        if command.signal != HomeSignal.ACCEPTED:
-            return Reply("unknown")
-        self._overhearing.hop("accepted", command.event, self._clock.now())
-        return Reply("done" if await self._home.accepted(command.event) else "unknown-event")
-
-    async def _test(self, command: wire.Command) -> Reply:
-        self._home.test()
-        return Reply("done")
-
-    async def _test_oneself(self, command: wire.Command) -> None:
-        gateway = self._config.gateway
-        if not await self._custody.submit(lambda ob: self_test.was_made(ob, gateway, command.id)):
-            self._self_test.offer(self_test.marked_alarm(gateway, command.id, self._clock.now()))
-
-    async def _send_again(self, command: wire.Command) -> Reply:
-        return await send_again(self._custody, command, self._uplink.woken)
-
     def _publish_home(self, topic: str, payload: bytes) -> None:
         if self._sessions:
             self._sessions[0].publish(topic, payload)
@@ -417,13 +410,7 @@ class Agent:
         faults += [f"outbox: was damaged and set aside as {name}" for name in self._custody.outbox.damaged]
         if event_depth > WARN_EVENT_DEPTH:
             faults.append(f"outbox: {event_depth} events wait for the center")
-        lost = sum(intake.lost for intake in self._readings)
-        if lost:
-            faults.append(f"outbox: {lost} readings could not be stored since the start")
-        forgotten = sum(intake.lost for intake in self._events)
-        if forgotten:
-            faults.append(f"outbox: {forgotten} notes and refusals could not be stored since the start")
-        return faults
+        return faults + lost_faults(self._events, self._readings)
 
 
 def _chore(outbox: Outbox, now: Stamp) -> list[EventRow]:

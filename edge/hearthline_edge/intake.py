@@ -535,6 +535,15 @@ class ReadingIntake:
         await asyncio.sleep(RETRY_S)
 
 
+def lost_faults(events: Sequence[EventIntake], readings: Sequence[ReadingIntake]) -> list[str]:
+    """What found no room while the disk could not be written."""
+    lost = (
+        ("readings", sum(intake.lost for intake in readings)),
+        ("notes and refusals", sum(intake.lost for intake in events)),
+    )
+    return [f"outbox: {count} {what} could not be stored since the start" for what, count in lost if count]
+
+
 def _tell_unstored(future: asyncio.Future[int]) -> None:
     if not future.cancelled() and (error := future.exception()) is not None:
         log.error("the last readings not stored", error=str(error))
