@@ -210,7 +210,7 @@ def _homes(request: Request, parts: Parts, session: Session, template: str) -> R
             gateway,
             sorted((d for d in devices if d.gateway == gateway.id), key=lambda d: (d.registered, d.room)),
             *tests.get(gateway.id, (None, None)),
-            to_dos=to_dos.get(gateway.id),
+            to_dos.get(gateway.id),
         )
         for gateway in gateways
     ]
