@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.engine import Dialect
 
-from hearthline_cloud.batches import Batch, batch
+from hearthline_cloud.batches import Batch, inserts
 from hearthline_cloud.personal.column import keyring_of, place_of
 from hearthline_cloud.personal.keys import DataKey
 from hearthline_cloud.personal.vault import CENTER, personal_columns
@@ -31,7 +31,7 @@ class Bundle:
         self._keyring = keyring_of(connection.dialect)
         self._by = _center_of(connection)
         self._keys: dict[str, DataKey] = {}
-        self._made: list[dict[str, str]] = []
+        self._made: list[dict[str, Any]] = []
         wanted = sorted(set(subjects))
         left = iter(wanted)
         while part := list(islice(left, _AT_ONCE)):
@@ -54,7 +54,7 @@ class Bundle:
 
     def made(self, dialect: Dialect) -> list[Batch]:
         """The keys that were made, to be written in the transaction that writes what they seal."""
-        return [batch(dialect, insert(personal_key), self._made)] if self._made else []
+        return list(inserts(dialect, lambda: insert(personal_key), self._made))
 
     def _key(self, subject: str) -> DataKey:
         if subject not in self._keys:

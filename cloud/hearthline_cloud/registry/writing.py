@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Table, Update, bindparam, func, insert, select, update
 
 from hearthline_cloud import journal, schema
-from hearthline_cloud.batches import Batch, batch
+from hearthline_cloud.batches import Batch, inserts, updates
 from hearthline_cloud.database import upsert
 from hearthline_cloud.listing import make_list_due
 from hearthline_cloud.personal.bundle import Bundle
@@ -125,9 +126,9 @@ def _batches(connection: Connection, rows: _Rows) -> Iterator[Batch]:
     dialect = connection.dialect
     for kind in TABLES:
         if new := rows.new.get(kind):
-            yield batch(dialect, _insert(connection, kind, list(new[0])), new)
+            yield from inserts(dialect, partial(_insert, connection, kind, list(new[0])), new)
     for (kind, names), changed in rows.changed.items():
-        yield batch(dialect, _update(TABLES[kind], names), changed)
+        yield updates(dialect, _update(TABLES[kind], names), changed)
 
 
 def _insert(connection: Connection, kind: Kind, names: list[str]) -> Insert:
