@@ -205,13 +205,9 @@ def _homes(request: Request, parts: Parts, session: Session, template: str) -> R
         tests = last_self_tests(connection)
         to_dos = open_to_dos(connection)
         aside = sum(item.count for item in list_kept_aside(connection))
-    places = [
-        Place(
-            gateway,
-            sorted((d for d in devices if d.gateway == gateway.id), key=lambda d: (d.registered, d.room)),
-            *tests.get(gateway.id, (None, None)),
-            to_dos.get(gateway.id),
-        )
-        for gateway in gateways
-    ]
+    places = []
+    for gateway in gateways:
+        own = sorted((d for d in devices if d.gateway == gateway.id), key=lambda d: (d.registered, d.room))
+        test, proof = tests.get(gateway.id, (None, None))
+        places.append(Place(gateway, own, test, proof, to_dos.get(gateway.id)))
     return page(request, template, session, homes=homes, places=places, aside=aside, faults=faults)
