@@ -7,7 +7,6 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,6 +39,7 @@ NOW_NS = round(NOW.timestamp()) * NS
 HOUR_NS = 3600 * NS
 PLACE = Place("center.example.org", 8883, "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n")
 Key = ec.EllipticCurvePrivateKey
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # alike on both: tried on one
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,8 @@ def test_a_machine_that_proves_its_code_becomes_the_gateway(desk: Desk) -> None:
     assert desk.told() == ["offered", "asked", "answered", "taken"]
 
 
-def test_what_is_kept_of_a_code_is_neither_the_code_nor_what_opens_its_answer(desk: Desk, tmp_path: Path) -> None:
+@on_sqlite
+def test_what_is_kept_of_a_code_is_neither_the_code_nor_what_opens_its_answer(desk: Desk) -> None:
     code = new_code(secrets.choice)
     desk.keys = unlock(code, 2**4)
     desk.offer()
@@ -200,6 +201,7 @@ def test_of_many_machines_at_once_one_is_the_gateway_and_two_desks_sign_once(des
     assert desk.opened(desk.ask(winner), winner).gateway == "gw-1"
 
 
+@on_sqlite
 def test_a_request_made_anew_with_the_same_key_gets_the_answer(desk: Desk) -> None:
     """The signature of a request differs each time: the key counts."""
     desk.offer()
@@ -241,6 +243,7 @@ def test_who_does_not_prove_the_code_learns_nothing_and_locks_it(desk: Desk) -> 
     assert desk.told().count("wrong") == MOST_WRONG
 
 
+@on_sqlite
 def test_a_few_wrong_attempts_do_no_harm(desk: Desk) -> None:
     desk.offer()
     for _ in range(MOST_WRONG - 1):
@@ -248,6 +251,7 @@ def test_a_few_wrong_attempts_do_no_harm(desk: Desk) -> None:
     assert desk.enrol(new_key()).gateway == "gw-1"
 
 
+@on_sqlite
 def test_a_newer_code_takes_the_older_ones_place(desk: Desk) -> None:
     desk.offer()
     older, desk.keys = desk.keys, fresh()
@@ -259,6 +263,7 @@ def test_a_newer_code_takes_the_older_ones_place(desk: Desk) -> None:
     assert desk.enrol(new_key()).gateway == "gw-1"
 
 
+@on_sqlite
 def test_what_is_no_signing_request_binds_nothing(desk: Desk) -> None:
     desk.offer()
     for request in ("", "x", csr(new_key()).replace("M", "N", 3), "-----BEGIN CERTIFICATE REQUEST-----\n"):
@@ -268,6 +273,7 @@ def test_what_is_no_signing_request_binds_nothing(desk: Desk) -> None:
     assert desk.enrol(new_key()).gateway == "gw-1"
 
 
+@on_sqlite
 @pytest.mark.parametrize("hours", [0, -1, 721, float("nan"), float("inf")])
 def test_odd_times_are_refused(desk: Desk, hours: float) -> None:
     with pytest.raises(RefusedError, match="--hours"):
@@ -275,6 +281,7 @@ def test_odd_times_are_refused(desk: Desk, hours: float) -> None:
     assert desk.cloud.rows(schema.enrolment) == []
 
 
+@on_sqlite
 def test_no_code_for_a_gateway_that_is_not_there_or_has_its_certificates(desk: Desk) -> None:
     with pytest.raises(RefusedError, match="gw-nowhere"), desk.cloud.database.transaction() as connection:
         offer(connection, desk.authority, desk.keys, "gw-nowhere", NOW_NS, hours=1, again=False, actor="mei")
@@ -300,6 +307,7 @@ def test_again_another_machine_takes_its_place_and_its_history(desk: Desk) -> No
     assert new.gateway == old.gateway
 
 
+@on_sqlite
 def test_what_came_on_another_way_meanwhile_is_not_doubled(desk: Desk) -> None:
     desk.offer()
     request = csr(new_key())
@@ -312,6 +320,7 @@ def test_what_came_on_another_way_meanwhile_is_not_doubled(desk: Desk) -> None:
     assert desk.told()[-1] == "refused"
 
 
+@on_sqlite
 @pytest.mark.parametrize(
     "change",
     [
@@ -339,6 +348,7 @@ def test_who_may_write_to_the_database_gets_nothing_signed(desk: Desk, change: d
     assert desk.cloud.rows(schema.certificate) == []
 
 
+@on_sqlite
 def test_a_request_put_in_anothers_place_is_not_signed(desk: Desk) -> None:
     desk.offer()
     request, other = csr(new_key()), csr(new_key())
@@ -353,6 +363,7 @@ def test_a_request_put_in_anothers_place_is_not_signed(desk: Desk) -> None:
 # --- the bundle ---
 
 
+@on_sqlite
 def test_a_bundle_is_all_that_a_gateway_needs_and_its_code_opens_nothing_else(desk: Desk) -> None:
     kit = desk.bundle()
     key = serialization.load_pem_private_key(kit.key.encode(), None)
@@ -399,6 +410,7 @@ def test_a_bundle_that_nobody_used_is_worth_nothing_in_the_end(desk: Desk) -> No
     assert desk.use(kit) == 0
 
 
+@on_sqlite
 def test_a_bundle_in_use_outlives_its_offer(desk: Desk) -> None:
     kit = desk.bundle()
     desk.use(kit)

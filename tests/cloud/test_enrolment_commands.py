@@ -6,6 +6,7 @@ import io
 import json
 import re
 import secrets
+import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -35,22 +36,35 @@ from hearthline_edge.requesting import new_key, signing_request
 LABEL = Label("gw-east-1", "https://center.example.org", new_code(secrets.choice), "-> 2026-11-25T14:00Z")
 
 
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A center with an authority and the gateway `gw-1`."""
-    monkeypatch.setenv(CHOSEN, "en")
-    path = tmp_path / "cloud.toml"
+def write_config(folder: Path) -> Path:
+    path = folder / "cloud.toml"
     path.write_text(
-        f'data_dir = "{tmp_path}"\n[identity]\nfolder = "{tmp_path}/pki"\nbroker = "{tmp_path}/broker"\n'
+        f'data_dir = "{folder}"\n[identity]\nfolder = "{folder}/pki"\nbroker = "{folder}/broker"\n'
         'names = ["broker.example.org"]\n[web]\npublic_url = "https://center.example.org"\n'
     )
-    commands_identity.init(tmp_path / "root", "East")
-    commands_identity.issuing(tmp_path / "root", path, "East")
+    return path
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a center with an authority and the gateway `gw-1`."""
+    folder = tmp_path_factory.mktemp("center")
+    path = write_config(folder)
+    commands_identity.init(folder / "root", "East")
+    commands_identity.issuing(folder / "root", path, "East")
     database = open_database(load_cloud_config(path))
     with database.transaction() as connection:
         connection.execute(insert(schema.gateway).values(id="gw-1"))
     database.close()
-    return path
+    return folder
+
+
+@pytest.fixture
+def config(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it for this test."""
+    monkeypatch.setenv(CHOSEN, "en")
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("wake"))
+    return write_config(tmp_path)
 
 
 @pytest.fixture
