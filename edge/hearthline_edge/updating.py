@@ -9,6 +9,7 @@ Until the guard starts nothing that runs has changed, and the command may be rep
 from __future__ import annotations
 
 import ensurepip
+import fcntl
 import os
 import pwd
 import secrets
@@ -17,7 +18,8 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +30,7 @@ from hearthline_edge.config import EdgeConfig
 from hearthline_edge.installing import Machine
 from hearthline_edge.outbox_rows import Fate
 from hearthline_edge.release import REQUIREMENTS, Release, check_fits, check_signature, copy_release, read_release
-from hearthline_edge.service import GUARD_UNIT, USER
+from hearthline_edge.service import GUARD_FILE, GUARD_UNIT, USER
 from hearthline_edge.update_record import GUARDED, Phase, Update, read_told, read_update, write_update
 from hearthline_edge.update_telling import BEGINS
 from hearthline_edge.updating_texts import say
@@ -155,32 +157,62 @@ def update(
     unsigned: bool,
 ) -> Update:
     """Begin an update; the guard goes on with it. Raises HearthlineError while nothing has been switched."""
-    release = take(place, versions, unsigned=unsigned, tell=tell)
-    began = Update(
-        id=secrets.token_hex(8),
-        old=versions.pointed(CURRENT) or versions.own,
-        new=release.name,
-        phase=Phase.ASKING,
-        data_dir=config.data_dir,
-        wait_s=wait_s,
-        offline=offline,
-    )
-    try:
-        preflight(release.name, versions, config_file)
-        tell(say("laid", name=release.name))
-        if not offline:
-            ask_center(began, versions)
-            tell(say("center-there"))
-    except HearthlineError as error:
-        write_update(versions.root, structs.replace(began, phase=Phase.CALLED_OFF, reason=str(error)))
-        versions.forget_others()
-        raise
-    switching = structs.replace(began, phase=Phase.SWITCHING)
-    versions.point(GUARD, began.old)  # first: a record of a switch that no guard follows would say nothing true
-    write_update(versions.root, switching)
+    if not machine.path(GUARD_FILE).exists():
+        raise ConfigError(say("no-guard"))
+    with _alone(versions):
+        release = take(place, versions, unsigned=unsigned, tell=tell)
+        began = Update(
+            id=secrets.token_hex(8),
+            old=versions.pointed(CURRENT) or versions.own,
+            new=release.name,
+            phase=Phase.ASKING,
+            data_dir=config.data_dir,
+            wait_s=wait_s,
+            offline=offline,
+        )
+        try:
+            preflight(release.name, versions, config_file)
+            tell(say("laid", name=release.name))
+            if not offline:
+                ask_center(began, versions)
+                tell(say("center-there"))
+            switching = _hand_over(began, versions, machine)
+        except (HearthlineError, OSError) as error:
+            _call_off(began, versions, str(error))
+            if isinstance(error, OSError):
+                raise ConfigError(say("root-files", path=versions.root, error=error.strerror or error)) from None
+            raise
     tell(say("switching", minutes=wait_s / 60, old=began.old))
+    return switching
+
+
+@contextmanager
+def _alone(versions: Versions) -> Iterator[None]:
+    """Raises RefusedError while another command updates."""
+    handle = os.open(versions.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise RefusedError(say("under-way")) from None
+    finally:
+        os.close(handle)
+
+
+def _hand_over(began: Update, versions: Versions, machine: Machine) -> Update:
+    """The link first: a record of a switch that no guard follows would say nothing true."""
+    switching = structs.replace(began, phase=Phase.SWITCHING)
+    versions.point(GUARD, began.old)
+    write_update(versions.root, switching)
     machine.order("systemctl", "restart", "--no-block", GUARD_UNIT)
     return switching
+
+
+def _call_off(began: Update, versions: Versions, reason: str) -> None:
+    with suppress(OSError):  # what could not be removed is no update under way
+        versions.drop(GUARD)
+        write_update(versions.root, structs.replace(began, phase=Phase.CALLED_OFF, reason=reason))
+        versions.forget_others()
 
 
 def follow(began: Update, versions: Versions) -> Update:

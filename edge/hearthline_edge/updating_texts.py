@@ -58,6 +58,10 @@ TEXTS = Speech(
             "一次更新正在进行；请等它结束（hearthline edge doctor 会说明）",
             "an update is under way; wait for its end, `hearthline edge doctor` tells of it",
         ),
+        "no-guard": (
+            "没有守护服务，更新无法自动退回；请先运行 sudo hearthline edge install",
+            "there is no guard that could take an update back; run `sudo hearthline edge install` first",
+        ),
         "same": ("{new} 已在运行，无需更新", "{new} runs already, there is nothing to do"),
         "no-room": (
             "{root}：更新需要 {need} MiB，只有 {free} MiB 空闲；请清出空间",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import platform
 import sys
 from pathlib import Path
@@ -10,8 +12,12 @@ import msgspec
 import pytest
 
 from hearthline.errors import ConfigError, RefusedError
+from hearthline_edge.config import EdgeConfig, UplinkConfig
+from hearthline_edge.installing import Machine
 from hearthline_edge.release import MANIFEST, REQUIREMENTS, File, Manifest, read_release, write_manifest
-from hearthline_edge.updating import take
+from hearthline_edge.service import GUARD_FILE
+from hearthline_edge.update_record import Update
+from hearthline_edge.updating import take, update
 from hearthline_edge.versions import CURRENT, GUARD, PREVIOUS, Versions
 
 BEFORE, OLD = "0.0.9-99999999", "0.1.0-aaaaaaaa"
@@ -39,6 +45,33 @@ def test_two_updates_at_once_are_refused(versions: Versions, release: Path) -> N
     versions.point(GUARD, OLD)
     with pytest.raises(RefusedError, match="an update is under way"):
         take(release, versions, unsigned=True, tell=print)
+
+
+def begin(versions: Versions, release: Path, machine: Machine) -> Update:
+    config = EdgeConfig("gw-1", str(versions.root / "data"), UplinkConfig("center"))
+    how = {"wait_s": 300.0, "offline": False, "unsigned": True}
+    return update(release, config, Path("/etc/edge.toml"), versions, machine, print, **how)  # type: ignore[arg-type]
+
+
+def test_a_second_command_at_once_is_refused_and_the_first_goes_on(
+    versions: Versions, release: Path, tmp_path: Path
+) -> None:
+    guard = Machine(tmp_path / "machine").path(GUARD_FILE)
+    guard.parent.mkdir(parents=True)
+    guard.touch()
+    handle = os.open(versions.root, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    with pytest.raises(RefusedError, match="an update is under way"):
+        begin(versions, release, Machine(tmp_path / "machine"))
+    os.close(handle)
+    versions.point(CURRENT, read_release(release).name)
+    with pytest.raises(RefusedError, match="runs already"):
+        begin(versions, release, Machine(tmp_path / "machine"))
+
+
+def test_without_a_guard_there_is_no_update(versions: Versions, release: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no guard that could take an update back"):
+        begin(versions, release, Machine(tmp_path))
 
 
 def test_the_version_that_runs_is_no_update(versions: Versions, release: Path) -> None:

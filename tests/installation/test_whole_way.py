@@ -67,7 +67,7 @@ class Pi:
     def alerts(self) -> list[Any]:
         script = (
             "import json, sqlite3; print(json.dumps(sqlite3.connect('file:/var/lib/office/hearthline.db?mode=ro', uri=True)"
-            '.execute("SELECT id, presses, state FROM alert WHERE kind = \'emergency\' ORDER BY id").fetchall()))'
+            ".execute(\"SELECT id, presses, state FROM alert WHERE kind = 'emergency' ORDER BY id\").fetchall()))"
         )
         return list(json.loads(self.machine.run("env", LIBRARY, str(PYTHON), "-c", script).stdout))
 
