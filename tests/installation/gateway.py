@@ -157,6 +157,15 @@ class Gateway:
         path = self.machine.root / "opt/hearthline/update.json"
         return dict(json.loads(path.read_bytes())) if path.exists() else {}
 
+    def reaches(self, phase: str, last: dict[str, str]) -> None:
+        """Until the update after `last` is so far; a phase may be shorter than a look at it."""
+        phases = ("asking", "switching", "proving", "undoing", "undone", "proved")
+        so_far = phases[phases.index(phase) :]
+        end = time.monotonic() + 100
+        while (record := self.record()).get("id") == last.get("id") or record["phase"] not in so_far:
+            assert time.monotonic() < end, f"after 100 s not yet {phase}: {record}"
+            time.sleep(0.002)
+
     def current(self) -> str:
         return os.readlink(self.machine.root / "opt/hearthline/current")
 

@@ -81,14 +81,14 @@ def test_what_shows_beforehand_changes_nothing(gateway: Gateway) -> None:
 )
 def test_the_power_goes(gateway: Gateway, spoilt: dict[str, str] | None, phase: str, later_s: float) -> None:
     """And comes back: the update ends by itself, or had not begun and can be begun again."""
-    machine, before = gateway.machine, gateway.current()
+    machine, before, last = gateway.machine, gateway.current(), gateway.record()
     name = f"cut-{phase}-{later_s}-{spoilt is None}"
     place = gateway.release(name, spoilt)
     gateway.press_arrives_once()
     with ThreadPoolExecutor(1) as threads:
         running = threads.submit(gateway.begin, place)
         if phase != "laying":
-            until(lambda: gateway.record().get("phase") == phase and gateway.record()["old"] == before, phase)
+            gateway.reaches(phase, last)
         time.sleep(later_s)
         machine.cut()
         running.result()
