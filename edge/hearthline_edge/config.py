@@ -18,6 +18,7 @@ from hearthline.config import Config, check_config, load_config, read_secret
 from hearthline.errors import ConfigError
 from hearthline.remote import PORT, config_fault, named_ports
 from hearthline.wire import is_gateway_id
+from hearthline_edge.agent_folder import agent_folder
 from hearthline_edge.cancelling import WINDOW_S
 from hearthline_edge.device_list import DeviceConfig, ListedDevice, Role, load_list, merged, role_in
 from hearthline_edge.devices import Driver, LineSettings, MqttDriver, SerialDriver, find_drivers
@@ -206,7 +207,7 @@ def _checked(path: Path, file: EdgeFile) -> EdgeConfig:
             raise ConfigError(f"{path}: siren[{index}].kind = 'zigbee' needs a section [local_mqtt]")
         if siren.target in {port.port for port in file.serial}:
             raise ConfigError(f"{path}: siren[{index}].target = {siren.target!r} is the port of a [[serial]] already")
-    return _with_list(path.absolute().parent, config)
+    return _with_list(agent_folder(path.absolute().parent), config)
 
 
 def _with_list(folder: Path, config: EdgeConfig) -> EdgeConfig:

@@ -1,4 +1,4 @@
-"""`devices.toml` beside `edge.toml`: this home's devices, as an installer has bound them and the center knows them.
+"""`devices.toml` in the agent's folder: this home's devices, as an installer has bound them and the center knows them.
 
     waiting   bound by an installer, the center has not answered yet
     bound     the center has it so
@@ -85,6 +85,7 @@ def load_list(folder: Path) -> list[ListedDevice]:
 def write_list(folder: Path, devices: Iterable[ListedDevice]) -> None:
     """The whole list, there or not at all; it is its folder's owner's. Raises OSError."""
     path = folder / FILE
+    folder.mkdir(mode=0o755, exist_ok=True)
     entries = [_shown(device) for device in devices]
     write_secret(path, to_toml({"device": entries} if entries else {}, _NOTE).encode())
     owner = folder.stat()

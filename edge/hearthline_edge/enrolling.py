@@ -23,6 +23,8 @@ from hearthline.config import check_config
 from hearthline.enrolment import MAX_KIT, Keys, Kind, Kit, SealError, Unsealed, decode_kit, open_sealed
 from hearthline.errors import ConfigError
 from hearthline_edge import enrolling_config as text
+from hearthline_edge.agent_folder import NAME as AGENT
+from hearthline_edge.agent_folder import agent_folder
 from hearthline_edge.config import EdgeFile, UplinkConfig
 from hearthline_edge.device_list import FILE as DEVICES
 from hearthline_edge.device_list import ListedDevice, as_listed, load_list, with_center_list, write_list
@@ -32,7 +34,7 @@ from hearthline_edge.enrolling_link import Words
 from hearthline_edge.enrolling_texts import EnrolError
 from hearthline_edge.link import CertificateFiles, tls_context
 
-_OF_ANOTHER: Final = frozenset({"center.toml", DEVICES})  # a home's own: not carried over to another gateway
+_OF_ANOTHER: Final = frozenset({AGENT})  # a home's own: not carried over to another gateway
 _BROKERS: Final = ("/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto")
 _PORTS: Final = Path("/dev/serial/by-id")
 _SERVED_PORTS: Final = 16
@@ -122,7 +124,7 @@ def enrol(offer: str, source: Source, folder: Path, data_dir: str, machine: Mach
         Path(tree["data_dir"]).mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise told(error, folder) from None
-    devices = _tree(folder / DEVICES).get("device", [])
+    devices = _tree(agent_folder(folder) / DEVICES).get("device", [])
     carried = aside is not None and _tree(aside / EDGE).get("gateway") == tree["gateway"]
     return Enrolled(tree["gateway"], folder / EDGE, len(devices), aside, carried, already)
 
@@ -152,10 +154,11 @@ def _make(stage: Stage, kit: Kit, key: bytes, data_dir: str, machine: Machine, d
         ROOT: File(kit.root.encode(), True),
         EDGE: File(edge.encode()),
     }
-    place = stage.making(files, frozenset({DEVICES}) if is_same else _OF_ANOTHER)
+    place = stage.making(files, frozenset() if is_same else _OF_ANOTHER)
     try:
         listed = [as_listed(msgspec.to_builtins(device)) for device in kit.devices]
-        write_list(place, with_center_list(_bound_here(stage.folder) if is_same else [], listed))
+        known = _bound_here(agent_folder(stage.folder)) if is_same else []
+        write_list(agent_folder(place), with_center_list(known, listed))
         check_config(tomllib.loads(edge), EdgeFile, EDGE)
         config = UplinkConfig(host=kit.host, ca_file=str(place / ROOT))
         shown = CertificateFiles(str(place / CERTIFICATE), str(place / KEY), str(place / SECOND))

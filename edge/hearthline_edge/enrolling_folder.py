@@ -18,6 +18,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -97,7 +98,8 @@ class Stage:
             if file.is_public:
                 (place / name).chmod(_PUBLIC)
             if self.folder.is_dir():
-                _give_as(self.folder, place / name)
+                before = self.folder / name
+                _give_as(before if before.exists() else self.folder, place / name)
         return place
 
     def made(self) -> None:
@@ -106,6 +108,7 @@ class Stage:
         write_secret(place / ENROLLED, self.offer.encode())
         if self.folder.is_dir():
             _give_as(self.folder, place)
+            place.chmod(stat.S_IMODE(self.folder.stat().st_mode))
         _sync_all(place)
         place.rename(self.place / _READY)
         sync_folder(self.place)

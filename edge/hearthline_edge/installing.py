@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 import pwd
 import shutil
+import stat
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hearthline.clock import Stamp
 from hearthline.config import secret_files
 from hearthline.errors import ConfigError, RefusedError
+from hearthline_edge.agent_folder import agent_folder
 from hearthline_edge.config import EdgeConfig
 from hearthline_edge.outbox_view import look_into
 from hearthline_edge.secret import sync_folder
@@ -31,7 +33,6 @@ from hearthline_edge.service import (
     USER,
     USER_FILE,
     files,
-    is_own_folder,
 )
 from hearthline_edge.versions import service_python
 
@@ -76,7 +77,7 @@ def install(config: EdgeConfig, config_file: Path, machine: Machine, say: Say, p
         say("Nothing was started: this is the image of another machine.")
         return
     machine.order("systemd-sysusers", str(USER_FILE))
-    give_to_service(_belongings(config, config_file), USER)
+    give_to_service(config, config_file.absolute(), USER)
     machine.order("systemctl", "daemon-reload")
     if LOG_FILE in changed:
         machine.order("systemctl", "try-restart", "systemd-journald.service")
@@ -88,11 +89,33 @@ def install(config: EdgeConfig, config_file: Path, machine: Machine, say: Say, p
     say(f"{UNIT} runs. What it says: journalctl -u {UNIT}")
 
 
-def give_to_service(paths: Iterable[Path], user: str) -> None:
-    """A link is given, never what it points to: the service's own folder may hold one to somebody else's file."""
+def give_to_service(config: EdgeConfig, config_file: Path, user: str) -> None:
+    """The agent's data, its own folder of the configuration and the secrets are its own; the rest it may only read.
+
+    What root gives away is named by the configuration, so no agent may write that. Links are given, never what they
+    point to: the agent's folders may hold some to somebody else's files.
+    """
     owner = pwd.getpwnam(user)
-    for path in paths:
-        os.chown(path, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+    own = agent_folder(config_file.parent)
+    own.mkdir(mode=0o755, exist_ok=True)
+    for tree in (Path(config.data_dir), own):
+        _give_tree(tree, owner)
+    for secret in (Path(path) for _, path in secret_files(config)):
+        if secret.is_file():
+            os.chown(secret, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
+    os.chown(config_file, 0, owner.pw_gid)
+    config_file.chmod(0o640)
+    if not config_file.parent.stat().st_mode & stat.S_IXOTH:
+        os.chown(config_file.parent, 0, owner.pw_gid)
+        config_file.parent.chmod(0o750)
+
+
+def _give_tree(tree: Path, owner: pwd.struct_passwd) -> None:
+    """By open folders: nobody can put a link in the place of one meanwhile."""
+    for _, folders, names, handle in os.fwalk(tree, follow_symlinks=False):
+        os.chown(handle, owner.pw_uid, owner.pw_gid)
+        for name in (*folders, *names):
+            os.chown(name, owner.pw_uid, owner.pw_gid, dir_fd=handle, follow_symlinks=False)
 
 
 def remove(config: EdgeConfig | None, machine: Machine, now: Stamp, say: Say, *, with_data: bool, lose: bool) -> None:
@@ -168,17 +191,3 @@ def _put(path: Path, text: str) -> bool:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be written: {error.strerror}") from None
     return True
-
-
-def _belongings(config: EdgeConfig, config_file: Path) -> Iterator[Path]:
-    """What must be the service's own, as far as it is there: configuration, secrets, everything in `data_dir`."""
-    data = Path(config.data_dir)
-    if data.is_dir():
-        yield data
-        yield from data.rglob("*")
-    if is_own_folder(config_file.absolute().parent):
-        yield config_file.absolute().parent
-        yield from config_file.absolute().parent.rglob("*")
-    for path in (config_file, *(Path(secret) for _, secret in secret_files(config))):
-        if path.is_file():
-            yield path

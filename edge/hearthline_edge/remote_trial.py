@@ -1,4 +1,4 @@
-r"""What the center has changed of this configuration, and the trial of a new change: two files beside its own.
+r"""What the center has changed of this configuration, and the trial of a new change: two files in the agent's folder.
 
     center.toml         the keys that the center has changed and that have proved themselves, over those of edge.toml
     center-trial.json   what is being tried, how often the agent began with it, and what the last orders were answered
@@ -23,6 +23,7 @@ from msgspec import structs
 
 from hearthline.remote import TRIAL_S, Result
 from hearthline.toml_text import to_toml
+from hearthline_edge.agent_folder import agent_folder
 from hearthline_edge.secret import sync_folder
 
 CENTER_FILE: Final = "center.toml"
@@ -59,12 +60,13 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Folder:
-    """The two files beside a configuration file. What changes them raises OSError and has then changed nothing."""
+    """The two files of a configuration file. What changes them raises OSError and has then changed nothing."""
 
     def __init__(self, config_file: Path) -> None:
         self.config_file = config_file
-        self.center_file = config_file.with_name(CENTER_FILE)
-        self._trial_file = config_file.with_name(TRIAL_FILE)
+        own = agent_folder(config_file.parent)
+        self.center_file = own / CENTER_FILE
+        self._trial_file = own / TRIAL_FILE
 
     def trial(self) -> Trial:
         """A file that cannot be read tells of no trial: then what has proved itself is in force."""
@@ -120,6 +122,7 @@ class Folder:
 
     def _write(self, path: Path, content: bytes) -> None:
         """Whole or not at all. Everybody may read it: it holds no secret, and the doctor is run by people."""
+        path.parent.mkdir(mode=0o755, exist_ok=True)
         beside = path.with_name(f".{path.name}.new")
         with beside.open("wb") as file:
             file.write(content)

@@ -5,8 +5,9 @@ Pure. Reasons stand beside the lines in the files themselves, for whoever reads 
 
 from __future__ import annotations
 
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePosixPath
 
+from hearthline_edge.agent_folder import agent_folder
 from hearthline_edge.config import EdgeConfig
 from hearthline_edge.versions import CURRENT, GUARD
 
@@ -36,11 +37,6 @@ def files(config: EdgeConfig, config_file: Path, python: Path) -> dict[PurePosix
         made[GUARD_FILE] = _guard(python.parents[2])
     made[SERVICE_FILE] = _service(config, config_file, python)
     return made
-
-
-def is_own_folder(folder: PurePath) -> bool:
-    """Whether a configuration's folder is for Hearthline alone, and may be the service's: /etc itself never is."""
-    return "hearthline" in folder.name
 
 
 def _user() -> str:
@@ -82,8 +78,8 @@ def _service(config: EdgeConfig, config_file: Path, python: Path) -> str:
         state = f"StateDirectory={data.name}\nStateDirectoryMode=0700"
     else:
         state = f"ReadWritePaths={data}"
-    if is_own_folder(config_file.parent):
-        state += f"\n# What the center has changed, and the list of devices.\nReadWritePaths={config_file.parent}"
+    state += "\n# What the center has changed, and the list of devices."
+    state += f"\nReadWritePaths={agent_folder(config_file.parent)}"
     return f"""{_MADE}
 [Unit]
 Description=Hearthline gateway agent: alarms, vital signs and meters of this home

@@ -49,8 +49,9 @@ def look(folder: Path) -> dict[str, Any]:
     if not folder.exists():
         return {"gateway": None}
     text = (folder / "edge.toml").read_text(encoding="utf-8")
-    modes = {each.name: each.stat().st_mode & 0o777 for each in folder.iterdir()}
-    files = sorted(each.name for each in folder.iterdir())
+    paths = {str(each.relative_to(folder)): each for each in folder.rglob("*") if each.is_file()}
+    modes = {name: each.stat().st_mode & 0o777 for name, each in paths.items()}
+    files = sorted(paths)
     return {"gateway": text.split('gateway = "')[1].split('"')[0], "files": files, "modes": modes}
 
 

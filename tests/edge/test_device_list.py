@@ -45,7 +45,7 @@ def test_what_is_written_is_read_and_is_the_owners_alone(tmp_path: Path) -> None
 def test_without_a_file_there_is_no_device_and_no_fault(tmp_path: Path) -> None:
     (tmp_path / "edge.toml").write_text(HEAD, encoding="utf-8")
     config = load_edge_config(tmp_path / "edge.toml")
-    assert (config.listed, config.list_fault, config.folder) == ((), "", str(tmp_path))
+    assert (config.listed, config.list_fault, config.folder) == ((), "", str(tmp_path / "agent"))
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,8 @@ def test_without_a_file_there_is_no_device_and_no_fault(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_is_a_fault_and_never_a_dead_agent(tmp_path: Path, text: str, told: str) -> None:
-    (tmp_path / FILE).write_text(text, encoding="utf-8")
+    (tmp_path / "agent").mkdir()
+    (tmp_path / "agent" / FILE).write_text(text, encoding="utf-8")
     (tmp_path / "edge.toml").write_text(
         HEAD + f'[[device]]\nid = "{PENDANT}"\nbuttons = {{ A = "service" }}\n', encoding="utf-8"
     )
@@ -74,7 +75,7 @@ def test_the_installers_file_goes_before_the_list_and_what_is_refused_means_noth
     own = f'[[device]]\nid = "{PENDANT}"\nbuttons = {{ A = "service" }}\n'
     (tmp_path / "edge.toml").write_text(HEAD + own, encoding="utf-8")
     write_list(
-        tmp_path,
+        tmp_path / "agent",
         [
             listed(buttons={"A": "ignore"}),
             listed("b", buttons={"*": "service", "X": "cancel"}),

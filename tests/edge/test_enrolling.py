@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import subprocess
 import sys
 import tempfile
@@ -33,7 +34,7 @@ ENOCEAN = "/dev/serial/by-id/usb-EnOcean_GmbH_USB_300_DC_FT1-if00-port0"
 OTHER = "/dev/serial/by-id/usb-1a86_USB_RS485-if00-port0"
 FOUND = Machine(True)
 WRITTEN = {
-    "ca.crt": 0o644, "devices.toml": 0o600, "edge.toml": 0o600, "enrolled": 0o600, "second.crt": 0o644,
+    "agent/devices.toml": 0o600, "ca.crt": 0o644, "edge.toml": 0o600, "enrolled": 0o600, "second.crt": 0o644,
     "uplink.crt": 0o644, "uplink.key": 0o600,
 }  # fmt: skip
 
@@ -56,8 +57,13 @@ class Home:
         return enrol(center.keys.offer, Bundle(center.keys, file, now), self.place, str(self.data), Machine(False), now)
 
     @property
+    def files(self) -> dict[str, bytes]:
+        found = sorted(path for path in self.place.rglob("*") if path.is_file())
+        return {str(path.relative_to(self.place)): path.read_bytes() for path in found}
+
+    @property
     def modes(self) -> dict[str, int]:
-        return {each.name: each.stat().st_mode & 0o777 for each in self.place.iterdir()}
+        return {name: (self.place / name).stat().st_mode & 0o777 for name in self.files}
 
     @property
     def beside(self) -> list[str]:
@@ -87,7 +93,7 @@ def test_a_code_makes_a_whole_configuration_with_right_permissions(home: Home) -
     shown = x509.load_pem_x509_certificate((home.place / "uplink.crt").read_bytes())
     assert key.public_key() == shown.public_key()
     assert (home.place / "ca.crt").read_text() == ROOT
-    (device,) = home.tree("devices.toml")["device"]
+    (device,) = home.tree("agent/devices.toml")["device"]
     assert device == {
         "id": PENDANT.id, "name": "吊坠", "room": "卧室", "kind": "pendant",
         "buttons": {"*": "emergency"}, "state": "bound",
@@ -97,13 +103,13 @@ def test_a_code_makes_a_whole_configuration_with_right_permissions(home: Home) -
 def test_the_same_command_again_changes_nothing_and_asks_nobody(home: Home) -> None:
     center = Center()
     home.enrol(center)
-    before = {each.name: each.read_bytes() for each in home.place.iterdir()}
+    before = home.files
 
     def nobody(words: object) -> bytes:
         raise AssertionError("the center was asked again")
 
     assert home.enrol(center, ask=nobody).already
-    assert {each.name: each.read_bytes() for each in home.place.iterdir()} == before
+    assert home.files == before
     assert home.beside == []
 
 
@@ -148,7 +154,8 @@ def test_what_was_there_is_kept_aside_and_the_installers_own_carried_over(home: 
     (home.place / "profiles" / "own.toml").write_text("own")
     (home.place / "cloud.toml").write_text("another room's")
     waiting = '[[device]]\nid = "z2m:sos"\nstate = "waiting"\n[[device]]\nid = "enocean:gone"\nstate = "bound"\n'
-    (home.place / "devices.toml").write_text(waiting)
+    (home.place / "agent").mkdir()
+    (home.place / "agent/devices.toml").write_text(waiting)
     center = Center()
     done = home.enrol(center)
     assert done.aside == home.etc / f"hearthline.before-{center.keys.offer}"
@@ -160,20 +167,21 @@ def test_what_was_there_is_kept_aside_and_the_installers_own_carried_over(home: 
     assert (home.place / "edge.toml").read_text().startswith("# mine\n")
     assert (home.place / "profiles" / "own.toml").read_text() == "own"
     assert (home.place / "cloud.toml").read_text() == "another room's"
-    assert [each["id"] for each in home.tree("devices.toml")["device"]] == [PENDANT.id, "z2m:sos"]
+    assert [each["id"] for each in home.tree("agent/devices.toml")["device"]] == [PENDANT.id, "z2m:sos"]
 
 
 def test_another_gateways_home_and_outbox_are_not_carried_over(home: Home) -> None:
     home.enrol(Center("gw-0"))
-    (home.place / "center.toml").write_text("log_level = 'debug'")
+    (home.place / "agent/center.toml").write_text("log_level = 'debug'")
     (home.place / "profiles").mkdir()
+    (home.place / "profiles/own.toml").touch()
     done = home.enrol(Center("gw-1", devices=()))
     assert not done.carried
     assert done.aside is not None
-    assert (done.aside / "center.toml").exists()
-    assert sorted(home.modes) == sorted([*WRITTEN, "profiles"])
+    assert (done.aside / "agent/center.toml").exists()
+    assert sorted(home.modes) == sorted([*WRITTEN, "profiles/own.toml"])
     assert home.tree()["data_dir"] == f"{home.data}-gw-1"
-    assert home.tree("devices.toml") == {}
+    assert home.tree("agent/devices.toml") == {}
 
 
 def test_a_broken_configuration_of_before_is_kept_and_replaced(home: Home) -> None:
@@ -354,16 +362,32 @@ def test_stopped_at_any_step_it_is_whole_or_as_before_and_the_same_command_ends_
             assert {name: found["modes"][name] for name in WRITTEN} == WRITTEN, trial
         assert {name: after["modes"][name] for name in WRITTEN} == WRITTEN, trial
         assert [name.partition("-")[0] for name in trial["beside"]] == ["hearthline.before"] * bool(had), trial
-        assert ("profiles" in after["files"]) == bool(had)
+        assert ("profiles/own.toml" in after["files"]) == bool(had)
         assert trial["kept_key"] or way == "bundle", trial
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_without_rights_it_says_sudo(home: Home) -> None:
-    home.etc.chmod(0o500)
+@pytest.fixture
+def powerless() -> Iterator[Path]:
+    """A folder that everybody may look into and nobody but its owner may change; root is nobody meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        home = Path(name)
+        (home / "etc").mkdir(mode=0o555)
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(pwd.getpwnam("nobody").pw_uid)
+        try:
+            yield home
+        finally:
+            os.seteuid(was)
+
+
+def test_without_rights_it_says_sudo(powerless: Path) -> None:
+    center = Center()
+    network = Network(center.keys, center.ask)
     with pytest.raises(EnrolError, match="sudo"):
-        home.enrol(Center())
-    home.etc.chmod(0o700)
+        enrol(center.keys.offer, network, powerless / "etc/hearthline", str(powerless / "data"), FOUND, NOW)
+    assert list((powerless / "etc").iterdir()) == []
 
 
 def test_one_at_a_time(home: Home) -> None:
@@ -412,7 +436,7 @@ def test_a_file_that_cannot_be_changed_faithfully_is_not_changed(before: str) ->
 def test_odd_names_of_devices_do_no_harm(home: Home) -> None:
     odd = (KitDevice(id='z2m:"]\\', name='"""', room="客厅 ' \\u0000"),)
     home.enrol(Center(devices=odd))
-    (device,) = home.tree("devices.toml")["device"]
+    (device,) = home.tree("agent/devices.toml")["device"]
     assert (device["id"], device["name"], device["room"]) == (odd[0].id, odd[0].name, odd[0].room)
 
 

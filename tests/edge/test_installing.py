@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pwd
 import shutil
+import stat
 import subprocess
 from pathlib import Path
 
@@ -87,10 +88,9 @@ def test_the_broker_is_set_up_where_it_is_the_gateways_own(config: EdgeConfig, h
     [("/var/lib/hearthline-edge", "StateDirectory=hearthline-edge"), ("/data/a", "ReadWritePaths=/data/a")],
 )
 def test_the_service_may_write_to_its_data_and_its_own_configuration_alone(data_dir: str, line: str) -> None:
-    for file, more in ((FILE, ["ReadWritePaths=/etc/hearthline"]), (Path("/etc/edge.toml"), [])):
-        service = files(EdgeConfig("gw-1", data_dir, UplinkConfig("center")), file, PYTHON)[SERVICE_FILE]
-        writable = [each for each in service.splitlines() if each.startswith(("StateDirectory=", "ReadWritePaths="))]
-        assert writable == [line, *more], "never the folder of others' files"
+    service = files(EdgeConfig("gw-1", data_dir, UplinkConfig("center")), FILE, PYTHON)[SERVICE_FILE]
+    writable = [each for each in service.splitlines() if each.startswith(("StateDirectory=", "ReadWritePaths="))]
+    assert writable == [line, "ReadWritePaths=/etc/hearthline/agent"], "never what root acts on"
 
 
 @pytest.mark.parametrize(
@@ -134,9 +134,22 @@ def test_removing_leaves_the_data_and_never_an_event_without_a_word(tmp_path: Pa
 
 
 @pytest.mark.usefixtures("root")
-def test_what_a_link_points_to_is_given_to_nobody(tmp_path: Path) -> None:
-    theirs, link = tmp_path / "shadow", tmp_path / "link"
+def test_the_agent_owns_what_it_writes_and_can_change_nothing_that_root_acts_on(tmp_path: Path) -> None:
+    theirs = tmp_path / "shadow"
     theirs.write_text("root's", encoding="utf-8")
-    link.symlink_to(theirs)
-    give_to_service([link], "nobody")
-    assert (theirs.stat().st_uid, link.lstat().st_uid) == (0, pwd.getpwnam("nobody").pw_uid)
+    folder, data = tmp_path / "hearthline", tmp_path / "data"
+    for made in (folder, data, data / "certificates"):
+        made.mkdir(mode=0o700)
+    (data / "certificates/link").symlink_to(theirs)
+    (data / "folder").symlink_to(tmp_path)
+    key, config_file = folder / "uplink.key", folder / "edge.toml"
+    for file in (key, config_file):
+        file.touch(0o600)
+    uplink = UplinkConfig("center", ca_file="/ca", cert_file="/crt", key_file=str(key))
+    give_to_service(EdgeConfig("gw-1", str(data), uplink), config_file, "nobody")
+    nobody = pwd.getpwnam("nobody").pw_uid
+    given = [data, data / "certificates", data / "certificates/link", data / "folder", folder / "agent", key]
+    assert {path.lstat().st_uid for path in given} == {nobody}
+    kept = [theirs, tmp_path, folder, config_file]
+    assert {path.stat().st_uid for path in kept} == {0}
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, config_file, key)] == [0o750, 0o640, 0o600]

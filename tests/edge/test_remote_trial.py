@@ -110,9 +110,9 @@ def test_power_cut_between_any_two_steps(config_file: Path, way: Callable[[Folde
 
 def _restore(config_file: Path) -> None:
     """As before the change."""
-    for path in config_file.parent.glob("*center*"):
+    for path in (config_file.parent / "agent").glob("*center*"):
         path.unlink()
-    for path in config_file.parent.glob(".center*"):
+    for path in (config_file.parent / "agent").glob(".center*"):
         path.unlink()
     folder = Folder(config_file)
     folder.propose("conf-0", OLD, 120, [])
@@ -150,14 +150,14 @@ def test_where_a_start_cannot_be_counted_nothing_is_tried(config_file: Path) -> 
 
 @pytest.mark.parametrize("rubbish", [b"", b"{", b"[]", b'{"stage": "new"}', b"\xff\xfe", b"[" * 5000])
 def test_a_damaged_trial_file_leaves_what_was_proved(config_file: Path, rubbish: bytes) -> None:
-    (config_file.parent / "center-trial.json").write_bytes(rubbish)
+    (config_file.parent / "agent/center-trial.json").write_bytes(rubbish)
     assert works_by(config_file) == OLD
     assert begin(Folder(config_file))[1] is False
 
 
 @pytest.mark.parametrize("rubbish", ["gather_s = ", "uplink = 1", "gather_s = 900.0", "[" * 5000, "\x00"])
 def test_a_damaged_overlay_is_a_fault_and_never_a_dead_agent(config_file: Path, rubbish: str) -> None:
-    (config_file.parent / "center.toml").write_text(rubbish, encoding="utf-8")
+    (config_file.parent / "agent/center.toml").write_text(rubbish, encoding="utf-8")
     config = load_edge_config(config_file)
     assert (config.gather_s, config.center) == (5.0, ())
     assert "center.toml is set aside" in config.faults[0]
@@ -171,4 +171,4 @@ def test_sixteen_answers_are_remembered_and_another_order_s_trial_goes_on(config
     trial = folder.trial()
     assert (trial.stage, trial.command, trial.before) == ("trial", "conf-1", ["port cuff"])
     assert [told.command for told in trial.told] == [f"busy-{number}" for number in range(4, 20)]
-    assert msgspec.json.decode((config_file.parent / "center-trial.json").read_bytes())["stage"] == "trial"
+    assert msgspec.json.decode((config_file.parent / "agent/center-trial.json").read_bytes())["stage"] == "trial"

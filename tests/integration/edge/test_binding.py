@@ -39,7 +39,7 @@ def bind(gateway: Gateway, **changes: Any) -> str:
 
 
 def states(gateway: Gateway) -> dict[str, tuple[str, str]]:
-    return {device.id: (device.state, device.reason) for device in load_list(gateway.folder)}
+    return {device.id: (device.state, device.reason) for device in load_list(gateway.folder / "agent")}
 
 
 def bindings(center: Center) -> list[dict[str, Any]]:
@@ -134,7 +134,8 @@ def test_the_centers_list_takes_the_place_of_ours_save_what_waits(pressing: Gate
 
 def test_a_broken_list_is_asked_for_and_set_aside_when_it_comes(pressing: Gateway, make_center: MakeCenter) -> None:
     pressing.kill()
-    (pressing.folder / FILE).write_text("[[device]\n", encoding="utf-8")
+    (pressing.folder / "agent").mkdir(exist_ok=True)
+    (pressing.folder / "agent" / FILE).write_text("[[device]\n", encoding="utf-8")
     center = make_center(pressing)
     pressing.start()
     wait_for(lambda: {"state": "lost"} in bindings(center), "the question for the list")
@@ -142,13 +143,13 @@ def test_a_broken_list_is_asked_for_and_set_aside_when_it_comes(pressing: Gatewa
     center.down(wire.DOWN_COMMAND, wire.Command(id="l1", type="devices", devices=[{"id": "ble:1"}]))
     wait_for(lambda: not center.fault("not valid TOML"), "the end of the fault")
     assert states(pressing) == {"ble:1": ("bound", "")}
-    assert (pressing.folder / f"{FILE}.broken").read_text(encoding="utf-8") == "[[device]\n"
+    assert (pressing.folder / "agent" / f"{FILE}.broken").read_text(encoding="utf-8") == "[[device]\n"
 
 
 def test_killed_between_any_two_steps_the_binding_still_arrives(pressing: Gateway, make_center: MakeCenter) -> None:
     """After the list but before the event; after the event; while the center is away; after its answer."""
     pressing.kill()
-    write_list(pressing.folder, [ListedDevice(id=PENDANT, state="waiting", bound="2026-11-22T10:00:00Z")])
+    write_list(pressing.folder / "agent", [ListedDevice(id=PENDANT, state="waiting", bound="2026-11-22T10:00:00Z")])
     center = make_center(pressing)
     pressing.start()
     wait_for(lambda: [each["device"] for each in bindings(center)] == [PENDANT], "asked again after the kill")
@@ -200,11 +201,11 @@ def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_half_done(
     pressing: Gateway, make_center: MakeCenter
 ) -> None:
     center = make_center(pressing)
-    (pressing.folder / f"{FILE}.new").mkdir()  # in the way of every write
+    (pressing.folder / "agent" / f"{FILE}.new").mkdir(parents=True)  # in the way of every write
     with pytest.raises(RefusedError, match=r"devices\.toml cannot be written"):
         bind(pressing)
     assert states(pressing) == {}
     wait_for(lambda: center.fault("cannot be written"), "the fault")
-    (pressing.folder / f"{FILE}.new").rmdir()
+    (pressing.folder / "agent" / f"{FILE}.new").rmdir()
     bind(pressing)
     wait_for(lambda: not center.fault("cannot be written"), "the end of the fault")

@@ -103,7 +103,7 @@ def walk(pressing: Gateway, stack: ExitStack) -> Callable[..., Walking]:
         return walking
 
     pressing.write_config()
-    write_list(pressing.folder, [PENDANT_OF_THE_HOME])
+    write_list(pressing.folder / "agent", [PENDANT_OF_THE_HOME])
     return begin
 
 
@@ -170,7 +170,7 @@ def test_a_home_is_tried_out_and_nobody_is_paged(
     config = with_key(pressing, cloud, tmp_path)
     others = (("raycome:cuff", ROOMS[0], "cuff"), ("raycome:none", ROOMS[1], "cuff"), (METER, "", "meter"))
     listed = [ListedDevice(id=name, room=room, kind=kind) for name, room, kind in others]
-    write_list(pressing.folder, [PENDANT_OF_THE_HOME, *listed])
+    write_list(pressing.folder / "agent", [PENDANT_OF_THE_HOME, *listed])
     walking = walk("--rooms", ",".join(ROOMS), "--folder", str(tmp_path), config=config)
     walking.asked("The center knows of this run.")
     walking.asked("press 王秀兰的挂件")

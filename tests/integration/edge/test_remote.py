@@ -89,12 +89,12 @@ def test_a_configuration_is_tried_proved_and_kept(pressing: Gateway, center: Cen
     assert [data["result"] for data in answers(center, "conf-1")] == ["trial", "done"]
     assert "another" in answer(center, "conf-2", "busy")["reason"]
     assert proved["deaf_s"] < 10
-    assert "local_alarm_after_s = 20\n" in (pressing.folder / "center.toml").read_text(encoding="utf-8")
+    assert "local_alarm_after_s = 20\n" in (pressing.folder / "agent/center.toml").read_text(encoding="utf-8")
     pressed(port, center)
     configure(center, "conf-1", {"local_alarm_after_s": 60})
     wait_for(lambda: len(answers(center, "conf-1")) == 3, "the same answer to the order told again")
     assert [data["result"] for data in answers(center, "conf-1")] == ["trial", "done", "done"]
-    assert "local_alarm_after_s = 20\n" in (pressing.folder / "center.toml").read_text(encoding="utf-8")
+    assert "local_alarm_after_s = 20\n" in (pressing.folder / "agent/center.toml").read_text(encoding="utf-8")
     assert (pressing.process.poll(), pressing.process.pid) == (None, process), "it began anew in its own process"
 
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(pressing: Gateway, cen
     for number, (config, reason) in enumerate(REFUSED):
         configure(center, f"conf-{number}", config)
         assert reason in answer(center, f"conf-{number}", "refused")["reason"]
-    assert not (pressing.folder / "center.toml").exists()
+    assert not (pressing.folder / "agent/center.toml").exists()
     assert pressing.told("agent running") == 1
 
 
@@ -138,7 +138,7 @@ def test_what_ends_the_agent_or_loses_a_port_is_undone(pressing: Gateway, center
     configure(center, "conf-2", serial(port, port="/dev/ttyUSB77"))
     assert "/dev/ttyUSB77" in answer(center, "conf-2", "undone")["reason"]
     pressed(port, center)
-    assert not (pressing.folder / "center.toml").exists()
+    assert not (pressing.folder / "agent/center.toml").exists()
 
 
 @pytest.mark.skipif(not LONG, reason="the long form: the whole way shows it too, with a center that is killed")
@@ -148,7 +148,7 @@ def test_without_received_the_old_configuration_comes_back(pressing: Gateway, ce
     assert 'no "received"' in answer(center, "conf-1", "undone", 20)["reason"]
     center.acknowledge = True
     pressed(port, center)
-    assert not (pressing.folder / "center.toml").exists()
+    assert not (pressing.folder / "agent/center.toml").exists()
 
 
 def test_a_change_waits_for_an_alarm_on_its_way(pressing: Gateway, center: Center, port: PtyPort) -> None:
@@ -180,4 +180,4 @@ def test_killed_during_the_trial(
     center.acknowledge = True
     center.ack(center.events)
     answer(center, "conf-1", result)
-    assert (gateway.folder / "center.toml").exists() == (result == "done")
+    assert (gateway.folder / "agent/center.toml").exists() == (result == "done")

@@ -67,7 +67,7 @@ def press(port: PtyPort, sender: str = "01020304", button: int = 0) -> None:
 
 
 def states(gateway: Gateway) -> dict[str, str]:
-    return {device.id: device.state for device in load_list(gateway.folder)}
+    return {device.id: device.state for device in load_list(gateway.folder / "agent")}
 
 
 def test_an_installer_binds_a_pendant_and_its_second_press_confirms(
@@ -113,7 +113,7 @@ def test_an_installer_binds_a_pendant_and_its_second_press_confirms(
     screen.expect("Bind another one")
     screen.type("")
     assert screen.ended() == 0
-    (device,) = load_list(pressing.folder)
+    (device,) = load_list(pressing.folder / "agent")
     assert (device.id, device.name, device.room, device.kind) == (PENDANT, "王 pendant", "bathroom", "push-button")
     assert (device.state, device.buttons) == ("bound", {"*": "emergency", "BI": "service"})
     runs = {event.data["run"] for event in center.of_type("hearthline.commissioning.v1")}
@@ -155,7 +155,7 @@ def test_in_chinese_by_its_label_and_a_foreign_label_is_told(
     screen.expect("还要绑定一个吗")
     screen.type("n")
     assert screen.ended() == 0
-    (device,) = load_list(pressing.folder)
+    (device,) = load_list(pressing.folder / "agent")
     assert (device.name, device.room, device.buttons) == ("吊坠", "客厅沙发旁", {"*": "service"})
     assert "客厅沙发旁" in (pressing.folder / "enocean-01020304.svg").read_text(encoding="utf-8")
 
