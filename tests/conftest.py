@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.outside import table
-from trials import published
+from trials import LONG, published
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,6 +19,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if (given := _captures(config)) and not Path(given).is_dir():
         raise pytest.UsageError(f"no such folder of recorded frames: {given} (--captures or HEARTHLINE_CAPTURES)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is long is not there in the short form, rather than skipped in it."""
+    if LONG:
+        return
+    long = [item for item in items if item.get_closest_marker("long") is not None]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in set(long)]
 
 
 def _captures(config: pytest.Config) -> str | None:

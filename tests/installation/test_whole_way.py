@@ -1,4 +1,4 @@
-"""The installers' whole way on a machine with a real systemd: laid down, enrolled, used, updated, revoked, enrolled anew.
+"""The installers' whole way on a machine with a real systemd: enrolled, used, updated, revoked, enrolled anew.
 
 The center is on the same machine, with mosquitto and TLS on its loopback. Everything is typed as installers type it.
 """
@@ -35,6 +35,12 @@ press = '{"action": "emergency", "linkquality": 90}'
 paho.mqtt.publish.single("zigbee2mqtt/bedroom", press, qos=1, hostname="127.0.0.1")
 """
 
+ALERTS = """
+import json, sqlite3
+database = sqlite3.connect("file:/var/lib/office/hearthline.db?mode=ro", uri=True)
+print(json.dumps(database.execute("SELECT id, presses FROM alert WHERE kind = 'emergency' ORDER BY id").fetchall()))
+"""
+
 
 @dataclass
 class Pi:
@@ -65,11 +71,7 @@ class Pi:
         return f"/media/{name}"
 
     def alerts(self) -> list[Any]:
-        script = (
-            "import json, sqlite3; print(json.dumps(sqlite3.connect('file:/var/lib/office/hearthline.db?mode=ro', uri=True)"
-            ".execute(\"SELECT id, presses, state FROM alert WHERE kind = 'emergency' ORDER BY id\").fetchall()))"
-        )
-        return list(json.loads(self.machine.run("env", LIBRARY, str(PYTHON), "-c", script).stdout))
+        return list(json.loads(self.machine.run("env", LIBRARY, str(PYTHON), "-c", ALERTS).stdout))
 
     def press(self) -> None:
         self.machine.run("env", LIBRARY, str(PYTHON), "-c", PRESS)
@@ -102,14 +104,13 @@ def pi(tmp_path: Path) -> Iterator[Pi]:
 def test_from_the_box_to_an_update_and_a_dead_card(pi: Pi) -> None:
     machine = pi.machine
     code = pi.ask("gateway", "code", GATEWAY)["code"]
-    print(pi.hearthline("gateway", "enrol", code, "--center", pi.office["url"]))
+    pi.hearthline("gateway", "enrol", code, "--center", pi.office["url"])
     assert machine.property(UNIT, "ActiveState") == "active"
     until(lambda: "uplink connected" in machine.log(UNIT), "the uplink")
     pi.press()
     until(lambda: pi.presses() == 1, "the press at the center")
 
     said = pi.hearthline("edge", "update", pi.release("second"))
-    print(said)
     assert "the center has received from it" in said
     pi.press()
     until(lambda: pi.presses() == 2, "the press after the update")
@@ -119,6 +120,6 @@ def test_from_the_box_to_an_update_and_a_dead_card(pi: Pi) -> None:
     machine.run("systemctl", "stop", UNIT)
     machine.run("rm", "-rf", "/etc/hearthline", "/var/lib/hearthline-edge")
     code = pi.ask("gateway", "code", GATEWAY, "--again")["code"]
-    print(pi.hearthline("gateway", "enrol", code, "--center", pi.office["url"]))
+    pi.hearthline("gateway", "enrol", code, "--center", pi.office["url"])
     pi.press()
     until(lambda: pi.presses() == 3, "the press after it was enrolled again")

@@ -47,7 +47,7 @@ class Whole:
         return dict(until(answer, PATIENCE_S))
 
     def states(self, gateway: str) -> dict[str, str]:
-        return {each.id: each.state for each in load_list(self.homes[gateway].folder)}
+        return {each.id: each.state for each in load_list(self.homes[gateway].folder / "agent")}
 
     def registered(self) -> list[tuple[str, str, str]]:
         rows = [row for row in self.cloud.rows(schema.device) if row.registered and row.id == PENDANT]
@@ -102,9 +102,11 @@ def test_a_pendant_is_bound_and_refused_in_another_home_whoever_is_killed(whole:
     first.kill()
     whole.role.start()
     first.start()
-    until(lambda: [each.room for each in load_list(first.folder) if each.id == PENDANT] == ["厨房"], PATIENCE_S)
+    until(
+        lambda: [each.room for each in load_list(first.folder / "agent") if each.id == PENDANT] == ["厨房"], PATIENCE_S
+    )
     assert sorted(whole.states("gw-1")) == ["cuff:1", PENDANT, "enocean:1"], "the registry's whole list"
-    (device,) = (each for each in load_list(first.folder) if each.id == PENDANT)
+    (device,) = (each for each in load_list(first.folder / "agent") if each.id == PENDANT)
     assert device.buttons == {"*": "service"}
 
     whole.ask("gw-1", do="unbind", device=PENDANT)

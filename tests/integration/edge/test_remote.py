@@ -141,7 +141,7 @@ def test_what_ends_the_agent_or_loses_a_port_is_undone(pressing: Gateway, center
     assert not (pressing.folder / "agent/center.toml").exists()
 
 
-@pytest.mark.skipif(not LONG, reason="the long form: the whole way shows it too, with a center that is killed")
+@pytest.mark.long
 def test_without_received_the_old_configuration_comes_back(pressing: Gateway, center: Center, port: PtyPort) -> None:
     center.acknowledge = False
     configure(center, "conf-1", {"gather_s": 1.0})

@@ -24,7 +24,6 @@ from hearthline_cloud.scoping import EVERY
 from hearthline_edge.config import load_edge_config
 from integration.edge.gateway import Gateway
 from servers import mosquitto
-from trials import LONG
 
 pytestmark = pytest.mark.integration
 PATIENCE_S = 40.0
@@ -108,7 +107,7 @@ def test_a_gateway_is_looked_at_changed_and_brought_back(whole: Whole, tmp_path:
     assert whole.is_alive()
 
 
-@pytest.mark.skipif(not LONG, reason="the long form: twenty changes, each with kill -9 at a random moment of its way")
+@pytest.mark.long
 def test_killed_at_any_moment_of_a_change(whole: Whole) -> None:
     rng = random.Random(7)
     in_force = 0.2

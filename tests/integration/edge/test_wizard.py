@@ -269,7 +269,7 @@ def test_a_wrong_answer_is_told_with_its_exit_code_and_changes_nothing(pressing:
 
 
 @pytest.mark.torture
-@pytest.mark.skipif(not LONG, reason="seconds of listening; with HEARTHLINE_TORTURE=long")
+@pytest.mark.long
 def test_a_script_learns_by_a_press_and_will_not_choose_between_two(
     pressing: Gateway, port: PtyPort, center: Answering, run: Run
 ) -> None:
