@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Row, and_, insert, update
 from sqlalchemy import select as _select
@@ -22,6 +22,7 @@ from hearthline_cloud.desk import Changed
 from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.schema import alert
 
+T = TypeVar("T")
 HEARD_AGAIN = "heard-again"  # in the journal: the silence is over whose alert a person had closed
 LASTS = and_(alert.c.since_ns.is_not(None), alert.c.ended_ns.is_(None))
 AT_ONCE = 8  # a transaction: a press waits for no longer one
@@ -29,7 +30,7 @@ _BREATH_S = 0.02  # between two of them: who waits for the lock looks every 2 ms
 
 
 def in_bundles(
-    database: Database, rows: Sequence[Row[Any]], change: Callable[[Connection, Row[Any]], list[Changed]]
+    database: Database, rows: Sequence[T], change: Callable[[Connection, T], list[Changed]]
 ) -> list[Changed]:
     """Change what each row asks for, a few rows a transaction: a city falls silent at once, and presses go before."""
     changes: list[Changed] = []

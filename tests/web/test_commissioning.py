@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
 
 from commissioned_home import report
+from hearthline.clock import NS
 from hearthline.commissioning import Step, StepState, What
 from hearthline_cloud import schema
+from hearthline_cloud.commissioning.reminding import remind
 from hearthline_cloud.permissions import Role
 from web.client import Client
 from web.seeding import Center
@@ -113,6 +117,21 @@ def test_installers_and_care_staff_of_the_community_may(tried: Center) -> None:
         assert [own.get(API).status, own.post(f"{API}/to-dos", closing).status] == [200, 204]
     auditor, closing = logged_in(tried, Role.AUDITOR, OWN), {"to_do": next(to_dos)["id"], "why": "tried"}
     assert [auditor.get(API).status, auditor.post(f"{API}/to-dos", closing).status] == [403, 403]
+
+
+def test_the_call_for_a_monthly_test_stands_among_the_service_calls(tried: Center) -> None:
+    month_later_ns = time.time_ns() + 31 * 86_400 * NS
+    assert remind(tried.database, 30, ZoneInfo("Asia/Shanghai"), month_later_ns) == 1
+    mei = tried.client("mei")
+    (call,) = mei.get("service").json()["calls"]
+    assert (call["call"]["category"], call["call"]["state"], call["call"]["home"]) == (
+        "pendant-test",
+        "scheduled",
+        "h-1",
+    )
+    for path in ("/service", f"/alerts/{call['call']['id']}"):
+        page = mei.request("GET", path, headers={"accept-language": "en"})
+        assert (page.status, "Pendant test" in page.data.decode()) == (200, True), path
 
 
 def test_a_report_that_cannot_be_read_is_shown_and_breaks_no_page(served: Center) -> None:

@@ -1,4 +1,4 @@
-"""The desk role's part in commissioning: presses are judged each second, overdue pendants looked for each minute."""
+"""The desk role's part in commissioning: presses are judged each second, overdue pendants every ten minutes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hearthline_cloud.wake import Waker
 ROLE = "commissioning"
 MAX_DAYS = 366
 _PERIOD_S = 1.0
-_REMIND_EVERY_S = 60.0
+_REMIND_EVERY_S = 600.0
 
 
 class Caring(Loop):

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, literal, select, update
 
 from hearthline.clock import rfc3339
 from hearthline.commissioning import What
@@ -26,10 +26,11 @@ from hearthline_cloud.alerts.reminders import call_at_ns, is_due
 from hearthline_cloud.alerts.windows import Declared, Place
 from hearthline_cloud.database import Database
 from hearthline_cloud.declaring import windows
+from hearthline_cloud.desk import Changed
 from hearthline_cloud.journal import SYSTEM
 from hearthline_cloud.schema import alert, commissioning, commissioning_step, device, event, gateway, home
+from hearthline_cloud.silences import in_bundles
 
-AT_ONCE = 8  # calls a transaction: a press waits for no longer one
 _IS_CALL = (alert.c.kind == AlertKind.SERVICE) & (alert.c.category == Category.PENDANT_TEST)
 _IS_OPEN = _IS_CALL & (alert.c.state != State.RESOLVED)
 
@@ -46,39 +47,36 @@ class Pendant:
     last_ns: int
 
 
-def _pressed() -> Select[Any]:
-    """Each pendant that a readable report of its gateway has tried, with its last press and its last commissioning."""
-    press = (
-        select(func.max(event.c.received_ns))
-        .where(event.c.gateway_id == device.c.gateway_id, event.c.device_id == device.c.id)
-        .where(event.c.type == EventType.ALARM)
-        .scalar_subquery()
-    )
-    which = (gateway.c.home_id, gateway.c.id, home.c.community_id, device.c.gateway_id, device.c.id)
-    return (
+def _pressed(gateway_id: ColumnElement[Any], device_id: ColumnElement[Any]) -> Select[Any]:
+    """When the center last received a press of the device."""
+    same = (event.c.gateway_id == gateway_id) & (event.c.device_id == device_id) & (event.c.type == EventType.ALARM)
+    return select(func.max(event.c.received_ns)).where(same)
+
+
+def pendants(connection: Connection) -> dict[str, list[Pendant]]:
+    """Home -> the pendants that a readable report of its gateway has tried."""
+    step = commissioning_step
+    pressed_ns = func.coalesce(_pressed(device.c.gateway_id, device.c.id).scalar_subquery(), 0)
+    query = (
         select(
             gateway.c.home_id,
             gateway.c.id.label("gateway"),
             home.c.community_id,
             device.c.id.label("device"),
             device.c.resident_id,
-            func.coalesce(press, 0).label("pressed_ns"),
+            pressed_ns.label("pressed_ns"),
             func.max(commissioning.c.ended_ns).label("ended_ns"),
         )
-        .select_from(commissioning_step)
-        .join(commissioning, commissioning.c.id == commissioning_step.c.commissioning_id)
+        .select_from(step)
+        .join(commissioning, commissioning.c.id == step.c.commissioning_id)
         .join(gateway, gateway.c.id == commissioning.c.gateway_id)
         .join(home, home.c.id == gateway.c.home_id)
-        .join(device, (device.c.gateway_id == gateway.c.id) & (device.c.id == commissioning_step.c.device_id))
-        .where(commissioning_step.c.what == What.PRESS, device.c.registered)
-        .group_by(*which, device.c.resident_id)
+        .join(device, (device.c.gateway_id == gateway.c.id) & (device.c.id == step.c.device_id))
+        .where(step.c.what == What.PRESS, device.c.registered)
+        .group_by(gateway.c.home_id, gateway.c.id, home.c.community_id, device.c.gateway_id, device.c.id)
+        .group_by(device.c.resident_id)
         .order_by(gateway.c.home_id, gateway.c.id, device.c.id)
     )
-
-
-def pendants(connection: Connection, of_home: str | None = None) -> dict[str, list[Pendant]]:
-    """Home -> the pendants that it was commissioned with."""
-    query = _pressed() if of_home is None else _pressed().where(gateway.c.home_id == of_home)
     found: defaultdict[str, list[Pendant]] = defaultdict(list)
     for row in connection.execute(query):
         last_ns = max(row.pressed_ns, row.ended_ns)
@@ -95,52 +93,54 @@ def remind(database: Database, every_days: int, zone: tzinfo, now_ns: int) -> in
         calls = {row.home_id: row for row in connection.execute(select(alert).where(_IS_OPEN))}
         asked = _last_asked(connection)
         declared = windows(connection, now_ns)
-    due: list[str] = []
+    answered = [row for name, row in calls.items() if _is_answered(row, homes.get(name, []), every_days, now_ns)]
+    due: list[list[Pendant]] = []
     for name, worn in homes.items():
         place = Place(worn[0].gateway, name, worn[0].community)
         is_away = declared.until(Declared.ABSENCE, place, now_ns) is not None
-        if name not in calls and not is_away and _overdue(worn, asked.get(name, 0), every_days, now_ns):
-            due.append(name)
-    answered = [row for name, row in calls.items() if _is_answered(row, homes.get(name, []), every_days, now_ns)]
-    changed = 0
-    for first in range(0, len(answered), AT_ONCE):
-        with database.transaction() as connection:
-            changed += sum(_close(connection, row, now_ns) for row in answered[first : first + AT_ONCE])
-    for first in range(0, len(due), AT_ONCE):
-        with database.transaction() as connection:
-            changed += sum(_plan(connection, name, every_days, zone, now_ns) for name in due[first : first + AT_ONCE])
-    return changed
+        overdue = _overdue(worn, asked.get(name, 0), every_days, now_ns)
+        if name not in calls and not is_away and overdue:
+            due.append(overdue)
+    changed = in_bundles(database, answered, lambda connection, row: _close(connection, row, now_ns))
+    changed += in_bundles(database, due, lambda connection, worn: _plan(connection, worn, every_days, zone, now_ns))
+    return len(changed)
 
 
 def _overdue(worn: Sequence[Pendant], asked_ns: int, every_days: int, now_ns: int) -> list[Pendant]:
     return [each for each in worn if is_due(max(each.last_ns, asked_ns), every_days, now_ns)]
 
 
-def _last_asked(connection: Connection, of_home: str | None = None) -> dict[str, int]:
+def _last_asked(connection: Connection) -> dict[str, int]:
     """Home -> when a person closed its last such call; what a press has closed, the press itself tells."""
     last = func.max(alert.c.resolved_ns).label("at_ns")
     is_said = _IS_CALL & (alert.c.state == State.RESOLVED) & (alert.c.resolved_by != SYSTEM)
     query = select(alert.c.home_id, last).where(is_said).group_by(alert.c.home_id)
-    query = query if of_home is None else query.where(alert.c.home_id == of_home)
     return {row.home_id: row.at_ns for row in connection.execute(query)}
 
 
-def _plan(connection: Connection, name: str, every_days: int, zone: tzinfo, now_ns: int) -> bool:
-    """Looked at again in the transaction that writes: another desk, or a press, may have been first."""
-    is_open = connection.execute(select(alert.c.id).where(_IS_OPEN, alert.c.home_id == name)).first() is not None
-    worn = pendants(connection, name).get(name, [])
-    overdue = _overdue(worn, _last_asked(connection, name).get(name, 0), every_days, now_ns)
-    if is_open or not overdue:
-        return False
+def _plan(
+    connection: Connection, overdue: Sequence[Pendant], every_days: int, zone: tzinfo, now_ns: int
+) -> list[Changed]:
+    """Looked at again in the transaction that writes: another desk, a press, or a person may have been first."""
+    name = overdue[0].home
+    key = f"{AlertKind.SERVICE}:{Category.PENDANT_TEST}:home:{name}"  # no press joins it
+    before = connection.execute(
+        select(alert).where(alert.c.join_key == key).order_by(alert.c.id.desc()).limit(1)
+    ).first()
+    if before is not None and not _may_follow(before, every_days, now_ns):
+        return []
+    still = [each for each in overdue if is_due(_last_press(connection, each), every_days, now_ns)]
+    if not still:
+        return []
     due_ns = call_at_ns(name, now_ns, zone)
     values = {
         "kind": AlertKind.SERVICE,
-        "join_key": f"{AlertKind.SERVICE}:{Category.PENDANT_TEST}:home:{name}",  # no press joins it
+        "join_key": key,
         "state": State.SCHEDULED,
         "home_id": name,
-        "resident_id": overdue[0].resident,
-        "gateway_id": overdue[0].gateway,
-        "device_id": overdue[0].device,
+        "resident_id": still[0].resident,
+        "gateway_id": still[0].gateway,
+        "device_id": still[0].device,
         "raised_ns": now_ns,
         "category": Category.PENDANT_TEST,
         "due_ns": due_ns,
@@ -148,9 +148,20 @@ def _plan(connection: Connection, name: str, every_days: int, zone: tzinfo, now_
     }
     number = connection.execute(insert(alert).values(**values).returning(alert.c.id)).scalar_one()
     detail = {"state": State.SCHEDULED.value, "category": Category.PENDANT_TEST.value, "due": rfc3339(due_ns)}
-    devices = [each.device for each in overdue]
+    devices = [each.device for each in still]
     journal.append(connection, "scheduled", now_ns, {**detail, "devices": devices}, alert=number, actor=SYSTEM)
-    return True
+    return [Changed(number, State.SCHEDULED, 1)]
+
+
+def _may_follow(before: Row[Any], every_days: int, now_ns: int) -> bool:
+    """Whether there may be another call after this one: it is closed, and by a person long ago."""
+    if before.state != State.RESOLVED:
+        return False
+    return before.resolved_by == SYSTEM or is_due(before.resolved_ns, every_days, now_ns)
+
+
+def _last_press(connection: Connection, worn: Pendant) -> int:
+    return connection.execute(_pressed(literal(worn.gateway), literal(worn.device))).scalar() or 0
 
 
 def _is_answered(row: Row[Any], worn: Sequence[Pendant], every_days: int, now_ns: int) -> bool:
@@ -159,13 +170,13 @@ def _is_answered(row: Row[Any], worn: Sequence[Pendant], every_days: int, now_ns
     return is_ours and not _overdue(worn, 0, every_days, now_ns)
 
 
-def _close(connection: Connection, row: Row[Any], now_ns: int) -> bool:
+def _close(connection: Connection, row: Row[Any], now_ns: int) -> list[Changed]:
     values = {"state": State.RESOLVED, "outcome": Outcome.SERVICE_DONE, "version": row.version + 1}
     values |= {"resolved_by": SYSTEM, "resolved_ns": now_ns}
     same = (alert.c.id == row.id) & (alert.c.version == row.version) & (alert.c.state == State.SCHEDULED)
     changed = connection.execute(update(alert).where(same).values(**values).returning(alert.c.id)).first()
     if changed is None:
-        return False
+        return []
     detail = {"state": State.RESOLVED.value, "version": row.version + 1, "outcome": Outcome.SERVICE_DONE.value}
     journal.append(connection, "resolved", now_ns, detail, alert=row.id, actor=SYSTEM)
-    return True
+    return [Changed(row.id, State.RESOLVED, row.version + 1)]
