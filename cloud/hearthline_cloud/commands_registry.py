@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ _EXAMPLES: dict[Kind, str] = {
     Kind.GATEWAY: "gw-east-1 --home home-1",
     Kind.DEVICE: "enocean:002EE196 --gateway gw-east-1 --room 卧室",
 }
-
+_ALONG = {Kind.HOME: ("with_gateways",), Kind.GATEWAY: ("with_devices",), Kind.RESIDENT: ("yes",)}
 KINDS = tuple(_EXAMPLES)
 
 
@@ -75,63 +76,53 @@ def _add_entries(app: typer.Typer, kind: Kind) -> None:
     rest = [field_option(field) for field in fields if field is not own]
     key = [argument("id", heading(own))]
     key += [field_option(field) for field in fields if field.name in key_fields(kind) and field is not own]
-    some = " ".join(_EXAMPLES[kind].split(" ")[: 3 if kind is Kind.DEVICE else 1])
-    belongs = [field for field in fields if field.refers]
-    filters = [option(field.name, str, "", "option.of") for field in belongs if field.name != "community"]
+    filters = [
+        option(field.name, str, "", "option.of") for field in fields if field.refers not in (None, Kind.COMMUNITY)
+    ]
     filters += [option("community", str, "", "option.of")] if kind is not Kind.COMMUNITY else []
-    along = {Kind.HOME: [flag("with_gateways")], Kind.GATEWAY: [flag("with_devices")], Kind.RESIDENT: [flag("yes")]}
+    example = _EXAMPLES[kind]
+    some = " ".join(example.split(" ")[: 3 if kind is Kind.DEVICE else 1])
+    yes = " --yes" if kind is Kind.RESIDENT else ""
+    new = [argument("id", heading(own), needed=False), *rest]
+    gone = [*key, *(flag(name) for name in _ALONG.get(kind, ()))]
+    command(app, "add", _help("add", kind, example), new, partial(_run_add, kind))
+    command(app, "list", _help("list", kind), filters, partial(_run_list, kind))
+    command(app, "show", _help("show", kind, some), key, partial(_run_show, kind))
+    command(app, "edit", _help("edit", kind, example), [argument("id", heading(own)), *rest], partial(_run_edit, kind))
+    remove_ = _run_erase if kind is Kind.RESIDENT else partial(_run_remove, kind)
+    command(app, "remove", _help("remove", kind, some + yes), gone, remove_)
 
-    def run_add(config: Path, as_json: bool, **given: Any) -> None:
-        _run_add(kind, config, as_json, given)
 
-    def run_edit(config: Path, as_json: bool, **given: Any) -> None:
-        _run_edit(kind, config, as_json, given)
+def _run_list(kind: Kind, /, config: Path, as_json: bool, community: str = "", **named: str) -> None:
+    with center(config) as (_, database), database.reading() as connection:
+        found = list_entries(connection, kind, place=community)
+    found = [each for each in found if all(value in ("", each.get(name)) for name, value in named.items())]
+    say(found, as_json, lines(FIELDS[kind], found))
 
-    def run_list(config: Path, as_json: bool, community: str = "", **named: str) -> None:
-        with center(config) as (_, database), database.reading() as connection:
-            found = list_entries(connection, kind, place=community)
-        found = [each for each in found if all(value in ("", each.get(name)) for name, value in named.items())]
-        say(found, as_json, lines(fields, found))
 
-    def run_show(config: Path, as_json: bool, **given: Any) -> None:
-        with center(config) as (_, database), database.transaction() as connection:
-            found = show_entry(connection, kind, _key(kind, given))
-            if kind is Kind.RESIDENT:
-                leave_trace(connection, found["id"], me(), time.time_ns())
-        say(found, as_json, card(fields, found))
-
-    def run_remove(config: Path, as_json: bool, **given: Any) -> None:
+def _run_show(kind: Kind, /, config: Path, as_json: bool, **given: Any) -> None:
+    with center(config) as (_, database), database.transaction() as connection:
+        found = show_entry(connection, kind, _key(kind, given))
         if kind is Kind.RESIDENT:
-            _run_erase(config, as_json, **given)
-            return
-        gone = Along(gateways=given.get("with_gateways", False), devices=given.get("with_devices", False))
-        with center(config) as (_, database), database.transaction() as connection:
-            remove(connection, kind, _key(kind, given), me(), time.time_ns(), along=gone)
-        done("removed", kind, given["id"], as_json)
-
-    command(
-        app, "add", _help("add", kind, _EXAMPLES[kind]), [argument("id", heading(own), needed=False), *rest], run_add
-    )
-    command(app, "list", _help("list", kind), filters, run_list)
-    command(app, "show", _help("show", kind, some), key, run_show)
-    command(app, "edit", _help("edit", kind, _EXAMPLES[kind]), [argument("id", heading(own)), *rest], run_edit)
-    command(
-        app,
-        "remove",
-        _help("remove", kind, some + " --yes" * (kind is Kind.RESIDENT)),
-        [*key, *along.get(kind, [])],
-        run_remove,
-    )
+            leave_trace(connection, found["id"], me(), time.time_ns())
+    say(found, as_json, card(FIELDS[kind], found))
 
 
-def _run_add(kind: Kind, config: Path, as_json: bool, given: Given) -> None:
+def _run_remove(kind: Kind, /, config: Path, as_json: bool, **given: Any) -> None:
+    gone = Along(gateways=given.get("with_gateways", False), devices=given.get("with_devices", False))
+    with center(config) as (_, database), database.transaction() as connection:
+        remove(connection, kind, _key(kind, given), me(), time.time_ns(), along=gone)
+    done("removed", kind, given["id"], as_json)
+
+
+def _run_add(kind: Kind, /, config: Path, as_json: bool, **given: Any) -> None:
     values = asked_for(FIELDS[kind], _given(given))
     with center(config) as (_, database), database.transaction() as connection:
         add(connection, kind, values, me(), time.time_ns())
     done("added", kind, values["id"], as_json)
 
 
-def _run_edit(kind: Kind, config: Path, as_json: bool, given: Given) -> None:
+def _run_edit(kind: Kind, /, config: Path, as_json: bool, **given: Any) -> None:
     values = _given(given)
     _check_given(values, key_fields(kind))
     with center(config) as (_, database), database.transaction() as connection:
