@@ -143,6 +143,7 @@ SPEECH: Final = Speech(
             "Its other buttons: 1 emergency, 2 a service is wished for [1]: ",
         ),
         "one-or-two": ("请输入 1 或 2", "type 1 or 2"),
+        "role.of": ("，{button}={role}", ", {button}={role}"),
         "role.emergency": ("紧急", "emergency"),
         "role.service": ("服务", "service"),
         "role.cancel": ("取消", "cancel"),

@@ -236,7 +236,8 @@ class Wizard:
         if user is not None:
             device["user"] = user
         if given.asks:
-            roles = "".join(f"，{key}={_say(f'role.{role}')}" for key, role in device.get("buttons", {}).items())
+            told = device.get("buttons", {}).items()
+            roles = "".join(_say("role.of", button=key, role=_say(f"role.{role}")) for key, role in told)
             self._terminal.say(_say("summary", device=candidate.device, name=name, room=room, roles=roles))
         return device
 

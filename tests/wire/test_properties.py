@@ -56,6 +56,29 @@ def test_events_round_trip(
     assert wire.decode_event(wire.encode_event(event)) == event
 
 
+BINDINGS = st.fixed_dictionaries(
+    {"state": st.sampled_from(["wanted", "removed", "lost"]) | JSON},
+    optional={
+        "device": NAME | JSON,
+        "name": TEXT | JSON,
+        "room": TEXT | JSON,
+        "kind": TEXT | JSON,
+        "user": st.integers() | JSON,
+        "buttons": st.dictionaries(TEXT, st.sampled_from(["emergency", "service", "launch"]), max_size=40) | JSON,
+    },
+)
+
+
+@given(BINDINGS)
+def test_whatever_is_bound_is_a_binding_that_a_registry_can_take_or_none(data: dict[str, Any]) -> None:
+    with contextlib.suppress(ProtocolError):
+        word = wire.binding_of(data)
+        assert word.device or word.state == "lost"
+        assert not any("\0" in text for text in (word.device, word.name, word.room, word.kind, *word.buttons))
+        assert set(word.buttons.values()) <= {"emergency", "service"}
+        assert word.user is None or 0 <= word.user <= 999
+
+
 READINGS = st.lists(
     st.tuples(
         st.builds(

@@ -101,7 +101,7 @@ def test_an_installer_binds_a_pendant_and_its_second_press_confirms(
     screen.type("2")
     screen.expect("Its other buttons")
     screen.type("")
-    screen.expect(f"{PENDANT}: 王 pendant, bathroom，\\*=emergency，BI=service")
+    screen.expect(f"{PENDANT}: 王 pendant, bathroom, \\*=emergency, BI=service")
     screen.expect("once more to confirm")
     press(port, sender="0A0B0C0D")
     screen.expect("that was enocean:0A0B0C0D, not this one")
