@@ -29,12 +29,13 @@ from hearthline_edge.config import EdgeFile, UplinkConfig
 from hearthline_edge.device_list import FILE as DEVICES
 from hearthline_edge.device_list import ListedDevice, as_listed, load_list, with_center_list, write_list
 from hearthline_edge.enrolling_config import CERTIFICATE, EDGE, KEY, ROOT, SECOND, Machine
-from hearthline_edge.enrolling_folder import File, Stage, told
+from hearthline_edge.enrolling_folder import File, Stage, give_as, read_plain, told
 from hearthline_edge.enrolling_link import Words
 from hearthline_edge.enrolling_texts import EnrolError
 from hearthline_edge.link import CertificateFiles, tls_context
+from hearthline_edge.remote_trial import CENTER_FILE
+from hearthline_edge.secret import write_secret
 
-_OF_ANOTHER: Final = frozenset({AGENT})  # a home's own: not carried over to another gateway
 _BROKERS: Final = ("/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto")
 _PORTS: Final = Path("/dev/serial/by-id")
 _SERVED_PORTS: Final = 16
@@ -154,11 +155,9 @@ def _make(stage: Stage, kit: Kit, key: bytes, data_dir: str, machine: Machine, d
         ROOT: File(kit.root.encode(), True),
         EDGE: File(edge.encode()),
     }
-    place = stage.making(files, frozenset() if is_same else _OF_ANOTHER)
+    place = stage.making(files, frozenset({AGENT}))
     try:
-        listed = [as_listed(msgspec.to_builtins(device)) for device in kit.devices]
-        known = _bound_here(agent_folder(stage.folder)) if is_same else []
-        write_list(agent_folder(place), with_center_list(known, listed))
+        _make_agents_own(agent_folder(place), agent_folder(stage.folder), kit, is_same)
         check_config(tomllib.loads(edge), EdgeFile, EDGE)
         config = UplinkConfig(host=kit.host, ca_file=str(place / ROOT))
         shown = CertificateFiles(str(place / CERTIFICATE), str(place / KEY), str(place / SECOND))
@@ -167,6 +166,22 @@ def _make(stage: Stage, kit: Kit, key: bytes, data_dir: str, machine: Machine, d
     except ConfigError as error:
         raise EnrolError("unusable", why=error) from None
     stage.made()
+
+
+def _make_agents_own(own: Path, present: Path, kit: Kit, is_same: bool) -> None:
+    """The devices, and of this very gateway also what was bound here and what the center had changed.
+
+    Of the present folder, which the agent may write, two files are read by name: it cannot lead us elsewhere.
+    """
+    listed = [as_listed(msgspec.to_builtins(device)) for device in kit.devices]
+    write_list(own, with_center_list(_bound_here(present) if is_same else [], listed))
+    changed = read_plain(present / CENTER_FILE) if is_same else None
+    if changed is not None:
+        write_secret(own / CENTER_FILE, changed)
+        (own / CENTER_FILE).chmod(0o644)
+    if present.is_dir():
+        for each in (own, *own.iterdir()):
+            give_as(present, each)
 
 
 def _bound_here(folder: Path) -> list[ListedDevice]:

@@ -31,6 +31,7 @@ from hearthline_edge.secret import sync_folder, write_secret
 OFFER, KEY, ENROLLED = "offer", "uplink.key", "enrolled"
 _MAKING, _READY = "making", "ready"
 _PUBLIC: Final = 0o644
+_MOST_CARRIED: Final = 1024 * 1024  # bytes of one file
 _RENAME_EXCHANGE, _AT_FDCWD = 2, -100  # of linux/fs.h and fcntl.h
 _CANNOT_EXCHANGE = (errno.EINVAL, errno.ENOSYS)
 
@@ -99,7 +100,7 @@ class Stage:
                 (place / name).chmod(_PUBLIC)
             if self.folder.is_dir():
                 before = self.folder / name
-                _give_as(before if before.exists() else self.folder, place / name)
+                give_as(before if before.exists() else self.folder, place / name)
         return place
 
     def made(self) -> None:
@@ -107,7 +108,7 @@ class Stage:
         place = self.place / _MAKING
         write_secret(place / ENROLLED, self.offer.encode())
         if self.folder.is_dir():
-            _give_as(self.folder, place)
+            give_as(self.folder, place)
             place.chmod(stat.S_IMODE(self.folder.stat().st_mode))
         _sync_all(place)
         place.rename(self.place / _READY)
@@ -150,6 +151,19 @@ def told(error: OSError, path: Path) -> EnrolError:
     return EnrolError("not_written", path=where, why=error.strerror or error)
 
 
+def read_plain(path: Path) -> bytes | None:
+    """A small regular file, never what a link leads to; None where there is none."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            return None
+        content = file.read(_MOST_CARRIED + 1)
+    return content if len(content) <= _MOST_CARRIED else None
+
+
 def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
@@ -184,10 +198,10 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target, follow_symlinks=False)
     else:
         return  # a socket or a pipe is nobody's configuration
-    _give_as(source, target)
+    give_as(source, target)
 
 
-def _give_as(source: Path, target: Path) -> None:
+def give_as(source: Path, target: Path) -> None:
     """The owner of what it takes the place of; only root can, and only root needs to."""
     if os.geteuid() == 0:
         about = source.lstat()

@@ -184,6 +184,25 @@ def test_another_gateways_home_and_outbox_are_not_carried_over(home: Home) -> No
     assert home.tree("agent/devices.toml") == {}
 
 
+def test_what_the_agent_may_write_leads_root_nowhere(home: Home, tmp_path: Path) -> None:
+    """Who has taken over the agent owns its folder: links in it are neither followed nor carried over."""
+    home.enrol(Center())
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "shadow").write_text("root:x")
+    own = home.place / "agent"
+    (own / "center.toml").symlink_to(tmp_path / "secret" / "shadow")
+    (own / "elsewhere").symlink_to(tmp_path / "secret")
+    home.enrol(Center())
+    assert [each.name for each in own.iterdir()] == ["devices.toml"]
+    (own / "center.toml").write_text('log_level = "debug"')
+    home.enrol(Center())
+    assert (own / "center.toml").read_text() == 'log_level = "debug"'
+    os.unlink(own / "center.toml")
+    os.mkfifo(own / "center.toml")
+    home.enrol(Center())
+    assert not (own / "center.toml").exists()
+
+
 def test_a_broken_configuration_of_before_is_kept_and_replaced(home: Home) -> None:
     home.place.mkdir()
     (home.place / "edge.toml").write_text('gateway = "gw-1"\n[[[')
