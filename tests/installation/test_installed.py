@@ -142,7 +142,7 @@ def test_a_configuration_that_is_wrong_changes_nothing(machine: Booted, tmp_path
 
 
 def test_a_stick_makes_the_machine_a_gateway_and_starts_it(machine: Booted) -> None:
-    """Everything in the folder is the service's own, and the key nobody else's, root excepted."""
+    """The key is the service's alone, what the agent writes its own, and what it goes by root's."""
     before = machine.log(UNIT).count("local broker connected")
     center = Center(cost=SCRYPT_N)
     center.bundle(machine.root / "stick", until_ns=2**62)
@@ -153,9 +153,9 @@ def test_a_stick_makes_the_machine_a_gateway_and_starts_it(machine: Booted) -> N
     assert "Ports and other settings of this machine were taken over" in said
     assert machine.property(UNIT, "ActiveState") == "active"
     until(lambda: machine.log(UNIT).count("local broker connected") > before, "the agent with the ports of before")
-    files = ["/etc/hearthline", "/etc/hearthline/uplink.key", "/etc/hearthline/devices.toml"]
-    told = machine.run("stat", "--format=%U %a", *files).stdout.split()
-    assert told == [USER, "700", USER, "600", USER, "600"]
+    names = ("", "/edge.toml", "/uplink.key", "/agent", "/agent/devices.toml")
+    told = machine.run("stat", "--format=%U %a", *(f"/etc/hearthline{name}" for name in names)).stdout
+    assert told.splitlines() == ["root 755", "root 640", f"{USER} 600", f"{USER} 755", f"{USER} 600"]
     assert machine.run(*enrol).stdout.startswith("This machine is gw-1 by this code already.")
     assert machine.property(UNIT, "ActiveState") == "active"
     assert machine.property(UNIT, "NRestarts") == "0"
