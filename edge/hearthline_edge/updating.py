@@ -176,12 +176,13 @@ def update(
             if not offline:
                 ask_center(began, versions)
                 tell(say("center-there"))
-            switching = _hand_over(began, versions, machine)
+            switching = _hand_over(began, versions)
         except (HearthlineError, OSError) as error:
             _call_off(began, versions, str(error))
             if isinstance(error, OSError):
                 raise ConfigError(say("root-files", path=versions.root, error=error.strerror or error)) from None
             raise
+        _start_guard(machine)
     tell(say("switching", minutes=wait_s / 60, old=began.old))
     return switching
 
@@ -199,13 +200,20 @@ def _alone(versions: Versions) -> Iterator[None]:
         os.close(handle)
 
 
-def _hand_over(began: Update, versions: Versions, machine: Machine) -> Update:
-    """The link first: a record of a switch that no guard follows would say nothing true."""
+def _hand_over(began: Update, versions: Versions) -> Update:
+    """From now on it is the guard's alone. Its link first: a record of a switch that nobody follows says nothing."""
     switching = structs.replace(began, phase=Phase.SWITCHING)
     versions.point(GUARD, began.old)
     write_update(versions.root, switching)
-    machine.order("systemctl", "restart", "--no-block", GUARD_UNIT)
     return switching
+
+
+def _start_guard(machine: Machine) -> None:
+    """If that fails nobody knows whether it runs: it is left to it, at the next start of the machine at the latest."""
+    try:
+        machine.order("systemctl", "restart", "--no-block", GUARD_UNIT)
+    except ConfigError as error:
+        raise ConfigError(say("guard-not-started", why=error, unit=GUARD_UNIT)) from None
 
 
 def _call_off(began: Update, versions: Versions, reason: str) -> None:

@@ -62,6 +62,10 @@ TEXTS = Speech(
             "没有守护服务，更新无法自动退回；请先运行 sudo hearthline edge install",
             "there is no guard that could take an update back; run `sudo hearthline edge install` first",
         ),
+        "guard-not-started": (
+            "守护服务没有启动（{why}）；请运行 systemctl start {unit}，更新会继续",
+            "the guard was not started ({why}); start it, and the update goes on: systemctl start {unit}",
+        ),
         "same": ("{new} 已在运行，无需更新", "{new} runs already, there is nothing to do"),
         "no-room": (
             "{root}：更新需要 {need} MiB，只有 {free} MiB 空闲；请清出空间",
