@@ -99,7 +99,8 @@ def give_to_service(config: EdgeConfig, config_file: Path, user: str) -> None:
     own = agent_folder(config_file.parent)
     own.mkdir(mode=0o755, exist_ok=True)
     for tree in (Path(config.data_dir), own):
-        _give_tree(tree, owner)
+        if os.path.lexists(tree):  # at the first installation the service makes its folder when it starts
+            _give_tree(tree, owner)
     for secret in (Path(path) for _, path in secret_files(config)):
         if secret.is_file():
             os.chown(secret, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
