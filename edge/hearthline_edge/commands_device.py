@@ -48,8 +48,8 @@ def add(
     button: Annotated[list[str] | None, typer.Option(help=_say("help.button"), metavar="BUTTON=ROLE")] = None,
     user: Annotated[int | None, typer.Option(help=_say("help.user"), min=0, max=255, metavar="NUMBER")] = None,
     label: Annotated[Path | None, typer.Option(help=_say("help.label"), metavar="FILE")] = None,
-    seconds: Annotated[float, typer.Option(help=_say("help.seconds"), min=1.0, max=300.0)] = 60.0,
-    wait: Annotated[float, typer.Option(help=_say("help.wait"), min=0.0, max=600.0)] = 10.0,
+    seconds: Annotated[float, typer.Option(help=_say("help.seconds"), min=1.0, max=300.0, metavar="SECONDS")] = 60.0,
+    wait: Annotated[float, typer.Option(help=_say("help.wait"), min=0.0, max=600.0, metavar="SECONDS")] = 10.0,
     yes: Annotated[bool, typer.Option("--yes", help=_say("help.yes"))] = False,
     json: Annotated[bool, typer.Option("--json", help=_say("help.json"))] = False,
 ) -> int:

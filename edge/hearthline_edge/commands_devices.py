@@ -46,9 +46,10 @@ def show(context: typer.Context, config: ConfigOption = DEFAULT_CONFIG, json: Js
 def remove(
     context: typer.Context,
     device: Annotated[str, typer.Argument(metavar="ID")],
+    config: Annotated[Path | None, typer.Option("--config", help=_say("help.config"), metavar="FILE")] = None,
     json: JsonOption = False,
 ) -> None:
-    settings = load_edge_config(context.obj)
+    settings = load_edge_config(config or context.obj)
     client = ControlClient(Path(settings.data_dir) / SOCKET)
     is_connected = bool(client.ask({"do": "state"})["link"]["connected"])
     with client.open({"do": "unbind", "device": device}) as line:

@@ -246,7 +246,7 @@ def test_scripts_give_every_answer_and_read_json(pressing: Gateway, center: Answ
     assert "BO=服务" in line
     assert "the center knows" in run(*DEVICES, *config, "remove", told["id"])[1]
     assert states(pressing) == {}
-    code, _, error = run(*DEVICES, *config, "remove", told["id"])
+    code, _, error = run(*DEVICES, "remove", told["id"], *config)
     assert (code, "not in this home's list" in error) == (1, True)
 
 
