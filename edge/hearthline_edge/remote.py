@@ -12,8 +12,6 @@ waits for the center.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -39,12 +37,12 @@ from hearthline.remote import (
 from hearthline_edge.config import EdgeConfig, load_changed
 from hearthline_edge.custody import Custody
 from hearthline_edge.outbox import EventRow
+from hearthline_edge.remote_look import looked
 from hearthline_edge.remote_trial import Folder, Trial
 
 EXCERPT: Final = Excerpt(500, MAX_LINE)
 ORDERS: Final = frozenset({CONFIGURE, EXAMINE, LOG})
 _WAITING = 16
-_EXAMINE_S = 60.0
 _ALARM_S = 30.0  # so long a change waits for an alarm to be received
 _LOOK_S = 0.2
 _AGAIN_S = 5.0
@@ -150,18 +148,8 @@ class Remote:
             "center_digest": config_digest(center),
             "on_trial": self._start.on_trial and not self._proved.is_set(),
         }
-        found = await _in_a_thread(self._look)
+        found = await looked(self._config, self._clock)
         return fitting({"state": state}, "checks", found)
-
-    def _look(self) -> list[dict[str, Any]]:
-        """What is wrong stands last: there is room for it."""
-        from hearthline_edge.doctor import examine  # its memory is wanted for a minute only
-
-        try:
-            checks = sorted(examine(self._config, self._clock.now()), key=lambda check: not check.ok)
-        except (HearthlineError, OSError) as error:
-            return [_no_examination(str(error))]
-        return [{"name": each.name[:80], "ok": each.ok, "sentence": each.sentence[:MAX_LINE]} for each in checks]
 
     # --- changing ---
 
@@ -280,35 +268,3 @@ class Remote:
 def _who(fault: str) -> str:
     """Whose fault it is, whatever it is about: `port cuff`, `local broker (home)`."""
     return fault.partition(": ")[0]
-
-
-async def _in_a_thread(look: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Its own, which the agent does not wait for at its end: a name that nobody resolves takes minutes."""
-    loop = asyncio.get_running_loop()
-    found: asyncio.Future[list[dict[str, Any]]] = loop.create_future()
-
-    def hand_over(result: list[dict[str, Any]]) -> None:
-        if not found.done():
-            found.set_result(result)
-
-    def work() -> None:
-        try:
-            result = look()
-        except Exception as error:  # a look at the surroundings must cost no alarm, whatever it meets
-            log.exception("examination died")
-            result = [
-                {"name": "examination", "ok": False, "sentence": f"it died of {type(error).__name__}; report it."}
-            ]
-        with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(hand_over, result)
-
-    threading.Thread(target=work, name="examination", daemon=True).start()
-    try:
-        async with asyncio.timeout(_EXAMINE_S):
-            return await found
-    except TimeoutError:
-        return [_no_examination(f"it has not ended within {_EXAMINE_S:g} s; look at the gateway's network and ports.")]
-
-
-def _no_examination(sentence: str) -> dict[str, Any]:
-    return {"name": "examination", "ok": False, "sentence": sentence[:MAX_LINE]}
