@@ -204,4 +204,6 @@ def installed_gateway(folder: Path, target: str) -> Iterator[Gateway]:
         environment = ("env", "LD_LIBRARY_PATH=/opt/python/lib", f"PYTHON={base_python()}")
         machine.run(*environment, "sh", script, "--keys", "/etc/keys")
         machine.run("systemctl", "enable", "--now", "center")
+        stored = (str(PYTHON), "-c", STORED)
+        until(lambda: machine.run(*stored, check=False).returncode == 0, "the center's database")
         yield gateway

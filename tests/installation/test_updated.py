@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root"), pytest.m
 def test_a_good_version_stays_and_a_bad_one_goes_back(gateway: Gateway) -> None:
     machine, first = gateway.machine, gateway.current()
     assert machine.property(UNIT, "ActiveState") == "active"
-    until(lambda: (machine.root / "var/lib/center/hearthline.db").exists(), "the center's database")
     with gateway.pressed_meanwhile():
         said = gateway.hearthline("edge", "update", gateway.release("second"))
         second = gateway.current()
