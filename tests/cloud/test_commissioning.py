@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,12 +29,23 @@ from hearthline_cloud.identity.authority import Authority, make_issuing, make_ro
 from personal_rows import put
 
 
-@pytest.fixture
-def cloud(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, database_url)
+def populated(folder: Path, url: str | None = None) -> Iterator[Cloud]:
+    made = Cloud(folder, url)
     made.populate()
     yield made
     made.close()
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, migrated_file: Path) -> Iterator[Cloud]:
+    shutil.copy(migrated_file, tmp_path / "hearthline.db")
+    yield from populated(tmp_path)
+
+
+@pytest.fixture
+def either(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
+    """On SQLite, and on PostgreSQL."""
+    yield from populated(tmp_path, database_url)
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +96,13 @@ def test_an_asked_for_press_is_stored_journalled_acknowledged_and_pages_nobody(c
         assert journal.check(connection).broken_at is None
 
 
-def test_presses_of_one_batch_with_its_run_and_both_buttons(cloud: Cloud) -> None:
+def test_presses_of_one_batch_with_its_run_and_both_buttons(either: Cloud) -> None:
     """As a gateway sends them that was offline: the run's begin is urgent, and before the presses."""
-    presses = [pressed(cloud, ordinal=1), pressed(cloud, ordinal=2, role="service"), pressed(cloud, device="z2m:lamp")]
-    cloud.take(begun(cloud), *presses, ended(cloud, report(step())))
-    assert cloud.count(schema.commissioning_press) == 3
-    assert cloud.count(schema.alert) == 0
+    others = pressed(either, ordinal=2, role="service"), pressed(either, device="z2m:lamp")
+    presses = [pressed(either, ordinal=1), *others]
+    either.take(begun(either), *presses, ended(either, report(step())))
+    assert either.count(schema.commissioning_press) == 3
+    assert either.count(schema.alert) == 0
 
 
 def test_a_press_told_again_is_acknowledged_and_nothing_more(cloud: Cloud) -> None:
@@ -173,15 +186,15 @@ def test_a_gateway_may_ask_for_less_than_two_hours_never_for_more(cloud: Cloud, 
     assert run.until_ns - run.begun_ns == lasts_s * NS
 
 
-def test_an_ended_run_and_one_that_another_has_superseded_are_never_opened_again(cloud: Cloud) -> None:
-    cloud.take(begun(cloud), begun(cloud, "second"))
-    cloud.take(pressed(cloud))
-    assert cloud.count(schema.alert) == 1, "the first is over"
-    cloud.take(pressed(cloud, "second"))
-    assert cloud.rows(schema.alert)[0].presses == 1
-    cloud.take(ended(cloud, run="second"), begun(cloud, "second"), begun(cloud))
-    cloud.take(pressed(cloud, "second", ordinal=2), pressed(cloud, ordinal=2))
-    assert cloud.rows(schema.alert)[0].presses == 3
+def test_an_ended_run_and_one_that_another_has_superseded_are_never_opened_again(either: Cloud) -> None:
+    either.take(begun(either), begun(either, "second"))
+    either.take(pressed(either))
+    assert either.count(schema.alert) == 1, "the first is over"
+    either.take(pressed(either, "second"))
+    assert either.rows(schema.alert)[0].presses == 1
+    either.take(ended(either, run="second"), begun(either, "second"), begun(either))
+    either.take(pressed(either, "second", ordinal=2), pressed(either, ordinal=2))
+    assert either.rows(schema.alert)[0].presses == 3
 
 
 def test_a_gateway_of_no_home_and_a_stranger_open_no_run(cloud: Cloud) -> None:
@@ -268,7 +281,7 @@ def test_a_revoked_certificate_verifies_nothing(cloud: Cloud, authority: Authori
     assert runs(cloud)[0].standing == "unsigned"
 
 
-def test_a_hostile_report_ends_its_run_and_is_told_apart(cloud: Cloud) -> None:
+def test_a_hostile_report_ends_its_run_and_is_told_apart(either: Cloud) -> None:
     """Huge, nested, of another shape: none costs more than itself, and each is kept as an event."""
     deep: Any = "x"
     for _ in range(12):
@@ -287,11 +300,11 @@ def test_a_hostile_report_ends_its_run_and_is_told_apart(cloud: Cloud) -> None:
     ]
     for number, document in enumerate(hostile):
         run = f"run-{number}"
-        cloud.take(begun(cloud, run), ended(cloud, run=run, report=document))
-        row = runs(cloud)[-1]
+        either.take(begun(either, run), ended(either, run=run, report=document))
+        row = runs(either)[-1]
         assert (row.run, row.standing, row.ended_ns is None) == (run, "unreadable", False), document
-    assert cloud.count(schema.commissioning_step) == 0
-    assert cloud.count(schema.event) == 2 * len(hostile)
+    assert either.count(schema.commissioning_step) == 0
+    assert either.count(schema.event) == 2 * len(hostile)
 
 
 def test_the_first_report_of_a_run_counts(cloud: Cloud, authority: Authority) -> None:
@@ -322,12 +335,12 @@ def test_a_home_of_twenty_devices_fits_a_message(cloud: Cloud, authority: Author
 # --- what is left to do ---------------------------------------------------------------------------------------------
 
 
-def test_a_to_do_stays_open_until_a_signed_report_has_it_passed(cloud: Cloud, authority: Authority) -> None:
-    key = key_of(cloud, authority)
-    cloud.take(ended(cloud, report(to_do(), to_do("bathroom")), key=key))
-    cloud.take(ended(cloud, report(step(), run="second"), run="second"))
-    assert open_to_dos(cloud) == [("bedroom", "not-heard"), ("bathroom", "not-heard")], "nobody vouches for that"
+def test_a_to_do_stays_open_until_a_signed_report_has_it_passed(either: Cloud, authority: Authority) -> None:
+    key = key_of(either, authority)
+    either.take(ended(either, report(to_do(), to_do("bathroom")), key=key))
+    either.take(ended(either, report(step(), run="second"), run="second"))
+    assert open_to_dos(either) == [("bedroom", "not-heard"), ("bathroom", "not-heard")], "nobody vouches for that"
     again = report(step(), step(room="bathroom", state=StepState.SKIPPED, reason="battery"), run="third")
-    cloud.take(ended(cloud, again, run="third", key=key))
-    assert open_to_dos(cloud) == [("bathroom", "battery")], "what failed again is one to-do"
-    assert [row.closed_why for row in cloud.rows(schema.commissioning_step)][:2] == ["done", "anew"]
+    either.take(ended(either, again, run="third", key=key))
+    assert open_to_dos(either) == [("bathroom", "battery")], "what failed again is one to-do"
+    assert [row.closed_why for row in either.rows(schema.commissioning_step)][:2] == ["done", "anew"]

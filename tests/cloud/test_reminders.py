@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -37,12 +38,23 @@ DAY_NS = 86_400 * NS
 EVERY = 30
 
 
-@pytest.fixture
-def cloud(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, database_url)
+def populated(folder: Path, url: str | None = None) -> Iterator[Cloud]:
+    made = Cloud(folder, url)
     made.populate()
     yield made
     made.close()
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, migrated_file: Path) -> Iterator[Cloud]:
+    shutil.copy(migrated_file, tmp_path / "hearthline.db")
+    yield from populated(tmp_path)
+
+
+@pytest.fixture
+def either(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
+    """On SQLite, and on PostgreSQL."""
+    yield from populated(tmp_path, database_url)
 
 
 def later(days: float) -> int:
@@ -64,18 +76,18 @@ def commission(cloud: Cloud) -> None:
 # --- who is called, and when ----------------------------------------------------------------------------------------
 
 
-def test_a_home_whose_pendant_nobody_has_pressed_for_a_month_is_called_once(cloud: Cloud) -> None:
-    commission(cloud)
-    assert look(cloud, 29.9) == 0
-    assert look(cloud, 30.1) == 1
-    assert look(cloud, 31) == 0
-    (call,) = cloud.rows(schema.alert)
+def test_a_home_whose_pendant_nobody_has_pressed_for_a_month_is_called_once(either: Cloud) -> None:
+    commission(either)
+    assert look(either, 29.9) == 0
+    assert look(either, 30.1) == 1
+    assert look(either, 31) == 0
+    (call,) = either.rows(schema.alert)
     assert (call.kind, call.state, call.category) == ("service", "scheduled", "pendant-test")
     assert (call.home_id, call.resident_id, call.gateway_id, call.device_id) == ("home-1", "res-1", "gw-1", PENDANT)
     assert later(30) < call.due_ns < later(39)
-    (entry,) = [row for row in cloud.rows(schema.journal) if row.alert_id == call.id]
+    (entry,) = [row for row in either.rows(schema.journal) if row.alert_id == call.id]
     assert (entry.kind, entry.actor, entry.detail["devices"]) == ("scheduled", "system", [PENDANT])
-    with cloud.database.reading() as connection:
+    with either.database.reading() as connection:
         (shown,) = list_service(connection, time.time_ns(), 10, None).calls
         assert journal.check(connection).broken_at is None
     assert (shown.call.category, shown.overdue) == ("pendant-test", False)
@@ -111,21 +123,21 @@ def test_of_two_pendants_the_one_that_was_not_pressed_is_enough(cloud: Cloud) ->
     assert calls(cloud) == [("resolved", "service-done")]
 
 
-def test_a_press_closes_the_call_unless_somebody_is_on_the_way(cloud: Cloud) -> None:
-    commission(cloud)
-    with cloud.database.transaction() as connection:
+def test_a_press_closes_the_call_unless_somebody_is_on_the_way(either: Cloud) -> None:
+    commission(either)
+    with either.database.transaction() as connection:
         connection.execute(update(schema.commissioning).values(ended_ns=later(-31)))
-    assert look(cloud, -0.1) == 1
-    cloud.take(cloud.gateway.press())
-    assert look(cloud, 0.1) == 1
-    assert calls(cloud) == [("resolved", "service-done")]
-    assert look(cloud, 29) == 0
-    assert look(cloud, 31) == 1
-    Desk(cloud.database, cloud.waker).attend(cloud.rows(schema.alert)[-1].id, "mei", time.time_ns())
-    with cloud.database.transaction() as connection:
+    assert look(either, -0.1) == 1
+    either.take(either.gateway.press())
+    assert look(either, 0.1) == 1
+    assert calls(either) == [("resolved", "service-done")]
+    assert look(either, 29) == 0
+    assert look(either, 31) == 1
+    Desk(either.database, either.waker).attend(either.rows(schema.alert)[-1].id, "mei", time.time_ns())
+    with either.database.transaction() as connection:
         connection.execute(update(schema.event).values(received_ns=later(32)))
-    assert look(cloud, 33) == 0
-    assert calls(cloud)[-1] == ("attending", None)
+    assert look(either, 33) == 0
+    assert calls(either)[-1] == ("attending", None)
 
 
 def test_a_call_that_a_person_has_closed_comes_again_after_a_month(cloud: Cloud) -> None:
@@ -176,11 +188,11 @@ def _look_in_a_process(url: str, now_ns: int, start: Any) -> None:
     database.close()
 
 
-def test_two_desks_plan_one_call_and_killing_one_loses_none(cloud: Cloud, database_url: str, tmp_path: Path) -> None:
-    with cloud.database.transaction() as connection:
+def test_two_desks_plan_one_call_and_killing_one_loses_none(either: Cloud) -> None:
+    with either.database.transaction() as connection:
         connection.execute(update(schema.gateway).values(home_id="home-1"))
-    commission(cloud)
-    url = str(cloud.database.engine.url.render_as_string(hide_password=False))
+    commission(either)
+    url = str(either.database.engine.url.render_as_string(hide_password=False))
     context = multiprocessing.get_context("spawn")
     start = context.Event()
     desks = [context.Process(target=_look_in_a_process, args=(url, later(31), start)) for _ in range(2)]
@@ -191,8 +203,8 @@ def test_two_desks_plan_one_call_and_killing_one_loses_none(cloud: Cloud, databa
     desks[0].kill()
     for desk in desks:
         desk.join(30)
-    look(cloud, 31)
-    assert calls(cloud) == [("scheduled", None)]
+    look(either, 31)
+    assert calls(either) == [("scheduled", None)]
 
 
 # --- what the desk makes of the presses -----------------------------------------------------------------------------
@@ -202,18 +214,18 @@ def rules() -> tuple[Policies, tuple[Reach, ...]]:
     return SHIPPED, REACHES
 
 
-def test_the_desk_decides_whom_each_press_would_have_told_and_tells_nobody(cloud: Cloud) -> None:
-    cloud.take(begun(cloud), pressed(cloud), pressed(cloud, ordinal=2, role="service"))
+def test_the_desk_decides_whom_each_press_would_have_told_and_tells_nobody(either: Cloud) -> None:
+    either.take(begun(either), pressed(either), pressed(either, ordinal=2, role="service"))
     now = time.time_ns()
-    assert decide(cloud.database, rules, now) == 0, "while escalation is dead, nobody would be told"
-    with cloud.database.transaction() as connection:
+    assert decide(either.database, rules, now) == 0, "while escalation is dead, nobody would be told"
+    with either.database.transaction() as connection:
         beat(connection, "escalation", now, {})
-    assert decide(cloud.database, rules, now) == 2
-    assert decide(cloud.database, rules, now) == 0
-    emergency, service = (row.decision for row in cloud.rows(schema.commissioning_press))
+    assert decide(either.database, rules, now) == 2
+    assert decide(either.database, rules, now) == 0
+    emergency, service = (row.decision for row in either.rows(schema.commissioning_press))
     assert emergency["policy"] != service["policy"]
     assert emergency["messages"] >= 1
-    assert cloud.count(schema.notification) == 0
+    assert either.count(schema.notification) == 0
 
 
 def test_the_part_of_the_desk_does_both(cloud: Cloud) -> None:

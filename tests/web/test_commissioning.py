@@ -45,9 +45,12 @@ def test_what_is_left_to_do_stands_first_and_the_report_after_it(tried: Center) 
     assert "<img src=x>" not in text
     assert "&lt;script&gt;alert(1)&lt;/script&gt;&lt;b&gt;客厅" in text
     assert "王秀兰" not in text
+    homes = tried.client("mei").request("GET", "/homes", headers={"accept-language": "en"}).data.decode()
+    assert "3 to do" in homes
+    assert "Not commissioned yet" in homes
 
 
-def test_each_press_has_what_the_center_knows_of_it(tried: Center) -> None:
+def test_each_press_has_what_the_center_knows_of_it_also_while_a_run_goes_on(tried: Center) -> None:
     shown = found(tried.client("mei"))
     assert (shown["home"], shown["gateway"]) == ("h-1", "gw-east-1")
     assert [item["reason"] for item in shown["to_dos"]] == ["<i>tomorrow", "not-heard", "battery"]
@@ -59,8 +62,6 @@ def test_each_press_has_what_the_center_knows_of_it(tried: Center) -> None:
     assert (steps[0]["committed_s"], steps[0]["received_s"], steps[0]["radio_dbm"]) == (0.012, 0.131, -67)
     assert steps[0]["press"]["messages"] is None, "no desk runs here"
 
-
-def test_a_run_that_goes_on_shows_its_presses(tried: Center) -> None:
     mei = tried.client("mei")
     answer = mei.get("gateways/gw-east-2/commissioning").json()
     assert [press["device"] for press in answer["live"]] == [PENDANT]
@@ -99,12 +100,6 @@ def test_a_person_closes_what_is_left_to_do_with_a_reason(tried: Center) -> None
     with tried.database.reading() as connection:
         rows = connection.execute(select(schema.journal).where(schema.journal.c.kind == "commissioning-closed")).all()
     assert [(row.actor, row.detail["why"]) for row in rows] == [("mei", "replaced"), ("mei", "not-used")]
-
-
-def test_the_page_of_homes_says_what_is_left_to_do(tried: Center) -> None:
-    text = tried.client("mei").request("GET", "/homes", headers={"accept-language": "en"}).data.decode()
-    assert "3 to do" in text
-    assert "Not commissioned yet" in text
 
 
 def test_installers_and_care_staff_of_the_community_may(tried: Center) -> None:
