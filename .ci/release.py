@@ -29,7 +29,6 @@ from supply import LOCKS, ROOT, Locked, read_lock, wanted
 from hearthline_edge.release import REQUIREMENTS, sign, write_manifest
 
 _GLIBC = range(17, 37)  # wheels for these and older ones run on Debian 12 and Raspberry Pi OS of the same age
-_ALSO = "prometheus-client"  # of an agent whose configuration has [metrics]; a gateway cannot fetch it then
 _HERE = platform.machine()
 _THIS = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -39,7 +38,7 @@ def gateway_locks() -> dict[str, Locked]:
     edge = {each.name: each for each in read_lock(LOCKS / "edge.txt")}
     others = {each.name: each for each in read_lock(LOCKS / "cloud.txt") if each.name not in edge}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = {_ALSO, *(canonicalize_name(Requirement(text).name) for text in wanted(project, "cli"))}
+    names = {canonicalize_name(Requirement(text).name) for text in wanted(project, "cli")}
     while more := {each.name for each in others.values() if names.intersection(each.wanted_by)} - names:
         names |= more
     return edge | {name: others[name] for name in sorted(names) if name in others}

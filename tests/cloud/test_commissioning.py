@@ -307,6 +307,13 @@ def test_a_hostile_report_ends_its_run_and_is_told_apart(either: Cloud) -> None:
     assert either.count(schema.event) == 2 * len(hostile)
 
 
+def test_a_run_in_which_a_device_was_bound_ends_without_a_report(cloud: Cloud) -> None:
+    word = {"run": "pair-1", "state": "ended"}
+    cloud.take(begun(cloud, "pair-1"), cloud.gateway.event(EventType.COMMISSIONING, cloud.gateway.id, **word))
+    (row,) = runs(cloud)
+    assert (row.standing, row.report, row.ended_ns is None) == ("", None, False)
+
+
 def test_the_first_report_of_a_run_counts(cloud: Cloud, authority: Authority) -> None:
     key, first = key_of(cloud, authority), report(to_do())
     cloud.take(begun(cloud), ended(cloud, first, key=key), ended(cloud, report(step()), key=key))

@@ -6,8 +6,10 @@ The center is on the same machine, with mosquitto and TLS on its loopback. Every
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from installation.gateway import FOR_THE_TEST, until
 from installation.releases import make_release, new_key, pack_wheels
 from installation.system import PYTHON, Booted, base_python, booted
 from installers.home import GATEWAY
+from installers.terminal import Terminal
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("root"), pytest.mark.timeout(400)]
 LIBRARY = "LD_LIBRARY_PATH=/opt/python/lib"
@@ -31,10 +34,16 @@ ExecStart={PYTHON} /opt/sources/tests/installers/serve_office.py /var/lib/office
 PRESS = """
 import sys
 import paho.mqtt.publish
-press = '{"action": "emergency", "linkquality": 90}'
-paho.mqtt.publish.single("zigbee2mqtt/bedroom", press, qos=1, hostname="127.0.0.1")
+press = f'{{"action": "{sys.argv[1]}", "linkquality": 90}}'
+paho.mqtt.publish.single("zigbee2mqtt/0x00158d0001a2b3c4", press, qos=1, hostname="127.0.0.1")
 """
 
+MASKS = (
+    (r"[0-9A-Z]{4}(-[0-9A-Z]{4}){4}", "7K3M-Q2XA-9D5T-WB61-RZ0C"),
+    (r"http://127\.0\.0\.1:\d+", "https://center.example.org"),
+    (r"after \d+\.\d+ s", "after 0.03 s"),
+    (r"\d{4}-\d\d-\d\dT\d{6}", "2026-11-22T155850"),
+)
 ALERTS = """
 import json, sqlite3
 database = sqlite3.connect("file:/var/lib/office/hearthline.db?mode=ro", uri=True)
@@ -66,6 +75,10 @@ class Pi:
     def hearthline(self, *words: str) -> str:
         return self.machine.run("env", LIBRARY, "hearthline", *words).stdout
 
+    def terminal(self) -> Terminal:
+        program = ("nsenter", "-t", str(self.machine.leader), "-m", "-u", "-i", "-n", "-p")
+        return Terminal((*program, "env", LIBRARY, "hearthline"))
+
     def release(self, name: str) -> str:
         make_release(self.releases / name, self.wheels, self.key, {"hearthline/config.py": f"# {name}"})
         return f"/media/{name}"
@@ -73,8 +86,9 @@ class Pi:
     def alerts(self) -> list[Any]:
         return list(json.loads(self.machine.run("env", LIBRARY, str(PYTHON), "-c", ALERTS).stdout))
 
-    def press(self) -> None:
-        self.machine.run("env", LIBRARY, str(PYTHON), "-c", PRESS)
+    def press(self, action: str = "emergency") -> None:
+        """Another action is a new press at once; the same one is so after a second of quiet."""
+        self.machine.run("env", LIBRARY, str(PYTHON), "-c", PRESS, action)
 
     def presses(self) -> int:
         return sum(alert[1] for alert in self.alerts())
@@ -101,12 +115,44 @@ def pi(tmp_path: Path) -> Iterator[Pi]:
         yield made
 
 
-def test_from_the_box_to_an_update_and_a_dead_card(pi: Pi) -> None:
-    machine = pi.machine
+def masked(screen: str) -> list[str]:
+    """The lines of a screen, what differs from run to run replaced."""
+    for pattern, text in MASKS:
+        screen = re.sub(pattern, text, screen)
+    return [line.rstrip() for line in screen.strip().splitlines()]
+
+
+def recorded() -> list[str]:
+    page = (Path(__file__).parents[2] / "docs/installers.md").read_text(encoding="utf-8")
+    return page.split("<!-- recorded -->\n```console\n")[1].split("```")[0].splitlines()
+
+
+def test_ten_minutes_of_a_new_installer_an_update_and_a_dead_card(pi: Pi) -> None:
+    machine, terminal = pi.machine, pi.terminal()
     code = pi.ask("gateway", "code", GATEWAY)["code"]
-    pi.hearthline("gateway", "enrol", code, "--center", pi.office["url"])
+    enrol = f"hearthline gateway enrol {code} --center {pi.office['url']}"
+    terminal.type(enrol, shown=f"sudo hearthline gateway enrol {code}")
     assert machine.property(UNIT, "ActiveState") == "active"
     until(lambda: "uplink connected" in machine.log(UNIT), "the uplink")
+    terminal.type(
+        "hearthline device add",
+        ("[1] > ", "2"),
+        ("or type or scan its label", pi.press),
+        ("Enter takes", ""),
+        ("Name", "pendant"),
+        ("A number, or any word: ", "7"),
+        ("[1]: ", ""),
+        ("Its other buttons", ""),
+        ("once more to confirm", pi.press),
+        ("Label: ", ""),
+        ("Bind another one", "n"),
+        shown="sudo hearthline device add",
+    )
+    rooms = "--rooms bedroom,bathroom"
+    steps = [("press pendant", partial(pi.press, action)) for action in ("emergency", "single")]
+    terminal.type(f"hearthline gateway commission {rooms}", *steps, shown=f"sudo hearthline gateway commission {rooms}")
+    assert pi.alerts() == [], "nobody was paged"
+    assert masked(terminal.screen) == recorded(), f"docs/installers.md has:\n{chr(10).join(masked(terminal.screen))}"
     pi.press()
     until(lambda: pi.presses() == 1, "the press at the center")
 
@@ -120,6 +166,7 @@ def test_from_the_box_to_an_update_and_a_dead_card(pi: Pi) -> None:
     machine.run("systemctl", "stop", UNIT)
     machine.run("rm", "-rf", "/etc/hearthline", "/var/lib/hearthline-edge")
     code = pi.ask("gateway", "code", GATEWAY, "--again")["code"]
-    pi.hearthline("gateway", "enrol", code, "--center", pi.office["url"])
+    said = pi.hearthline("gateway", "enrol", code, "--center", pi.office["url"])
+    assert "with 1 devices" in said, "the center knows what was bound"
     pi.press()
     until(lambda: pi.presses() == 3, "the press after it was enrolled again")

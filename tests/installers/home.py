@@ -82,8 +82,9 @@ class Home:
             self.process.wait(PATIENCE_S)
             self.process = None
 
-    def press(self, sender: str = SENDER) -> None:
-        self.radio.send(press_telegram(sender=sender) + release_telegram(sender))
+    def press(self, button: int = 0) -> None:
+        """Another button of it is a new press at once; the same one is so after a moment of quiet."""
+        self.radio.send(press_telegram(button, SENDER) + release_telegram(SENDER))
 
     def new_card(self) -> None:
         """The SD card has died: nothing of before is there."""

@@ -1,28 +1,30 @@
-"""A terminal of the installer's: commands typed into a real pseudo-terminal, prompts answered, the screen kept."""
+"""What an installer types, prompt by prompt, and the screen as a person would copy it."""
 
 from __future__ import annotations
 
-import os
 import re
+import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from pathlib import Path
 
-import pexpect
+from terminal import Screen
 
-PATIENCE_S = 60
-_COLUMNS = 110
+PATIENCE_S = 60.0
+HERE = (sys.executable, "-m", "hearthline")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 Answer = str | Callable[[], object]
 
 
 class Terminal:
-    """`screen`: everything that was seen, line by line, as a person would copy it."""
+    """`screen`: everything that was seen."""
 
-    def __init__(self, environment: Mapping[str, str] | None = None, prompt: str = "$ ") -> None:
+    def __init__(self, program: Sequence[str] = HERE) -> None:
+        """`program`: what `hearthline` is."""
         self.screen = ""
-        self._prompt = prompt
-        self._environment = {**os.environ, "LC_ALL": "C.UTF-8", "COLUMNS": str(_COLUMNS), **(environment or {})}
+        self._program = program
 
     def type(self, typed: str, *steps: tuple[str, Answer], code: int = 0, shown: str | None = None) -> str:
         """Run `hearthline …`; at each step wait for a text, then type the answer (or do what it says).
@@ -31,37 +33,18 @@ class Terminal:
         """
         words = typed.split()
         assert words[0] == "hearthline"
-        child = pexpect.spawn(
-            sys.executable,
-            ["-m", "hearthline", *words[1:]],
-            env=self._environment,
-            encoding="utf-8",
-            timeout=PATIENCE_S,
-            dimensions=(40, _COLUMNS),
-        )
-        said = ""
-        try:
+        with closing(Screen([*self._program, *words[1:]], Path.cwd(), "C.UTF-8")) as screen:
             for expected, answer in steps:
-                child.expect_exact(expected)
-                said += f"{child.before}{child.after}"
+                screen.expect(re.escape(expected), PATIENCE_S)
                 if isinstance(answer, str):
-                    child.sendline(answer)
+                    screen.type(answer)
                 else:
                     answer()
-            child.expect(pexpect.EOF)
-            said += str(child.before)
-        except pexpect.ExceptionPexpect as error:
-            raise AssertionError(f"{typed}: {said}{child.before!r}: {error}") from error
-        finally:
-            child.close()
-        text = _CONTROL.sub("", said).replace("\r\n", "\n").replace("\r", "")
-        assert child.exitstatus == code, f"{typed}: {text}"
-        self.screen += f"{self._prompt}{shown or typed}\n{text}"
+            try:
+                ended = screen.ended(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                raise AssertionError(f"{typed} does not end: {screen.text}") from None
+        text = _CONTROL.sub("", screen.text).replace("\r", "")
+        assert ended == code, f"{typed}: {text}"
+        self.screen += f"$ {shown or typed}\n{text}"
         return text
-
-
-def masked(screen: str, rules: Sequence[tuple[str, str]]) -> list[str]:
-    """The lines of a screen, what differs from run to run replaced."""
-    for pattern, text in rules:
-        screen = re.sub(pattern, text, screen)
-    return [line.rstrip() for line in screen.splitlines()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from cloud_processes import until
-from hearthline_cloud import commands_identity
+from hearthline_cloud import commands_identity, schema
 from installers.home import GATEWAY, Home, open_home
 from installers.office import PATIENCE_S, Office, open_office
 from installers.terminal import Terminal
@@ -41,6 +43,33 @@ def enrol_by_stick(office: Office, home: Home, terminal: Terminal, *more: str) -
     terminal.type(f"hearthline gateway enrol --bundle {stick} {code} {home.places} --no-start")
 
 
+def bind(home: Home, terminal: Terminal) -> None:
+    """The wizard: press the pendant to learn it, name its room, press it again."""
+    terminal.type(
+        f"hearthline device add --config {home.config}",
+        ("[1] > ", ""),
+        ("or type or scan its label", home.press),
+        ("Enter takes", ""),
+        ("Name", "pendant"),
+        ("A number, or any word: ", "7"),
+        ("[1]: ", ""),
+        ("Its other buttons", ""),
+        ("once more to confirm", home.press),
+        ("Label: ", ""),
+        ("Bind another one", "n"),
+        shown="hearthline device add",
+    )
+
+
+def commission(home: Home, terminal: Terminal, rooms: str) -> None:
+    """Each room once; nobody is paged."""
+    terminal.type(
+        f"hearthline gateway commission --config {home.config} --folder {home.root} --rooms {rooms}",
+        *[("press pendant", partial(home.press, button)) for button, _ in enumerate(rooms.split(","))],
+        shown=f"hearthline gateway commission --rooms {rooms}",
+    )
+
+
 def use(office: Office, home: Home, ear: HomeEar, presses: int) -> None:
     """A press becomes an alert, the home hears of it, and that somebody has taken it."""
     heard, taken = len(ear.signals("received")), len(ear.signals("accepted"))
@@ -60,6 +89,11 @@ def test_from_the_box_to_a_dead_card_and_back(
     enrol(office, home, terminal)
     home.attach()
     home.start()
+    bind(home, terminal)
+    commission(home, terminal, "bedroom,bathroom")
+    assert office.alerts() == [], "nobody was paged"
+    runs = office.rows(select(schema.commissioning).where(schema.commissioning.c.standing != ""))
+    assert [(run.gateway_id, run.standing) for run in runs] == [(GATEWAY, "signed")], "the center keeps the report"
     use(office, home, ear, presses=1)
 
     assert commands_identity.revoke(GATEWAY, office.made.config, "stolen", PATIENCE_S) == 0

@@ -107,13 +107,20 @@ def _begin(connection: Connection, run: str, seconds: Any, gateway_id: str, now_
 
 
 def _end(connection: Connection, run: str, data: dict[str, Any], gateway_id: str, now_ns: int) -> None:
-    """Close it, and keep its report; the first one counts. One of an unknown run is kept, too, and opens nothing."""
+    """Close it, and keep its report; the first one counts. One of an unknown run is kept, too, and opens nothing.
+
+    A run in which a device was bound has no report.
+    """
     if _run(connection, gateway_id, run) is None:
         home = connection.execute(select(gateway.c.home_id).where(gateway.c.id == gateway_id)).scalar()
         _insert(connection, run, gateway_id, home, now_ns, now_ns)
     row = _run(connection, gateway_id, run)
     assert row is not None
     if row.standing:
+        return
+    if "report" not in data:
+        where = (run_table.c.id == row.id) & run_table.c.ended_ns.is_(None)
+        connection.execute(update(run_table).where(where).values(ended_ns=now_ns))
         return
     kept = read_report(connection, gateway_id, run, data, row.begun_ns)
     values = {
