@@ -23,6 +23,7 @@ from hearthline.commissioning import (
     report_of,
 )
 from hearthline.errors import ConfigError, LinkError
+from hearthline_edge.agent_folder import agent_folder
 from hearthline_edge.commands_commission import commission
 from hearthline_edge.commissioning_files import page
 from hearthline_edge.commissioning_plan import Planned, plan, what_of
@@ -125,15 +126,17 @@ def test_a_home_without_devices_has_nothing_to_try_and_says_what_to_do(tmp_path:
     config.write_text(f'gateway = "gw-1"\ndata_dir = "{tmp_path}"\n[uplink]\nhost = "127.0.0.1"\n')
     with pytest.raises(ConfigError, match="hearthline device add"):
         commission(config, no_input=True)
-    (tmp_path / "devices.toml").write_text("[[device]")
-    with pytest.raises(ConfigError, match="devices"):
+    agent_folder(tmp_path).mkdir()
+    (agent_folder(tmp_path) / "devices.toml").write_text("[[device]")
+    with pytest.raises(ConfigError, match="the list is not known"):
         commission(config, no_input=True)
 
 
 def test_without_a_running_agent_nothing_is_begun(tmp_path: Path) -> None:
     config = tmp_path / "edge.toml"
     config.write_text(f'gateway = "gw-1"\ndata_dir = "{tmp_path}"\n[uplink]\nhost = "127.0.0.1"\n')
-    write_list(tmp_path, [device("a:1", "pendant", "bedroom")])
+    agent_folder(tmp_path).mkdir()
+    write_list(agent_folder(tmp_path), [device("a:1", "pendant", "bedroom")])
     with pytest.raises(LinkError, match="systemctl start"):
         commission(config, no_input=True)
 
