@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
-from sqlalchemy import update
+from sqlalchemy import delete, update
 
 from cloud_center import Cloud, TestGateway
 from commissioned_home import PENDANT, RUN, begun, ended, pressed, report, signature, step, to_do
@@ -23,6 +23,7 @@ from hearthline.model import EventType
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.escalation import SHIPPED, Reach
 from hearthline_cloud.api.journal import frames_after
+from hearthline_cloud.commissioning.claiming import CLAIM_S, settle
 from hearthline_cloud.escalating import escalate_once
 from hearthline_cloud.identity import certificates
 from hearthline_cloud.identity.authority import Authority, make_issuing, make_root
@@ -312,6 +313,51 @@ def test_a_run_in_which_a_device_was_bound_ends_without_a_report(cloud: Cloud) -
     cloud.take(begun(cloud, "pair-1"), cloud.gateway.event(EventType.COMMISSIONING, cloud.gateway.id, **word))
     (row,) = runs(cloud)
     assert (row.standing, row.report, row.ended_ns is None) == ("", None, False)
+
+
+LEARNED = "enocean:0A0B0C0D"
+
+
+def learn(cloud: Cloud) -> int:
+    """The wizard hears a device for the first time; when that was received."""
+    cloud.take(begun(cloud, "pair-1"), pressed(cloud, "pair-1", device=LEARNED))
+    (press,) = cloud.rows(schema.commissioning_press)
+    received: int = press.received_ns
+    return received
+
+
+def bind(cloud: Cloud, gateway: str = "gw-1") -> None:
+    with cloud.database.transaction() as connection:
+        if gateway == "gw-1":  # where it was heard
+            where = (schema.device.c.gateway_id == gateway) & (schema.device.c.id == LEARNED)
+            assert connection.execute(update(schema.device).where(where).values(registered=True)).rowcount == 1
+        else:
+            put(connection, schema.gateway, id=gateway, home_id="home-2")
+            put(connection, schema.device, gateway_id=gateway, id=LEARNED, registered=True)
+
+
+def test_the_press_by_which_a_device_was_learned_pages_nobody_once_it_is_bound(cloud: Cloud) -> None:
+    at_ns = learn(cloud)
+    assert settle(cloud.database, at_ns + 60 * NS) == 0
+    bind(cloud)
+    assert settle(cloud.database, at_ns + 61 * NS) == 0
+    with cloud.database.transaction() as connection:
+        connection.execute(delete(schema.device).where(schema.device.c.id == LEARNED))
+    assert settle(cloud.database, at_ns + 3600 * NS) == 0, "what is taken away later was claimed"
+    assert cloud.count(schema.alert) == 0
+
+
+@pytest.mark.parametrize("moved_s", [CLAIM_S, -CLAIM_S])
+def test_a_press_that_nobody_claims_was_somebodys(cloud: Cloud, moved_s: int) -> None:
+    at_ns = learn(cloud)
+    bind(cloud, "gw-2")
+    assert settle(cloud.database, at_ns + (CLAIM_S - 1) * NS) == 0
+    assert settle(cloud.database, at_ns + moved_s * NS) == 1
+    assert settle(cloud.database, at_ns + moved_s * NS) == 0, "once, whoever asks again"
+    (alert,) = cloud.rows(schema.alert)
+    assert (alert.kind, alert.certainty, alert.home_id, alert.device_id) == ("emergency", "possible", "home-1", LEARNED)
+    events = [row.alert_id for row in cloud.rows(schema.event) if row.type == EventType.ALARM]
+    assert events == [alert.id]
 
 
 def test_the_first_report_of_a_run_counts(cloud: Cloud, authority: Authority) -> None:

@@ -6,6 +6,7 @@ import time
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from hearthline.errors import ConfigError
+from hearthline_cloud.commissioning.claiming import settle
 from hearthline_cloud.commissioning.rehearsing import decide
 from hearthline_cloud.commissioning.reminding import remind
 from hearthline_cloud.config import CloudConfig
@@ -48,7 +49,7 @@ class Caring(Loop):
             patiently("commissioning waits", lambda: self._round(time.time_ns(), time.monotonic()))
 
     def _round(self, now_ns: int, mono_s: float) -> None:
-        changed = decide(self._database, self._rules, now_ns)
+        changed = decide(self._database, self._rules, now_ns) + settle(self._database, now_ns)
         if self._every_days and mono_s - self._reminded_at >= _REMIND_EVERY_S:
             self._reminded_at = mono_s
             changed += remind(self._database, self._every_days, self._zone, now_ns)

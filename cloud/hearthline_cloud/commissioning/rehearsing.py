@@ -6,6 +6,7 @@ from sqlalchemy import select, update
 
 from hearthline.clock import NS
 from hearthline_cloud.alerts.lifecycle import AlertKind, alert_kind
+from hearthline_cloud.commissioning.claiming import PAIRING
 from hearthline_cloud.database import Database
 from hearthline_cloud.schema import commissioning, commissioning_press, event, heartbeat, home
 from hearthline_cloud.selftesting import Rules, rehearse
@@ -22,7 +23,7 @@ def decide(database: Database, rules: Rules, now_ns: int) -> int:
         .join(commissioning, commissioning.c.id == table.c.commissioning_id)
         .outerjoin(home, home.c.id == commissioning.c.home_id)
         .outerjoin(event, event.c.id == table.c.event_key)
-        .where(table.c.decided_ns.is_(None))
+        .where(table.c.decided_ns.is_(None), ~commissioning.c.run.startswith(PAIRING, autoescape=True))
     )
     with database.reading() as connection:
         rows = connection.execute(query.order_by(table.c.id).limit(_AT_ONCE)).all()
