@@ -19,6 +19,7 @@ from msgspec import Meta
 from hearthline.wire import MAX_DEVICE, MAX_ID
 
 MARK: Final = "commissioning"  # in the data of a marked press: the run's id
+PAIRING: Final = "pair-"  # begins the id of a run in which a device is bound; such a run has no report
 LONGEST_S: Final = 2 * 3600  # of a run, whatever it asks for
 RECEIVED_WITHIN_S: Final = 10.0  # a press that the center had received no sooner has failed
 MAX_STEPS: Final = 400

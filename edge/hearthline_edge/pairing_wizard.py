@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hearthline.commissioning import PAIRING
 from hearthline.errors import ConfigError, HearthlineError, LinkError, ProtocolError, RefusedError
 from hearthline.model import EventType
 from hearthline.wire import MAX_ID
@@ -68,7 +69,7 @@ class Wizard:
         self._drivers = drivers
         self._given = given
         self._terminal = terminal
-        self._run = f"pair-{uuid.uuid4()}"
+        self._run = f"{PAIRING}{uuid.uuid4()}"
         self._bound: dict[str, dict[str, Any]] = {}
         self._is_connected = False
 

@@ -15,11 +15,11 @@ from sqlalchemy import Connection, Row, exists, select, update
 
 from hearthline import wire
 from hearthline.clock import NS
+from hearthline.commissioning import PAIRING
 from hearthline_cloud.database import Database
 from hearthline_cloud.ingest.raising import raise_or_join
 from hearthline_cloud.schema import commissioning, commissioning_press, device, event
 
-PAIRING: Final = "pair-"  # a run in which a device was bound, which has no report
 CLAIM_S: Final = 120  # the installer names device and room, and it may take the binding some seconds to come
 _AT_ONCE = 20
 

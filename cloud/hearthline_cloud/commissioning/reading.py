@@ -14,9 +14,8 @@ import msgspec
 from sqlalchemy import Connection, Row, func, select
 
 from hearthline.clock import NS, rfc3339
-from hearthline.commissioning import Step, StepState, What, report_of
+from hearthline.commissioning import PAIRING, Step, StepState, What, report_of
 from hearthline_cloud.api.model import Time
-from hearthline_cloud.commissioning.claiming import PAIRING
 from hearthline_cloud.commissioning.verifying import Standing
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.schema import commissioning, commissioning_press, commissioning_step, device, gateway

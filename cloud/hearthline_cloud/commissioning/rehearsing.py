@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import select, update
 
 from hearthline.clock import NS
+from hearthline.commissioning import PAIRING
 from hearthline_cloud.alerts.lifecycle import AlertKind, alert_kind
-from hearthline_cloud.commissioning.claiming import PAIRING
 from hearthline_cloud.database import Database
 from hearthline_cloud.schema import commissioning, commissioning_press, event, heartbeat, home
 from hearthline_cloud.selftesting import Rules, rehearse

@@ -16,15 +16,16 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from hearthline import wire
 from hearthline.clock import NS
-from hearthline.commissioning import LONGEST_S, MARK, Report, RunState, StepState
+from hearthline.commissioning import LONGEST_S, MARK, PAIRING, Report, RunState, StepState
 from hearthline.model import Cause, EventType
 from hearthline_cloud import journal
 from hearthline_cloud.commissioning.verifying import Kept, Standing, read_report
 from hearthline_cloud.database import upsert
 from hearthline_cloud.ingest.aside import storable
 from hearthline_cloud.journal import SYSTEM
+from hearthline_cloud.registry.known import is_alone
 from hearthline_cloud.schema import commissioning as run_table
-from hearthline_cloud.schema import commissioning_press, commissioning_step, gateway
+from hearthline_cloud.schema import commissioning_press, commissioning_step, device, gateway
 
 WORD, PRESS = "commissioning", "commissioning-press"  # kinds of the journal
 DONE, ANEW = "done", "anew"  # why the system has closed a to-do: a later report has it passed, or to do again
@@ -49,8 +50,18 @@ def open_run(connection: Connection, event: wire.Event, gateway_id: str, now_ns:
     known = connection.execute(presses.where(commissioning_press.c.commissioning_id == run.id)).all()
     if len(known) >= MAX_PRESSES or (event.subject, ordinal) in {(row.device_id, row.ordinal) for row in known}:
         return None
+    if mark.startswith(PAIRING) and _is_somebodys(connection, event.subject, gateway_id):
+        return None
     key: int = run.id
     return key
+
+
+def _is_somebodys(connection: Connection, name: str, gateway_id: str) -> bool:
+    """Whether the registry has this device; the wizard learns new ones, and its gateway's list may be an old one."""
+    here = device.c.gateway_id == gateway_id
+    anywhere = device.c.registered & (device.c.id == name)
+    found = select(device.c.id).where(anywhere if is_alone(name) else anywhere & here)
+    return connection.execute(found).first() is not None
 
 
 def is_tried_out(connection: Connection, event: wire.Event, gateway_id: str, now_ns: int) -> bool:
