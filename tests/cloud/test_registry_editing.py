@@ -154,6 +154,19 @@ def test_a_pendant_of_another_home_is_refused_and_one_of_the_same_home_is_not(cl
     added(cloud, Kind.DEVICE, gateway="gw-2", id="cuff:1")  # the name of a port: each home has one
 
 
+def test_a_gateway_goes_to_another_home_when_its_devices_are_nobodys(cloud: Cloud) -> None:
+    move = {"id": "gw-1", "home": "home-2"}
+    with pytest.raises(RegistryError) as caught, cloud.database.transaction() as connection:
+        edit(connection, Kind.GATEWAY, move, "mei", NOW)
+    assert codes(caught) == [("home", "left-behind")] * 2
+    assert shown(cloud, Kind.GATEWAY, "gw-1")["home"] == "home-1"
+    with cloud.database.transaction() as connection:
+        for device in ("cuff:1", "enocean:1"):
+            edit(connection, Kind.DEVICE, {"gateway": "gw-1", "id": device, "resident": ""}, "mei", NOW)
+        edit(connection, Kind.GATEWAY, move, "mei", NOW)
+    assert shown(cloud, Kind.GATEWAY, "gw-1")["home"] == "home-2"
+
+
 def test_what_was_heard_and_is_not_registered_is_kept_and_registered(cloud: Cloud) -> None:
     with cloud.database.transaction() as connection:
         connection.execute(insert(schema.gateway).values(id="gw-7", last_seen_ns=5, state="online"))

@@ -280,6 +280,28 @@ def test_what_differs_is_a_problem_and_is_changed_when_that_is_said(cloud: Cloud
     ]
 
 
+def test_a_gateway_moves_only_without_those_who_stay(cloud: Cloud) -> None:
+    """Else a press in the new home would show the old one's resident, and call that family."""
+    new = "id,home,name\nr-2,home-2,陈阿宝\n"
+    moved = "id,home\ngw-1,home-2\n"
+    assert look(cloud, {"gateway.csv": moved}, update=True) == [(2, "home", "left-behind")] * 2
+    stays = "gateway,id,resident\ngw-1,cuff:1,res-1\ngw-1,enocean:1,r-2\n"
+    files: dict[str, str | bytes] = {"resident.csv": new, "gateway.csv": moved, "device.csv": stays}
+    assert look(cloud, files, update=True) == [(2, "home", "left-behind")]
+    bring(cloud, files | {"device.csv": stays.replace("res-1", "r-2")}, update=True)
+    assert {row.home_id for row in cloud.rows(schema.gateway)} == {"home-2"}
+    assert {row.resident_id for row in cloud.rows(schema.device)} == {"r-2"}
+
+
+def test_a_gateway_moves_with_its_residents(cloud: Cloud) -> None:
+    files: dict[str, str | bytes] = {
+        "gateway.csv": "id,home\ngw-1,home-2\n",
+        "resident.csv": "id,home,name\nres-1,home-2,Li\n",
+    }
+    assert bring(cloud, files, update=True).problems == []
+    assert {row.resident_id for row in cloud.rows(schema.device)} == {"res-1"}
+
+
 class Meddler:
     """Does something once the entries are sealed, before they are written."""
 

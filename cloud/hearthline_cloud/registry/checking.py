@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from hearthline_cloud.alerts.profiles import kind_of
 from hearthline_cloud.registry.cleaning import clean, missing, supervise_problem
 from hearthline_cloud.registry.known import Known, is_alone, look_up
+from hearthline_cloud.registry.moving import left_behind
 from hearthline_cloud.registry.shape import FIELDS, Key, Kind, Problem, Values, key_fields, key_of, problem
 from hearthline_cloud.scoping import EVERY, Communities
 
@@ -120,6 +121,7 @@ class _Check:
                 self._check_references(entry, values)
                 self._decide(entry, key, values)
         self._check_elsewhere()
+        self._check_moved()
         self._plan.moves = [move for move in self._plan.moves if id(self._own[move.kind][move.key][0]) not in self._bad]
         order = {id(entry): place for place, entry in enumerate(entries)}
         self._plan.problems.sort(key=lambda found: order[id(found.entry)])
@@ -278,6 +280,19 @@ class _Check:
             home: str = own[1]["home"]
             return home
         return self._known.rows[Kind.GATEWAY].get((gateway,), {}).get("home")
+
+    def _check_moved(self) -> None:
+        moves = {
+            move.key[0]: move.values["home"]
+            for move in self._plan.moves
+            if move.kind is Kind.GATEWAY and not move.is_new and "home" in move.values
+        }
+        devices = {key: values for key, (_, values) in self._own[Kind.DEVICE].items()}
+        residents = {key[0]: row["home"] for key, row in self._known.rows[Kind.RESIDENT].items()}
+        residents |= {key[0]: own["home"] for key, (_, own) in self._own[Kind.RESIDENT].items() if own.get("home")}
+        for gateway, device, resident in left_behind(self._connection, moves, devices, residents):
+            entry = self._own[Kind.GATEWAY][gateway,][0]
+            self._tell(entry, problem("left-behind", "home", device=device, resident=resident))
 
     def _tell_elsewhere(self, entry: Entry, device: str, home: str | None, gateway: str) -> None:
         """Where it is, is told to whoever sees every home."""

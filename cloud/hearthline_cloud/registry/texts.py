@@ -84,6 +84,12 @@ TEXTS: dict[str, tuple[str, str]] = {
         "设备“{id}”已登记在另一住家；请先在那里移除",
         "device {id!r} is registered in another home; remove it there first",
     ),
+    "left-behind": (
+        "网关的设备“{device}”仍登记给住户“{resident}”，此人不住在新的住家：请先清空该设备的住户或移除该设备，"
+        "或在同一次导入中写明设备的新住户",
+        "its device {device!r} is still that of resident {resident!r}, who does not live in the new home: first clear "
+        "the device's resident or remove the device, or name its new resident in the same import",
+    ),
     "not-yours": (
         "社区“{id}”不在您的权限范围内",
         "community {id!r} is not one of yours",
