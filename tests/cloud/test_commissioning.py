@@ -211,6 +211,14 @@ def test_what_is_sent_again_after_a_restore_is_no_test(cloud: Cloud) -> None:
         put(connection, schema.command, **command, next_attempt_ns=0)
     cloud.take(begun(cloud), pressed(cloud, resent="again"))
     assert [row.kind for row in cloud.rows(schema.alert)] == ["emergency"]
+    cloud.take(cloud.gateway.event(EventType.COMMISSIONING, "gw-1", run="of-last-week", state="begun", resent="again"))
+    is_open, is_over = runs(cloud)
+    assert is_open.ended_ns is None, "it goes on"
+    assert is_over.until_ns == is_over.begun_ns
+    cloud.take(pressed(cloud, ordinal=2))
+    assert cloud.count(schema.commissioning_press) == 1
+    cloud.take(pressed(cloud, run="of-last-week", ordinal=3))
+    assert cloud.count(schema.commissioning_press) == 1
 
 
 def test_what_an_installer_measures_is_not_the_residents_blood_pressure(cloud: Cloud) -> None:
@@ -259,6 +267,8 @@ def test_what_cannot_be_verified_is_kept_as_unsigned(cloud: Cloud, authority: Au
         (good, {"signature": signed[:-2] + "00"}),
         (good, {"signature": "zz"}),
         (good, {"signature": "é"}),
+        (good, {"signature": "\0"}),
+        (good, {"signature": signed + " "}),
         (good, {"signature": signed * 50}),
         (good, {"signature": 7}),
         (good | {"version": "0.2.0"}, {"signature": signed}),
@@ -266,6 +276,7 @@ def test_what_cannot_be_verified_is_kept_as_unsigned(cloud: Cloud, authority: Au
     for number, (document, more) in enumerate(wrong):
         cloud.take(ended(cloud, document, run=f"run-{number}", **more))
         assert (runs(cloud)[-1].standing, runs(cloud)[-1].report) == ("unsigned", document), more
+        assert set(runs(cloud)[-1].signature) <= set("0123456789abcdef"), more
     replayed = f"run-{len(wrong)}"
     cloud.take(ended(cloud, good, run=replayed, key=key))
     assert runs(cloud)[-1].standing == "unsigned", "it is the report of another run"

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from commissioned_home import report
 from hearthline.clock import NS
@@ -82,6 +82,13 @@ def test_a_report_is_downloaded_as_it_came(tried: Center) -> None:
     assert mei.get(f"{API}/report?run={number + 1}").status == 404, "it is of another gateway"
     assert mei.get(f"{API}?run={number + 1}").status == 404
     assert mei.get(f"{API}?run=0").status == 422
+    with tried.database.transaction() as connection:
+        times = {"home_id": "h-1", "begun_ns": 5, "until_ns": 5}
+        later = [{"gateway_id": "gw-east-1", "run": f"later-{each}", **times} for each in range(40)]
+        connection.execute(insert(schema.commissioning), later)
+    for wanted in ("", f"?run={number}"):
+        answer = mei.get(f"{API}{wanted}").json()
+        assert (answer["shown"]["run"]["id"], len(answer["runs"])) == (number, 30), "however many runs came after it"
 
 
 def test_a_person_closes_what_is_left_to_do_with_a_reason(tried: Center) -> None:

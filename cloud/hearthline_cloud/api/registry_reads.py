@@ -44,10 +44,12 @@ def one_gateway(connection: Connection, name: str, now_ns: int) -> Gateway:
     return _gateway(connection.execute(query.where(gateway.c.id == name)).one(), now_ns, 0)
 
 
-def list_devices(connection: Connection, seen: Communities) -> list[Device]:
-    """What was never registered comes first: somebody has to look at it."""
+def list_devices(connection: Connection, seen: Communities, gateway_id: str | None = None) -> list[Device]:
+    """Those of all gateways, or of one. What was never registered comes first: somebody has to look at it."""
     query = select(device, gateway.c.home_id).join(gateway, gateway.c.id == device.c.gateway_id)
     query = query.where(homes_not_hidden(seen, gateway.c.home_id))
+    if gateway_id is not None:
+        query = query.where(device.c.gateway_id == gateway_id)
     rows = connection.execute(query.order_by(device.c.registered, device.c.gateway_id, device.c.id))
     return [
         Device(

@@ -121,20 +121,21 @@ def commissioning_of(connection: Connection, gateway_id: str, now_ns: int, run: 
     table = commissioning
     is_shown = ~table.c.run.startswith(PAIRING, autoescape=True) | (table.c.standing != "")
     query = select(table).where(table.c.gateway_id == gateway_id, is_shown)
-    rows = connection.execute(query.order_by(table.c.id.desc()).limit(_SHOWN)).all()
-    wanted = next((row for row in rows if (row.standing if run is None else row.id == run)), None)
+    newest = query.order_by(table.c.id.desc())
+    rows = connection.execute(newest.limit(_SHOWN)).all()
+    is_wanted = table.c.standing != "" if run is None else table.c.id == run
+    wanted = connection.execute(newest.where(is_wanted).limit(1)).first()
     if run is not None and wanted is None:
         raise NotFoundError(f"the gateway {gateway_id} has no run under number {run}")
     names = _names(connection, gateway_id)
     runs = _runs(connection, rows, now_ns)
-    by_id = {each.id: each for each in runs}
     open_run = next((each for each in runs if each.is_open), None)
     return Commissioning(
         gateway=gateway_id,
         home=place.home_id,
         to_dos=_to_dos(connection, gateway_id, names),
         runs=runs,
-        shown=None if wanted is None else _reported(connection, wanted, by_id[wanted.id], names),
+        shown=None if wanted is None else _reported(connection, wanted, _runs(connection, [wanted], now_ns)[0], names),
         live=[] if open_run is None else list(_presses(connection, [open_run.id], names).values()),
     )
 

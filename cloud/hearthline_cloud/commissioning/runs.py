@@ -90,14 +90,19 @@ def take_press(
     journal.append(connection, PRESS, now_ns, detail, event=stored)
 
 
-def take_word(connection: Connection, stored: int, event: wire.Event, gateway_id: str, now_ns: int) -> None:
-    """What a gateway says of a run. Of one that nobody knows by such a name, nothing but the event is kept."""
+def take_word(
+    connection: Connection, stored: int, event: wire.Event, gateway_id: str, now_ns: int, *, resent: bool
+) -> None:
+    """What a gateway says of a run. Of one that nobody knows by such a name, nothing but the event is kept.
+
+    `resent`: it is said again after a restore of the center, perhaps days later.
+    """
     run, state = event.data.get("run"), event.data.get("state")
     is_own = event.subject == gateway_id and event.source == f"hearthline/{gateway_id}"
     if not _is_id(run) or not is_own:
         return
     if state == RunState.BEGUN:
-        _begin(connection, run, event.data.get("seconds"), gateway_id, now_ns)
+        _begin(connection, run, 0 if resent else _seconds(event), gateway_id, now_ns)
     elif state == RunState.ENDED:
         _end(connection, run, event.data, gateway_id, now_ns)
     else:
@@ -105,14 +110,21 @@ def take_word(connection: Connection, stored: int, event: wire.Event, gateway_id
     journal.append(connection, WORD, now_ns, {"gateway": gateway_id, "run": run, "state": state}, event=stored)
 
 
-def _begin(connection: Connection, run: str, seconds: Any, gateway_id: str, now_ns: int) -> None:
-    """Open it, unless it was there before; what was open of this gateway is over. A gateway of no home opens none."""
+def _seconds(event: wire.Event) -> int:
+    seconds = event.data.get("seconds")
+    return seconds if type(seconds) is int and 0 < seconds < LONGEST_S else LONGEST_S
+
+
+def _begin(connection: Connection, run: str, seconds: int, gateway_id: str, now_ns: int) -> None:
+    """Open it, unless it was there before; what was open of this gateway is over. A gateway of no home opens none.
+
+    `seconds` 0: it is over already, and leaves alone what is open now.
+    """
     home = connection.execute(select(gateway.c.home_id).where(gateway.c.id == gateway_id)).scalar()
     if home is None:
         return
-    wanted_s = seconds if type(seconds) is int and 0 < seconds < LONGEST_S else LONGEST_S
-    made = _insert(connection, run, gateway_id, home, now_ns, now_ns + wanted_s * NS)
-    if made is not None:
+    made = _insert(connection, run, gateway_id, home, now_ns, now_ns + seconds * NS)
+    if made is not None and seconds:
         others = (run_table.c.gateway_id == gateway_id) & run_table.c.ended_ns.is_(None) & (run_table.c.id != made)
         connection.execute(update(run_table).where(others).values(ended_ns=now_ns))
 

@@ -7,6 +7,7 @@ gateway, those of revoked ones excepted. What cannot be verified is kept, and sh
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -20,7 +21,7 @@ from sqlalchemy import Connection, select
 from hearthline.commissioning import MAX_REPORT_BYTES, Report, canonical, report_of
 from hearthline_cloud.schema import certificate
 
-_MAX_SIGNATURE = 256  # hexadecimal digits; one of P-256 has at most 144
+_SIGNATURE = re.compile("[0-9A-Fa-f]{1,256}")  # one of P-256 has at most 144
 
 
 class Standing(StrEnum):
@@ -55,12 +56,12 @@ def read_report(connection: Connection, gateway_id: str, run: str, data: dict[st
         report = report_of(document)
     except ValueError:
         return Kept(Standing.UNREADABLE, document)
-    if not isinstance(signature, str) or len(signature) > _MAX_SIGNATURE:
+    if not isinstance(signature, str) or not _SIGNATURE.fullmatch(signature):
         return Kept(Standing.UNSIGNED, document, report)
     is_of_this_run = report.gateway == gateway_id and report.runs[-1] == run
     serial = _signer(connection, gateway_id, signed, signature, begun_ns) if is_of_this_run else None
     standing = Standing.UNSIGNED if serial is None else Standing.SIGNED
-    return Kept(standing, document, report, signature if signature.isascii() else "", serial)
+    return Kept(standing, document, report, signature, serial)
 
 
 def _signer(connection: Connection, gateway_id: str, signed: bytes, signature: str, begun_ns: int) -> str | None:

@@ -144,7 +144,7 @@ def _page(
 ) -> Response:
     with parts.database.reading() as connection:
         found = remote_of(connection, gateway, parts.now_ns(), session.communities)
-        devices = [each for each in list_devices(connection, session.communities) if each.gateway == gateway]
+        devices = list_devices(connection, session.communities, gateway)
     return page(
         request,
         template,

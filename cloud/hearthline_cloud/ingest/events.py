@@ -199,7 +199,7 @@ def _store(
     elif event.type == EventType.BINDING:
         take_binding(connection, stored, event, gateway, now_ns)
     elif event.type == EventType.COMMISSIONING:
-        take_word(connection, stored, event, gateway, now_ns)
+        take_word(connection, stored, event, gateway, now_ns, resent=resent)
 
 
 def touch_gateway(connection: Connection, gateway: str, now_ns: int) -> str | None:
