@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from typer.testing import CliRunner
 
 from cloud_center import Cloud
@@ -22,6 +23,7 @@ from hearthline_cloud.commands import app
 from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.desk import Desk
+from hearthline_cloud.listing import is_any_list_due, order_due_lists
 from hearthline_cloud.notify.sending import contact_phones
 from hearthline_cloud.personal import erasing
 from hearthline_cloud.personal.column import ERASED
@@ -115,6 +117,26 @@ def test_an_erased_person_is_gone_everywhere_and_the_figures_and_the_chain_stay(
     assert {row.resident_id for row in known.rows(schema.device)} == {None}
     assert values(known) == [80.0]
     assert known.rows(schema.journal)[-1].kind == erasing.ERASED
+
+
+def test_a_name_that_an_installer_gave_goes_from_the_gateway_and_from_what_was_sent(known: Cloud) -> None:
+    bound = known.gateway.event(EventType.BINDING, known.gateway.id)
+    data = {"state": "wanted", "device": "enocean:1", "name": "王秀兰的吊坠", "room": "bedroom"}
+    other = {"state": "wanted", "device": "x:2", "name": "门磁"}
+    known.take(replace(bound, data=data))
+    known.take(replace(known.gateway.event(EventType.BINDING, known.gateway.id), data=other))
+    with known.database.transaction() as connection:
+        connection.execute(update(schema.gateway).values(last_seen_ns=1))
+        order_due_lists(connection, 5)
+    close(known)
+    assert "王秀兰" in str(known.rows(schema.command))
+    assert "王秀兰" in str(known.rows(schema.event))
+    erase(known)
+    assert "王秀兰" not in str([*known.rows(schema.command), *known.rows(schema.event), *known.rows(schema.device)])
+    assert [row.data["name"] for row in known.rows(schema.event) if row.type == EventType.BINDING] == ["", "门磁"]
+    assert "门磁" in str(known.rows(schema.command)), "what is nobody's keeps its name"
+    with known.database.reading() as connection:
+        assert is_any_list_due(connection)
 
 
 def test_a_neighbour_in_the_same_home_keeps_everything(known: Cloud) -> None:

@@ -19,12 +19,13 @@ import msgspec
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from hearthline.errors import ConfigError, RefusedError
-from hearthline.model import EventType
+from hearthline.model import DEVICES, EventType
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.lifecycle import LATCHED, State
 from hearthline_cloud.config import StoreConfig
 from hearthline_cloud.database import Database
 from hearthline_cloud.identity.authority import write_secret
+from hearthline_cloud.listing import make_list_due
 from hearthline_cloud.personal.vault import destroy
 from hearthline_cloud.store import Point
 from hearthline_cloud.store.erasing import Series, erase_series
@@ -138,7 +139,28 @@ def _forget_devices(connection: Connection, who: str) -> list[Series]:
     connection.execute(
         update(device).where(device.c.resident_id == who).values(resident_id=None, user_number=None, name="")
     )
+    make_list_due(connection, {row.gateway_id for row in own})
+    for row in own:
+        _forget_names(connection, row.gateway_id, row.id)
     return [Series(resident=who), *(Series(gateway=row.gateway_id, device=row.id) for row in own)]
+
+
+def _forget_names(connection: Connection, gateway: str, device: str) -> None:
+    """Of a device, in what was bound in the home and in the lists that its gateway was sent."""
+    bound = (_event.c.gateway_id == gateway) & (_event.c.type == EventType.BINDING)
+    for row in connection.execute(select(_event.c.id, _event.c.data).where(bound)).all():
+        if row.data.get("device") == device and row.data.get("name"):
+            connection.execute(update(_event).where(_event.c.id == row.id).values(data=row.data | {"name": ""}))
+    command = schema.command
+    for row in connection.execute(select(command.c.id, command.c.body).where(command.c.gateway_id == gateway)).all():
+        listed = row.body["devices"] if row.body.get("type") == DEVICES else []
+        if any(each["id"] == device for each in listed):
+            bare = [_nobodys(each) if each["id"] == device else each for each in listed]
+            connection.execute(update(command).where(command.c.id == row.id).values(body=row.body | {"devices": bare}))
+
+
+def _nobodys(listed: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in listed.items() if name not in ("name", "user")}
 
 
 def _forget_cases(connection: Connection, who: str, now_ns: int) -> int:
