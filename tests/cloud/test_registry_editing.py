@@ -134,6 +134,20 @@ def test_a_year_as_people_and_spreadsheets_write_it(written: object, kept: int |
     assert clean(Kind.RESIDENT, {"birth_year": written}, NOW) == ({"birth_year": kept}, [])
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "written", "kept"),
+    [
+        (Kind.DEVICE, "user", "000001999999999999", None), (Kind.DEVICE, "user", "0000000255", 255),
+        (Kind.DEVICE, "user", "256", None), (Kind.DEVICE, "user", "0", 0), (Kind.DEVICE, "user", "-1", None),
+        (Kind.RESIDENT, "birth_year", "0019901", None), (Kind.RESIDENT, "birth_year", "19901", None),
+        (Kind.RESIDENT, "birth_year", "00001941", 1941), (Kind.RESIDENT, "birth_year", "1849", None),
+    ],
+)  # fmt: skip
+def test_a_number_is_bounded_as_the_whole_that_it_is(kind: Kind, name: str, written: str, kept: int | None) -> None:
+    values, problems = clean(kind, {name: written}, NOW)
+    assert (values.get(name), len(problems)) == (kept, int(kept is None))
+
+
 def test_a_devices_id_is_what_its_gateway_says() -> None:
     for written, kept in (
         ("z2m:SOS 1", "z2m:SOS 1"),

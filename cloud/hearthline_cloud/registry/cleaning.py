@@ -22,6 +22,7 @@ MAX_USER = 255  # what a cuff's user byte holds
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PHONE = re.compile(r"\+?[0-9()./ -]*[0-9](?: ?(?:转|ext\.?|x|#) ?[0-9]{1,6})?", re.IGNORECASE)
 _DIGITS = range(3, 21)  # from an emergency number to E.164 with an extension
+_LONGEST_NUMBER = 6  # digits; `int` of thousands of them is slow, and no field holds more
 _PERIOD = re.compile(r"(\d{1,6})(min|h|d|分钟|小时|天)")
 _UNITS_S = {"min": 60, "分钟": 60, "h": HOUR_S, "小时": HOUR_S, "d": DAY_S, "天": DAY_S}
 _OFF = ("off", "关", "关闭")
@@ -128,17 +129,23 @@ def _year(field: Field, text: str, now_ns: int) -> Any:
         return None
     this_year = dt.datetime.fromtimestamp(now_ns / 1e9, dt.UTC).year
     digits = text.removesuffix("年").strip()
-    if not (digits.isascii() and digits.isdecimal()) or not FIRST_YEAR <= int(digits[:6]) <= this_year:
-        return problem("bad-year", field.name, first=FIRST_YEAR, last=this_year)
-    return int(digits)
+    year = _whole(digits)
+    return (
+        year if FIRST_YEAR <= year <= this_year else problem("bad-year", field.name, first=FIRST_YEAR, last=this_year)
+    )
 
 
 def _number(field: Field, text: str, now_ns: int) -> Any:
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal()) or int(text[:6]) > MAX_USER:
-        return problem("bad-number", field.name, last=MAX_USER)
-    return int(text)
+    number = _whole(text)
+    return number if 0 <= number <= MAX_USER else problem("bad-number", field.name, last=MAX_USER)
+
+
+def _whole(digits: str) -> int:
+    """-1 for what is no whole number, or one that no field could hold."""
+    fits = digits.isascii() and digits.isdecimal() and len(digits.lstrip("0")) <= _LONGEST_NUMBER
+    return int(digits) if fits else -1
 
 
 def _device_kind(field: Field, text: str, now_ns: int) -> Any:
