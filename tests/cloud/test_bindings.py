@@ -98,6 +98,26 @@ def test_told_again_and_bound_again_change_nothing_and_are_answered(cloud: Cloud
     assert device(cloud) == before
 
 
+def test_a_binding_told_again_leaves_what_the_office_wrote_since(cloud: Cloud) -> None:
+    """A gateway without a home asks each hour, and the answer may be lost."""
+    heard(cloud)
+    bind(cloud, binding(cloud.gateway, name=""))
+    with cloud.database.transaction() as connection:
+        edit(connection, Kind.DEVICE, {"gateway": "gw-1", "id": PENDANT, "room": "厨房", "user": "2"}, "mei", NOW)
+    sent(cloud, time.time_ns() + NS)
+    bind(cloud, binding(cloud.gateway, user=1, buttons={"*": "service"}))
+    row = device(cloud)
+    assert (row.name, row.room, row.kind, row.user_number) == ("吊坠", "厨房", "push-button", 2)
+    assert row.buttons == {"*": "service"}, "which only the gateway says"
+    assert answers(cloud)[-1][2] == "bound"
+    assert lists(sent(cloud, time.time_ns() + 2 * NS)), "the gateway goes back to the office's word"
+    commands = cloud.count(schema.command)
+    bind(cloud, binding(cloud.gateway, room="厨房", user=2, buttons={"*": "service"}))
+    with cloud.database.reading() as connection:
+        assert not is_any_list_due(connection)
+    assert cloud.count(schema.command) == commands + 1, "the answer"
+
+
 def test_a_pendant_of_another_home_is_refused_and_stays_where_it_is(cloud: Cloud) -> None:
     other = TestGateway("gw-2")
     with cloud.database.transaction() as connection:

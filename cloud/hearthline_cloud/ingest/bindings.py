@@ -3,7 +3,8 @@
     gateway without a home ........ "unknown-gateway": kept as an event; the gateway asks again, until it has a home
     bound to another home ......... "elsewhere": nothing changed, shown to staff with the gateway
     what the registry refuses ..... "refused", the same
-    else .......................... registered, journalled, "bound"; a repeat changes nothing and is answered again
+    else .......................... registered, journalled, "bound"; a repeat adds what the registry lacks of names,
+                                    room, kind and user, takes the buttons anew, and is answered again
 
 The answer is a command, sent until the gateway has taken it.
 """
@@ -62,11 +63,7 @@ def _result(connection: Connection, word: wire.Binding, gateway: str, now_ns: in
         except RegistryError:
             return REFUSED
         return REMOVED
-    values: dict[str, Any] = {"gateway": gateway, "id": word.device, "name": word.name, "room": word.room}
-    if word.kind:
-        values["kind"] = word.kind
-    if word.user is not None:
-        values["user"] = word.user
+    values = _missing(connection, word, gateway)
     try:
         put(connection, Kind.DEVICE, values, SYSTEM, now_ns)
     except RegistryError as error:
@@ -75,6 +72,21 @@ def _result(connection: Connection, word: wire.Binding, gateway: str, now_ns: in
     same = (table.c.gateway_id == gateway) & (table.c.id == word.device)
     connection.execute(update(table).where(same).values(buttons=dict(word.buttons)))
     return BOUND
+
+
+def _missing(connection: Connection, word: wire.Binding, gateway: str) -> dict[str, Any]:
+    """What the registry lacks of the device. What the office wrote stays, and the gateway is told it again."""
+    told = {"name": word.name, "room": word.room, "kind": word.kind or None, "user": word.user}
+    table = schema.device
+    same = (table.c.gateway_id == gateway) & (table.c.id == word.device) & table.c.registered
+    known = connection.execute(
+        select(table.c.name, table.c.room, table.c.kind, table.c.user_number).where(same)
+    ).first()
+    kept = dict(zip(told, known or (), strict=False))
+    if any(kept.get(name) not in ("", None, value) for name, value in told.items()):
+        make_list_due(connection, [gateway])
+    new = {name: value for name, value in told.items() if value is not None and kept.get(name) in ("", None)}
+    return {"gateway": gateway, "id": word.device} | new
 
 
 def _has_home(connection: Connection, gateway: str) -> bool:
