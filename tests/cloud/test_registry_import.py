@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 from openpyxl import Workbook, load_workbook
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from cloud_center import Cloud
 from hearthline.errors import RefusedError
 from hearthline_cloud import journal, schema
 from hearthline_cloud.personal import erasing
+from hearthline_cloud.personal.consents import By, agree
+from hearthline_cloud.personal.consents import Kind as Consent
 from hearthline_cloud.personal.keys import KEY_FILE
 from hearthline_cloud.personal.rotating import rotate
 from hearthline_cloud.registry import importing
@@ -329,6 +331,22 @@ def test_a_new_key_of_the_center_meanwhile_leaves_nothing_that_cannot_be_read(cl
     assert bring(cloud, dict(FILES), progress=meddler).problems == []
     assert meddler.stages.count(Stage.WRITE) == 3  # once in vain
     assert next(row.name for row in cloud.rows(schema.resident) if row.id == "r-1") == "王秀兰"
+
+
+def test_a_consent_meanwhile_that_makes_the_residents_key_is_no_fault(cloud: Cloud) -> None:
+    with cloud.database.transaction() as connection:  # of whom nothing personal is known yet
+        connection.execute(insert(schema.resident).values(id="r-3", home_id="home-1", name="", contacts=""))
+    assert "resident:r-3" not in {row.subject for row in cloud.rows(schema.personal_key)}
+
+    def deed() -> None:
+        with cloud.database.transaction() as connection:
+            agree(connection, "r-3", Consent.VITALS, By.GUARDIAN, "王建国", "form 3", "jun", NOW)
+
+    meddler = Meddler(deed)
+    bring(cloud, {"resident.csv": "id,home,name\nr-3,home-1,周\n"}, update=True, progress=meddler)
+    assert meddler.stages.count(Stage.WRITE) == 3  # once in vain
+    assert next(row.name for row in cloud.rows(schema.resident) if row.id == "r-3") == "周"
+    assert [row.guardian for row in cloud.rows(schema.consent)] == ["王建国"]
 
 
 @on_sqlite

@@ -1,8 +1,8 @@
 """The data keys of many subjects at once: found or made before the transaction that writes, so that it is short.
 
 What is `made` is written in that transaction. `still_holds` says there whether the center's key is the one by
-which new data keys were sealed: after a rotation nobody could open them. That no subject was erased since, the caller
-checks, who knows what it seals for.
+which new data keys were sealed: after a rotation nobody could open them; and whether none of their subjects got a key
+from somebody else meanwhile. That no subject was erased since, the caller checks, who knows what it seals for.
 """
 
 from __future__ import annotations
@@ -50,7 +50,14 @@ class Bundle:
         return ready
 
     def still_holds(self, connection: Connection) -> bool:
-        return _center_of(connection) == self._by
+        if _center_of(connection) != self._by:
+            return False
+        left = iter([row["subject"] for row in self._made])
+        while part := list(islice(left, _AT_ONCE)):
+            query = select(personal_key.c.subject).where(personal_key.c.subject.in_(part)).limit(1)
+            if connection.execute(query).first() is not None:
+                return False
+        return True
 
     def made(self, dialect: Dialect) -> list[Batch]:
         """The keys that were made, to be written in the transaction that writes what they seal."""
