@@ -297,12 +297,18 @@ def test_an_account_of_some_communities_changes_nothing_of_others(cloud: Cloud) 
         (Kind.DEVICE, {"gateway": "gw-1", "id": "x:8"}),
         (Kind.CONTACT, {"resident": "res-1", "name": "8"}),
         (Kind.COMMUNITY, {"id": "com-3", "name": "3"}),
+        (Kind.COMMUNITY, {"id": "com-2", "name": "not theirs to name"}),
         (Kind.HOME, {"id": "home-1", "community": "com-2", "name": "8"}),
     ):
         with pytest.raises(RegistryError):
             added(cloud, kind, mine, **values)
         with pytest.raises(RefusedError), cloud.database.transaction() as connection:
             put(connection, kind, values, "mei", NOW, mine)
+    with cloud.database.transaction() as connection:
+        put(
+            connection, Kind.COMMUNITY, {"id": "com-2", "name": "西区"}, "mei", NOW, mine
+        )  # a file may name it as it is
+    assert shown(cloud, Kind.COMMUNITY, "com-2")["name"] == "西区"
     with pytest.raises(NotFoundError), cloud.database.transaction() as connection:
         remove(connection, Kind.DEVICE, ("gw-1", "cuff:1"), "mei", NOW, mine)
     added(cloud, Kind.GATEWAY, mine, id="gw-9", home="home-9")

@@ -198,8 +198,8 @@ class _Check:
             self._decide_known(entry, key, {name: value for name, value in values.items() if row[name] != value})
 
     def _decide_new(self, entry: Entry, key: Key, values: Values) -> None:
-        if entry.kind is Kind.COMMUNITY and not self._is_theirs(key[0]):
-            self._tell(entry, problem("not-yours", "id", id=key[0]))
+        if entry.kind is Kind.COMMUNITY and self._rules.seen is not None:
+            self._tell(entry, problem("center-wide", "id", id=key[0]))
         if entry.kind is Kind.RESIDENT and key[0] in self._known.erased:
             self._tell(entry, problem("erased", "id", id=key[0]))
         self._tell_missing(entry)
@@ -212,6 +212,8 @@ class _Check:
     def _decide_known(self, entry: Entry, key: Key, differs: Values) -> None:
         if not differs:
             self._plan.same[entry.kind] += 1
+        elif entry.kind is Kind.COMMUNITY and self._rules.seen is not None:
+            self._tell(entry, problem("center-wide", "id", id=key[0]))
         elif self._rules.update:
             self._plan.moves.append(Move(entry.kind, key, differs, is_new=False))
         else:

@@ -90,9 +90,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "its device {device!r} is still that of resident {resident!r}, who does not live in the new home: first clear "
         "the device's resident or remove the device, or name its new resident in the same import",
     ),
-    "not-yours": (
-        "社区“{id}”不在您的权限范围内",
-        "community {id!r} is not one of yours",
+    "center-wide": (
+        "社区“{id}”只能由负责整个中心的账号添加或修改；请从文件中删去这一行，或请此类账号导入",
+        "community {id!r} is added or changed only by an account of the whole center: take the entry out of the file, "
+        "or have such an account import it",
     ),
     "none": ("没有编号为“{id}”的{what}", "there is no {what} {id!r}"),
     "still-homes": (
