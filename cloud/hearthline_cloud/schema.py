@@ -312,6 +312,8 @@ commissioning_press = Table(
     sqlite_autoincrement=True,
 )
 
+_STEP_OPEN = text("closed_ns IS NULL AND state <> 'passed'")
+
 commissioning_step = Table(  # what a report tells of; one that has not passed is a to-do until it is closed
     "commissioning_step",
     metadata,
@@ -329,6 +331,7 @@ commissioning_step = Table(  # what a report tells of; one that has not passed i
     Column("closed_why", String(16)),
     Index("ix_commissioning_step_gateway", "gateway_id", "closed_ns"),
     Index("ix_commissioning_step_run", "commissioning_id"),
+    Index("ix_commissioning_step_open", "gateway_id", sqlite_where=_STEP_OPEN, postgresql_where=_STEP_OPEN),
     sqlite_autoincrement=True,
 )
 

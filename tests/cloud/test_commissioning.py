@@ -23,7 +23,9 @@ from hearthline.model import EventType
 from hearthline_cloud import journal, schema
 from hearthline_cloud.alerts.escalation import SHIPPED, Reach
 from hearthline_cloud.api.journal import frames_after
+from hearthline_cloud.commissioning import reading
 from hearthline_cloud.commissioning.claiming import CLAIM_S, settle
+from hearthline_cloud.commissioning.runs import MAX_UNKNOWN
 from hearthline_cloud.escalating import escalate_once
 from hearthline_cloud.identity import certificates
 from hearthline_cloud.identity.authority import Authority, make_issuing, make_root
@@ -388,6 +390,14 @@ def test_the_first_report_of_a_run_counts(cloud: Cloud, authority: Authority) ->
     assert open_to_dos(cloud) == [("bedroom", "not-heard")]
 
 
+def test_a_gateway_that_invents_runs_fills_fifty_rows(cloud: Cloud) -> None:
+    invented = [ended(cloud, report(step()), run=f"invented-{number}") for number in range(MAX_UNKNOWN + 2)]
+    cloud.take(*invented)
+    assert (cloud.count(schema.commissioning), cloud.count(schema.event)) == (MAX_UNKNOWN, len(invented))
+    cloud.take(begun(cloud), ended(cloud, report(step())))
+    assert [(run.run, run.standing) for run in runs(cloud)[MAX_UNKNOWN:]] == [(RUN, "unsigned")], "it was seen to begin"
+
+
 def test_a_home_of_twenty_devices_fits_a_message(cloud: Cloud, authority: Authority) -> None:
     key, rooms = key_of(cloud, authority), ("起居室", "主卧", "卫生间", "厨房")
     hops = Hops(committed=12, sent=15, received=120)
@@ -417,4 +427,10 @@ def test_a_to_do_stays_open_until_a_signed_report_has_it_passed(either: Cloud, a
     again = report(step(), step(room="bathroom", state=StepState.SKIPPED, reason="battery"), run="third")
     either.take(ended(either, again, run="third", key=key))
     assert open_to_dos(either) == [("bathroom", "battery")], "what failed again is one to-do"
+    with either.database.reading() as connection:
+        assert reading.open_to_dos(connection) == {"gw-1": 1}
+    with either.database.transaction() as connection:
+        connection.execute(update(schema.commissioning_step).values(closed_ns=5))
+    with either.database.reading() as connection:
+        assert reading.open_to_dos(connection) == {"gw-1": 0}, "it was commissioned"
     assert [row.closed_why for row in either.rows(schema.commissioning_step)][:2] == ["done", "anew"]

@@ -80,6 +80,33 @@ def prove(connection: Connection, now_ns: int, shown: bool) -> None:
         connection.execute(insert(schema.self_test).values(**test))
 
 
+def add_run(connection: Connection, name: str, now_ns: int, worth: str = "", decided_ns: int | None = 5) -> int:
+    """A run that is over, with one press; its key."""
+    run = {"gateway_id": "gw-1", "run": name, "begun_ns": now_ns, "until_ns": now_ns, "standing": worth}
+    made = insert(schema.commissioning).values(**run).returning(schema.commissioning.c.id)
+    key: int = connection.execute(made).scalar_one()
+    press = {"event_key": 0, "event_id": name, "device_id": "enocean:1", "ordinal": 1, "decided_ns": decided_ns}
+    times = {"made_ns": now_ns, "received_ns": now_ns, "time_quality": "synced"}
+    connection.execute(insert(schema.commissioning_press).values(commissioning_id=key, **press, **times))
+    return key
+
+
+def add_step(connection: Connection, run: int, device: str, state: str = "passed") -> None:
+    values = {"gateway_id": "gw-1", "place": 0, "device_id": device, "room": "", "what": "press", "state": state}
+    connection.execute(insert(schema.commissioning_step).values(commissioning_id=run, **values))
+
+
+def commission(connection: Connection, now_ns: int) -> None:
+    """A run that was given up, a report, one that supersedes it, a press that waits; an offer that is over, and not."""
+    add_run(connection, "given-up", now_ns)
+    for name, worth in (("superseded", "unsigned"), ("newest", "signed")):
+        add_step(connection, add_run(connection, name, now_ns, worth), "enocean:1")
+    add_run(connection, "pair-waits", now_ns, decided_ns=None)
+    for name, sealed in (("over", ""), ("open", "x")):
+        offer = {"id": name, "gateway_id": "gw-1", "kind": "code", "again": False, "made_by": "mei", "verifier": ""}
+        connection.execute(insert(schema.enrolment).values(**offer, sealed=sealed, made_ns=now_ns, ends_ns=now_ns))
+
+
 def fill(cloud: Cloud) -> None:
     """One row of every kind that has an end, and beside each one that has none."""
     close_case(cloud)
@@ -111,6 +138,7 @@ def fill(cloud: Cloud) -> None:
         for name, what, state in ASKS:
             values = {"id": name, "what": what, "state": state, "asked_ns": now_ns, "asked_by": "boss"}
             connection.execute(insert(schema.remote_ask).values(gateway_id="gw-1", **values))
+        commission(connection, now_ns)
         staff = {"name": "mei", "password_hash": "", "role": "operator", "created_ns": now_ns}
         connection.execute(insert(schema.staff).values(**staff))
         for name, ends_ns in (("ended", now_ns), ("open", now_ns + 2 * YEARS_NS)):
@@ -161,6 +189,9 @@ def test_what_is_old_goes_and_all_that_is_open_or_lasts_stays(cloud: Cloud) -> N
     assert [row.id for row in cloud.rows(schema.kept_aside)] == [COUNTER]
     assert {row.id for row in cloud.rows(schema.command)} & COMMANDS == {"waits", "test-True"}
     assert [row.id for row in cloud.rows(schema.remote_ask)] == ["in-force", "waiting"]
+    assert [row.run for row in cloud.rows(schema.commissioning)] == ["newest", "pair-waits"]
+    assert (cloud.count(schema.commissioning_press), cloud.count(schema.commissioning_step)) == (2, 1)
+    assert [row.id for row in cloud.rows(schema.enrolment)] == ["open"]
     assert [row.token_hash for row in cloud.rows(schema.session)] == ["open"]
     assert [row.token_hash for row in cloud.rows(schema.known_device)] == ["open"]
     assert [row.reason for row in cloud.rows(schema.declared)] == [WORDS]
@@ -176,6 +207,28 @@ def test_what_is_old_goes_and_all_that_is_open_or_lasts_stays(cloud: Cloud) -> N
     assert told == dict.fromkeys([kind.name for kind in KINDS], 1) | {"journal": verdict.removed}
     assert cloud.rows(schema.journal)[-1].detail == {"removed": told}
     assert tell(cloud.database, time.time_ns() + YEARS_NS) == {}
+
+
+def test_a_report_that_is_needed_stays_with_the_runs_that_it_may_be_made_of(cloud: Cloud) -> None:
+    now_ns = time.time_ns()
+    with cloud.database.transaction() as connection:
+        put(connection, schema.device, gateway_id="gw-1", id="lora:1", registered=True)
+        add_run(connection, "before-the-last-word", now_ns)
+        add_step(connection, add_run(connection, "last-word", now_ns, "signed"), "lora:1")
+        add_step(connection, add_run(connection, "to-do", now_ns, "unsigned"), "gone:1", "failed")
+        add_step(connection, add_run(connection, "of-nothing-now", now_ns, "signed"), "gone:1")
+        add_run(connection, "pair-bound", now_ns)
+        add_run(connection, "of-the-newest", now_ns)
+        add_run(connection, "newest", now_ns, "signed")
+        add_step(connection, add_run(connection, "unsigned", now_ns, "unsigned"), "lora:1")
+    remove_all(cloud.database, CONFIG, now_ns + YEARS_NS)
+    left = {row.run for row in cloud.rows(schema.commissioning)}
+    assert left == {"last-word", "to-do", "of-the-newest", "newest", "unsigned"}
+    with cloud.database.transaction() as connection:
+        add_step(connection, add_run(connection, "again", now_ns, "signed"), "lora:1")
+        connection.execute(update(schema.commissioning_step).values(closed_ns=now_ns))
+    remove_all(cloud.database, CONFIG, now_ns + YEARS_NS)
+    assert [row.run for row in cloud.rows(schema.commissioning)] == ["again"]
 
 
 def test_words_go_before_the_case_and_the_chain_holds(cloud: Cloud) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any, TypeGuard
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, func, insert, select, update
 
 from hearthline import wire
 from hearthline.clock import NS
@@ -30,6 +30,7 @@ from hearthline_cloud.schema import commissioning_press, commissioning_step, dev
 WORD, PRESS = "commissioning", "commissioning-press"  # kinds of the journal
 DONE, ANEW = "done", "anew"  # why the system has closed a to-do: a later report has it passed, or to do again
 MAX_PRESSES = 1000  # of a run, that page nobody
+MAX_UNKNOWN = 50  # runs of a gateway that have ended and that nobody here saw begin; of more, the event alone is kept
 _MAX_ORDINAL = 2**63
 
 
@@ -103,8 +104,8 @@ def take_word(
         return
     if state == RunState.BEGUN:
         _begin(connection, run, 0 if resent else _seconds(event), gateway_id, now_ns)
-    elif state == RunState.ENDED:
-        _end(connection, run, event.data, gateway_id, now_ns)
+    elif state == RunState.ENDED and (row := _known(connection, run, gateway_id, now_ns)) is not None:
+        _end(connection, row, event.data, now_ns)
     else:
         return
     journal.append(connection, WORD, now_ns, {"gateway": gateway_id, "run": run, "state": state}, event=stored)
@@ -129,23 +130,29 @@ def _begin(connection: Connection, run: str, seconds: int, gateway_id: str, now_
         connection.execute(update(run_table).where(others).values(ended_ns=now_ns))
 
 
-def _end(connection: Connection, run: str, data: dict[str, Any], gateway_id: str, now_ns: int) -> None:
-    """Close it, and keep its report; the first one counts. One of an unknown run is kept, too, and opens nothing.
-
-    A run in which a device was bound has no report.
-    """
-    if _run(connection, gateway_id, run) is None:
-        home = connection.execute(select(gateway.c.home_id).where(gateway.c.id == gateway_id)).scalar()
-        _insert(connection, run, gateway_id, home, now_ns, now_ns)
+def _known(connection: Connection, run: str, gateway_id: str, now_ns: int) -> Row[Any] | None:
+    """The run that has ended; one that was unknown is over from its beginning. None: too many were unknown."""
     row = _run(connection, gateway_id, run)
-    assert row is not None
+    if row is not None:
+        return row
+    was_never_open = (run_table.c.gateway_id == gateway_id) & (run_table.c.until_ns == run_table.c.begun_ns)
+    unknown = connection.execute(select(func.count()).select_from(run_table).where(was_never_open)).scalar_one()
+    if unknown >= MAX_UNKNOWN:
+        return None
+    home = connection.execute(select(gateway.c.home_id).where(gateway.c.id == gateway_id)).scalar()
+    _insert(connection, run, gateway_id, home, now_ns, now_ns)
+    return _run(connection, gateway_id, run)
+
+
+def _end(connection: Connection, row: Row[Any], data: dict[str, Any], now_ns: int) -> None:
+    """Close it, and keep its report; the first one counts. A run in which a device was bound has no report."""
     if row.standing:
         return
     if "report" not in data:
         where = (run_table.c.id == row.id) & run_table.c.ended_ns.is_(None)
         connection.execute(update(run_table).where(where).values(ended_ns=now_ns))
         return
-    kept = read_report(connection, gateway_id, run, data, row.begun_ns)
+    kept = read_report(connection, row.gateway_id, row.run, data, row.begun_ns)
     values = {
         "ended_ns": now_ns if row.ended_ns is None else row.ended_ns,
         "report": kept.document,
@@ -155,7 +162,7 @@ def _end(connection: Connection, run: str, data: dict[str, Any], gateway_id: str
     }
     connection.execute(update(run_table).where(run_table.c.id == row.id).values(**values))
     if kept.report is not None:
-        _keep_steps(connection, row.id, gateway_id, kept.report, kept, now_ns)
+        _keep_steps(connection, row.id, row.gateway_id, kept.report, kept, now_ns)
 
 
 def _keep_steps(connection: Connection, run: int, gateway_id: str, report: Report, kept: Kept, now_ns: int) -> None:

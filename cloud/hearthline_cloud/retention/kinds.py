@@ -12,6 +12,9 @@
 | aside | what could not be read | it was received |
 | commands | what a gateway has answered, or never will | it was made |
 | asks | what staff asked of a gateway from afar, but for the change that is in force | it was asked |
+| runs | a run of commissioning that no report is made of, with its presses | it was over |
+| reports | a report that a newer, signed one has superseded, with its steps and presses | its run had ended |
+| offers | an offer to become a gateway | it had ended |
 | sessions, logins | an ended session; a browser that is not known any more | at once |
 
 Messages to people go by `notify.retention`, entries of the journal by `removing`.
@@ -32,6 +35,7 @@ from hearthline_cloud.config import RetentionConfig
 from hearthline_cloud.ingest.aside import COUNTER
 from hearthline_cloud.people import DEVICE_DAYS
 from hearthline_cloud.remote import asks
+from hearthline_cloud.retention.commissioned import is_old_offer, is_old_run, is_superseded, remove_runs
 
 Due = Callable[[int], ColumnElement[bool]]
 """What is due of the rows of a table that are older than these Unix nanoseconds."""
@@ -157,6 +161,9 @@ KINDS: tuple[Kind, ...] = (
           _older(_of["kept_aside"].c.received_ns, _of["kept_aside"].c.id > COUNTER), 20),
     _kind("commands", lambda c: c.messages_days, schema.command.c.id, _is_old_command),
     _kind("asks", lambda c: c.messages_days, schema.remote_ask.c.id, _is_old_ask),
+    Kind("runs", lambda c: c.cases_days, schema.commissioning.c.id, is_old_run, 20, remove_runs),  # before the reports
+    Kind("reports", lambda c: c.cases_days, schema.commissioning.c.id, is_superseded, 20, remove_runs),
+    _kind("offers", lambda c: c.cases_days, schema.enrolment.c.id, is_old_offer),
     _kind("sessions", _at_once, schema.session.c.token_hash, _older(schema.session.c.expires_ns)),
     _kind("logins", lambda c: DEVICE_DAYS, schema.known_device.c.token_hash, _older(schema.known_device.c.created_ns)),
 )  # fmt: skip
