@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -25,7 +25,7 @@ from hearthline_cloud.__main__ import DEFAULT_CONFIG
 from hearthline_cloud.config import CloudConfig, load_cloud_config
 from hearthline_cloud.database import Database
 from hearthline_cloud.enrolment.labels import KINDS, Label, draw
-from hearthline_cloud.enrolment.offers import Made, offer
+from hearthline_cloud.enrolment.offers import Made, offer, withdraw
 from hearthline_cloud.enrolment.signing import make_bundle, place_of
 from hearthline_cloud.enrolment.texts import TEXTS
 from hearthline_cloud.identity.authority import Authority, write_secret
@@ -63,7 +63,7 @@ def code(
     with _database(settings) as database:
         with database.transaction() as connection:
             made = offer(connection, authority, keys, gateway, now_ns, hours=hours, again=again, actor=_ACTOR)
-        _follow(settings, database, made, now_ns)
+        _follow(settings, database, made.gateway, made.has_revoked, now_ns)
     if label is not None:
         drawn = draw(Label(gateway, center, fresh, f"-> {rfc3339(made.ends_ns)[:16]}Z"), kind)
         _write(label, drawn)
@@ -93,10 +93,14 @@ def bundle(
             made, sealed = make_bundle(
                 connection, authority, place, keys, gateway, now_ns, hours=hours, again=again, actor=_ACTOR
             )
-            _write(out, sealed)  # what cannot be written was never signed
-        _follow(settings, database, made, now_ns)
-    if label is not None:
-        _write(label, draw(Label(gateway, "", fresh, f"-> {rfc3339(made.ends_ns)[:16]}Z"), kind))
+        try:  # after the transaction: a slow stick makes no press wait
+            _follow(settings, database, made.gateway, made.has_revoked, now_ns)
+            _write(out, sealed)
+            if label is not None:
+                _write(label, draw(Label(gateway, "", fresh, f"-> {rfc3339(made.ends_ns)[:16]}Z"), kind))
+        except (ConfigError, KeyboardInterrupt):
+            _take_back(settings, database, made, out)
+            raise
     command = f"hearthline gateway enrol --bundle {out.name} {fresh.text}"
     _tell(made, fresh, "", command, label, json, out)
 
@@ -134,14 +138,25 @@ def _fresh() -> tuple[Code, Keys]:
     return fresh, unlock(fresh)
 
 
-def _follow(settings: CloudConfig, database: Database, made: Made, now_ns: int) -> None:
+def _take_back(settings: CloudConfig, database: Database, made: Made, out: Path) -> None:
+    """What could not be written is not offered, and what was signed for it is good for nothing."""
+    now_ns = time.time_ns()
+    with database.transaction() as connection:
+        has_revoked = withdraw(connection, made.offer, now_ns, _ACTOR)
+    typer.echo(TEXTS.say("taken_back", gateway=made.gateway), err=True)
+    with suppress(OSError):  # the stick may be gone, and the file opens nothing any more
+        out.unlink()
+    _follow(settings, database, made.gateway, has_revoked, now_ns)
+
+
+def _follow(settings: CloudConfig, database: Database, gateway: str, has_revoked: bool, now_ns: int) -> None:
     """Who keeps the broker hears of it, and so does a restore."""
     waker = Waker(settings.directory)
     waker.wake("keeper")
     waker.close()
-    if made.has_revoked:
+    if has_revoked:
         with database.reading() as connection:
-            line = withdrawn.revoked(connection, made.gateway, now_ns)
+            line = withdrawn.revoked(connection, gateway, now_ns)
         withdrawn.note(settings.withdrawn_path, line)
 
 

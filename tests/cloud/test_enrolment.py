@@ -21,8 +21,8 @@ from hearthline.enrolment import Keys, Kind, Kit, decode_kit, open_sealed, unloc
 from hearthline.enrolment_code import Code, new_code
 from hearthline.errors import RefusedError
 from hearthline_cloud import schema
-from hearthline_cloud.enrolment.offers import MOST_WRONG, EnrolmentError, Made, Refusal, ask, end, offer
-from hearthline_cloud.enrolment.signing import Place, make_bundle, sign, waiting
+from hearthline_cloud.enrolment.offers import MOST_WRONG, EnrolmentError, Made, Refusal, ask, end, offer, over, withdraw
+from hearthline_cloud.enrolment.signing import Place, Signed, make_bundle, sign, waiting
 from hearthline_cloud.identity import certificates
 from hearthline_cloud.identity.authority import (
     Authority,
@@ -83,11 +83,15 @@ class Desk:
     def ask(self, request: str, at_ns: int = NOW_NS, proof: str = "") -> str:
         return ask(self.cloud.database, self.keys.offer, request, proof or self.keys.prove(request), at_ns)
 
-    def sign(self, at_ns: int = NOW_NS) -> list[str | None]:
+    def sign(self, at_ns: int = NOW_NS) -> list[Signed | None]:
         with self.cloud.database.reading() as connection:
-            found = waiting(connection)
+            found = waiting(connection, at_ns)
         with self.cloud.database.transaction() as connection:
             return [sign(connection, self.authority, PLACE, each, at_ns) for each in found]
+
+    def end(self, at_ns: int) -> list[str]:
+        with self.cloud.database.transaction() as connection:
+            return end(connection, over(connection, at_ns), at_ns)
 
     def enrol(self, key: Key, at_ns: int = NOW_NS) -> Kit:
         request = csr(key)
@@ -216,9 +220,10 @@ def test_it_ends_by_time_and_leaves_nothing_that_opens(desk: Desk) -> None:
     desk.enrol(new_key())
     late_ns = NOW_NS + HOUR_NS
     assert desk.refusal(csr(new_key()), late_ns) is Refusal.EXPIRED
-    with desk.cloud.database.transaction() as connection:
-        assert end(connection, late_ns) == []
-        assert end(connection, late_ns) == []
+    assert desk.end(late_ns - 1) == []
+    assert desk.row().answer != ""
+    assert desk.end(late_ns) == []
+    assert desk.end(late_ns) == []
     row = desk.row()
     assert (row.sealed, row.answer, row.request, row.proof) == ("", "", "", "")
     assert desk.told()[-1] == "ended"
@@ -241,6 +246,24 @@ def test_who_does_not_prove_the_code_learns_nothing_and_locks_it(desk: Desk) -> 
     assert desk.refusal(request) is Refusal.LOCKED
     assert desk.row().wrong == MOST_WRONG
     assert desk.told().count("wrong") == MOST_WRONG
+
+
+@on_sqlite
+@pytest.mark.parametrize("fate", ["locked", "ended", "withdrawn", "unknown"])
+def test_a_wrong_proof_that_does_not_count_takes_no_lock(desk: Desk, fate: str) -> None:
+    desk.offer(hours=1)
+    at_ns = NOW_NS + HOUR_NS * (fate == "ended")
+    with desk.cloud.database.transaction() as connection:
+        if fate == "locked":
+            connection.execute(update(schema.enrolment).values(wrong=MOST_WRONG))
+        if fate == "withdrawn":
+            withdraw(connection, desk.keys.offer, NOW_NS, "mei")
+    if fate == "unknown":
+        desk.keys = fresh()
+    with ThreadPoolExecutor(1) as threads, desk.cloud.database.transaction():
+        told = threads.submit(desk.refusal, csr(new_key()), at_ns, "00" * 64)
+        assert told.result(timeout=20) is Refusal.UNKNOWN, "while another holds the writer's lock"
+    assert "wrong" not in desk.told()
 
 
 @on_sqlite
@@ -301,7 +324,7 @@ def test_again_another_machine_takes_its_place_and_its_history(desk: Desk) -> No
     assert desk.valid() == {serial(old.first)}, "until another machine is there the old one goes on"
     request = csr(new_key())
     desk.ask(request)
-    assert desk.sign() == ["gw-1"]
+    assert desk.sign() == [Signed("gw-1", has_revoked=True)]
     new = desk.opened(desk.ask(request), request)
     assert desk.valid() == {serial(new.first)}
     assert new.gateway == old.gateway
@@ -314,7 +337,8 @@ def test_what_came_on_another_way_meanwhile_is_not_doubled(desk: Desk) -> None:
     desk.ask(request)
     with desk.cloud.database.transaction() as connection:
         certificates.issue(connection, desk.authority, "gw-1", new_key().public_key(), NOW_NS, "mei")
-    assert desk.sign() == [None]
+    (signed,) = desk.sign()
+    assert signed == Signed("gw-1", refused=desk.row().refused)
     assert desk.refusal(request) is Refusal.REFUSED
     assert len(desk.valid()) == 1
     assert desk.told()[-1] == "refused"
@@ -343,8 +367,10 @@ def test_who_may_write_to_the_database_gets_nothing_signed(desk: Desk, change: d
         if "gateway_id" in change:
             connection.execute(schema.gateway.insert().values(id="gw-2"))
         connection.execute(update(table).values(**change, **asked, proof=proof))
-    assert desk.sign() == [None]
-    assert "was changed" in desk.row().refused
+    (signed,) = desk.sign()
+    assert signed is not None
+    assert "was changed" in signed.refused
+    assert signed.refused == desk.row().refused
     assert desk.cloud.rows(schema.certificate) == []
 
 
@@ -356,8 +382,27 @@ def test_a_request_put_in_anothers_place_is_not_signed(desk: Desk) -> None:
     digest = key_digest(requested_key(other.encode(), "gw-1"))
     with desk.cloud.database.transaction() as connection:
         connection.execute(update(schema.enrolment).values(request=other, key=digest))
-    assert desk.sign() == [None]
+    (signed,) = desk.sign()
+    assert signed is not None
+    assert "was changed" in signed.refused
     assert desk.cloud.rows(schema.certificate) == []
+
+
+@on_sqlite
+def test_what_ended_before_the_desk_came_to_it_is_not_signed_and_takes_nothing(desk: Desk) -> None:
+    desk.offer()
+    old = desk.enrol(new_key())
+    desk.keys = fresh()
+    desk.offer(again=True, hours=1)
+    request = csr(new_key())
+    desk.ask(request)
+    late_ns = NOW_NS + HOUR_NS
+    assert desk.sign(late_ns) == []
+    with desk.cloud.database.transaction() as connection:  # it ended between the look and the signature
+        assert sign(connection, desk.authority, PLACE, desk.keys.offer, late_ns) is None
+    assert desk.valid(late_ns) == {serial(old.first)}
+    assert desk.row().refused == ""
+    assert desk.sign(late_ns - 1) == [Signed("gw-1", has_revoked=True)], "a clock that was wrong spoiled nothing"
 
 
 # --- the bundle ---
@@ -398,8 +443,7 @@ def test_a_bundle_takes_anothers_place_when_it_is_there_and_not_before(desk: Des
 
 def test_a_bundle_that_nobody_used_is_worth_nothing_in_the_end(desk: Desk) -> None:
     desk.bundle()
-    with desk.cloud.database.transaction() as connection:
-        assert end(connection, NOW_NS + 24 * HOUR_NS) == ["gw-1"]
+    assert desk.end(NOW_NS + 24 * HOUR_NS) == ["gw-1"]
     assert desk.valid() == set()
     desk.keys = fresh()
     kit = desk.bundle()
@@ -414,8 +458,7 @@ def test_a_bundle_that_nobody_used_is_worth_nothing_in_the_end(desk: Desk) -> No
 def test_a_bundle_in_use_outlives_its_offer(desk: Desk) -> None:
     kit = desk.bundle()
     desk.use(kit)
-    with desk.cloud.database.transaction() as connection:
-        assert end(connection, NOW_NS + 24 * HOUR_NS) == []
+    assert desk.end(NOW_NS + 24 * HOUR_NS) == []
     assert desk.valid() == {serial(kit.first)}
     renewed = renew(desk, NOW_NS + 48 * HOUR_NS)
     assert desk.use(renewed, NOW_NS + 48 * HOUR_NS) == 2

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import segno
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select
 from typer.testing import CliRunner, Result
 
 from hearthline.clock import NS
@@ -129,7 +129,8 @@ def test_what_cannot_be_done_is_told(
     assert isinstance(error, kind)
     assert said in str(error)
     with database.reading() as connection:
-        assert connection.execute(select(schema.certificate)).all() == []
+        valid = schema.certificate.c.revoked_ns.is_(None)
+        assert connection.execute(select(schema.certificate).where(valid)).all() == []
 
 
 def test_without_an_authority_there_is_no_code(tmp_path: Path) -> None:
@@ -153,6 +154,29 @@ def test_a_bundle_that_is_replaced_unused_stays_revoked_after_a_restore(config: 
     assert run(config, "code", "gw-1", "--again").exit_code == 0
     (line,) = withdrawn.read(tmp_path / "withdrawn.jsonl")
     assert (line.name, len(line.certificates)) == ("gw-1", 2)
+
+
+@pytest.mark.parametrize("unwritten", ["--out", "--label"])
+def test_a_bundle_that_cannot_be_written_is_taken_back_once_others_wait_no_more(
+    config: Path, database: Database, tmp_path: Path, unwritten: str
+) -> None:
+    """It was committed before it was written: the journal has both, and nobody waited for the stick."""
+    files = {"--out": str(tmp_path / "b"), "--label": str(tmp_path / "label.svg")}
+    files[unwritten] = f"/nowhere/{Path(files[unwritten]).name}"
+    result = run(config, "bundle", "gw-1", *(each for pair in files.items() for each in pair))
+    assert "cannot be written" in str(error_of(result))
+    assert "This code for gw-1 was withdrawn" in result.stderr
+    with database.reading() as connection:
+        told = connection.execute(select(schema.journal.c.kind).order_by(schema.journal.c.id)).scalars().all()
+        assert connection.execute(select(schema.enrolment.c.sealed)).scalars().all() == [""]
+        revoked = connection.execute(select(schema.certificate.c.serial, schema.certificate.c.revoked_ns)).all()
+    assert told == ["enrolment-offered", "certificate-issued", "certificate-revoked", "enrolment-withdrawn"]
+    assert all(row.revoked_ns is not None for row in revoked)
+    (line,) = withdrawn.read(tmp_path / "withdrawn.jsonl")
+    assert {each.serial for each in line.certificates} == {row.serial for row in revoked}
+    assert len(revoked) == 2
+    assert not (tmp_path / "b").exists()
+    assert run(config, "bundle", "gw-1", "--out", str(tmp_path / "again")).exit_code == 0, "no --again is needed"
 
 
 # --- the label ---
@@ -216,7 +240,19 @@ def test_odd_words_make_no_element_of_the_svg() -> None:
 # --- the desk's loop ---
 
 
-def test_the_desk_signs_what_was_asked_for_and_notes_what_it_revoked(config: Path, database: Database) -> None:
+@pytest.fixture
+def signer(config: Path, database: Database) -> Iterator[Signer]:
+    """Its rounds are made by the test; in the end it starts and stops."""
+    made = Signer(load_cloud_config(config), database)
+    yield made
+    made.start()
+    made.stop()
+    assert made.failed() is None
+
+
+def test_the_desk_signs_what_was_asked_for_and_notes_what_it_revoked(
+    config: Path, database: Database, signer: Signer, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = load_cloud_config(config)
     authority, keys = Authority(config.parent / "pki", utc_now()), unlock(new_code(secrets.choice), 2**4)
     commands_identity.issue("gw-1", config.parent / "old", config)
@@ -224,21 +260,55 @@ def test_the_desk_signs_what_was_asked_for_and_notes_what_it_revoked(config: Pat
         offer(connection, authority, keys, "gw-1", time.time_ns(), hours=1, again=True, actor="mei")
     request = signing_request("", new_key()).decode()
     assert ask(database, keys.offer, request, keys.prove(request), time.time_ns()) == ""
-    signer = Signer(settings, database)
     key = config.parent / "pki" / "issuing.key"
     key.rename(key.with_suffix(".away"))
     signer.round(time.time_ns(), 0.0)
     assert ask(database, keys.offer, request, keys.prove(request), time.time_ns()) == "", "it waits for the key"
     key.with_suffix(".away").rename(key)
-    signer.round(time.time_ns(), 1.0)
+    with caplog.at_level("INFO"):
+        signer.round(time.time_ns(), 1.0)
+    assert "was answered" in caplog.text
     assert ask(database, keys.offer, request, keys.prove(request), time.time_ns()) != ""
     (line,) = withdrawn.read(settings.withdrawn_path)
     assert len(line.certificates) == 2
+
+
+def test_a_clock_that_is_set_forward_ends_nothing_until_a_day_has_run(
+    config: Path, database: Database, signer: Signer, tmp_path: Path
+) -> None:
+    assert run(config, "bundle", "gw-1", "--hours", "1", "--out", str(tmp_path / "b")).exit_code == 0
+    now_ns, day_s = time.time_ns(), 24 * 3600.0
+    ahead_ns = now_ns + 30 * 24 * 3600 * NS
+
+    def is_kept() -> bool:
+        with database.reading() as connection:
+            sealed = connection.execute(select(schema.enrolment.c.sealed)).scalar_one()
+            revoked = connection.execute(select(schema.certificate.c.revoked_ns)).scalars().all()
+        assert {at is None for at in revoked} == {bool(sealed)}
+        return bool(sealed)
+
+    for at_ns, mono_s in ((now_ns, 0.0), (ahead_ns, 60.0), (ahead_ns, day_s), (now_ns, day_s + 60)):
+        signer.round(at_ns, mono_s)  # set forward for nearly a day, and right again
+        assert is_kept()
+    signer.round(ahead_ns, 2 * day_s)
+    signer.round(ahead_ns, 3 * day_s - 1)
+    assert is_kept(), "what was counted before the clock was right counts no more"
+    signer.round(ahead_ns, 3 * day_s + 60)
+    assert not is_kept()
+    (line,) = withdrawn.read(tmp_path / "withdrawn.jsonl")
+    assert len(line.certificates) == 2
+
+
+def test_who_is_refused_is_not_told_as_answered(
+    config: Path, database: Database, signer: Signer, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority, keys = Authority(config.parent / "pki", utc_now()), unlock(new_code(secrets.choice), 2**4)
     with database.transaction() as connection:
-        connection.execute(update(schema.enrolment).values(ends_ns=1))
-    signer.round(time.time_ns(), 100.0)
-    with database.reading() as connection:
-        assert connection.execute(select(schema.enrolment.c.answer, schema.enrolment.c.sealed)).one() == ("", "")
-    signer.start()
-    signer.stop()
-    assert signer.failed() is None
+        offer(connection, authority, keys, "gw-1", time.time_ns(), hours=1, again=False, actor="mei")
+    request = signing_request("", new_key()).decode()
+    ask(database, keys.offer, request, keys.prove(request), time.time_ns())
+    commands_identity.issue("gw-1", config.parent / "old", config)
+    with caplog.at_level("INFO"):
+        signer.round(time.time_ns(), 0.0)
+    assert "was refused" in caplog.text
+    assert "was answered" not in caplog.text

@@ -15,13 +15,14 @@ import base64
 import binascii
 import json
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, insert, select, update
 
 from hearthline.clock import NS
 from hearthline.enrolment import Keys, Kind, proves
@@ -101,7 +102,7 @@ def offer(
         raise RefusedError(TEXTS.say("no_gateway", gateway=gateway_id))
     if not again and has_certificates(connection, gateway_id, now_ns):
         raise RefusedError(TEXTS.say("has_certificates", gateway=gateway_id))
-    has_revoked = _withdraw(connection, gateway_id, now_ns, actor)
+    has_revoked = _withdraw(connection, _E.gateway_id == gateway_id, now_ns, actor)
     ends_ns = now_ns + round(hours * 3600 * NS)
     facts = {"id": keys.offer, "gateway_id": gateway_id, "kind": kind, "again": again}
     facts |= {"ends_ns": ends_ns, "verifier": keys.verifier}
@@ -120,8 +121,8 @@ def has_certificates(connection: Connection, gateway_id: str, now_ns: int) -> bo
 def ask(database: Database, offer_id: str, request: str, proof: str, now_ns: int) -> str:
     """The sealed answer, base64; "" while the desk has not signed yet.
 
-    Raises EnrolmentError, and RequestError for a proven request that is no signing request. Whoever knows no offer
-    makes nobody wait for the writer's lock.
+    Raises EnrolmentError, and RequestError for a proven request that is no signing request. Whoever proves no offer
+    makes nobody wait for the writer's lock, but for the few wrong proofs that count.
     """
     with database.reading() as connection:
         row = _row(connection, offer_id)
@@ -129,8 +130,9 @@ def ask(database: Database, offer_id: str, request: str, proof: str, now_ns: int
     if row is None:
         raise _refused(Refusal.UNKNOWN)
     if not is_proven:
-        with database.transaction() as connection:
-            _count_wrong(connection, offer_id, now_ns)
+        if row.wrong < MOST_WRONG and row.sealed and now_ns < row.ends_ns:
+            with database.transaction() as connection:
+                _count_wrong(connection, offer_id, now_ns)
         raise _refused(Refusal.UNKNOWN)
     digest = key_digest(requested_key(request.encode(), row.gateway_id))
     if not row.key:
@@ -184,27 +186,39 @@ def _refused(refusal: Refusal) -> EnrolmentError:
     return EnrolmentError(refusal, _MESSAGES[refusal])
 
 
-def end(connection: Connection, now_ns: int) -> list[str]:
-    """What is over: secrets and answers go, a bundle that nobody used is revoked. The gateways that lost certificates.
+def over(connection: Connection, now_ns: int) -> list[str]:
+    """The offers that have ended by the wall clock, which may be wrong, and still have their secrets."""
+    return list(connection.execute(select(_E.id).where(_is_over(now_ns))).scalars())
 
-    In a transaction.
+
+def end(connection: Connection, offers: Collection[str], now_ns: int) -> list[str]:
+    """Of these what is over: secrets and answers go, a bundle that nobody used is revoked. It cannot be undone.
+
+    In a transaction. The gateways that lost certificates.
     """
-    over = select(enrolment).where(_E.ends_ns <= now_ns, _E.sealed != "")
     lost = []
-    for row in connection.execute(over).all():
+    for row in connection.execute(select(enrolment).where(_is_over(now_ns), _E.id.in_(offers))).all():
         lost += _end(connection, row, now_ns, "its bundle was never used")
         detail = {"gateway": row.gateway_id, "offer": row.id, "used": row.taken_ns is not None or row.answer != ""}
         journal.append(connection, "enrolment-ended", now_ns, detail, actor=journal.SYSTEM)
     return lost
 
 
-def _withdraw(connection: Connection, gateway_id: str, now_ns: int, actor: str) -> bool:
-    """The codes of this gateway are worth nothing any more. Whether certificates were revoked by that."""
+def withdraw(connection: Connection, offer_id: str, now_ns: int, actor: str) -> bool:
+    """This code is worth nothing any more, nor a bundle nobody used. Whether certificates were revoked by that."""
+    return _withdraw(connection, _E.id == offer_id, now_ns, actor)
+
+
+def _is_over(now_ns: int) -> ColumnElement[bool]:
+    return (_E.ends_ns <= now_ns) & (_E.sealed != "")
+
+
+def _withdraw(connection: Connection, which: ColumnElement[bool], now_ns: int, actor: str) -> bool:
     lost = []
-    for row in connection.execute(select(enrolment).where(_E.gateway_id == gateway_id, _E.sealed != "")).all():
+    for row in connection.execute(select(enrolment).where(which, _E.sealed != "")).all():
         lost += _end(connection, row, now_ns, "its code was withdrawn")
         connection.execute(update(enrolment).where(_E.id == row.id).values(withdrawn_ns=now_ns))
-        detail = {"gateway": gateway_id, "offer": row.id}
+        detail = {"gateway": row.gateway_id, "offer": row.id}
         journal.append(connection, "enrolment-withdrawn", now_ns, detail, actor=actor)
     return bool(lost)
 

@@ -41,6 +41,15 @@ class Place:
     root: str
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What became of a request. `refused`: why it has no answer; "": it has. `has_revoked`: the old certificates."""
+
+    gateway: str
+    has_revoked: bool = False
+    refused: str = ""
+
+
 def place_of(identity: IdentityConfig) -> Place:
     """Raises ConfigError."""
     path = Path(identity.folder) / ROOT_CERT
@@ -50,16 +59,23 @@ def place_of(identity: IdentityConfig) -> Place:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
 
 
-def waiting(connection: Connection) -> list[str]:
-    """The offers that were asked for and have no answer."""
-    open_ = (_E.key != "") & (_E.answer == "") & (_E.refused == "") & (_E.sealed != "") & (_E.kind == CODE)
+def waiting(connection: Connection, now_ns: int) -> list[str]:
+    """The offers that were asked for in time, go on, and have no answer."""
+    open_ = (
+        (_E.ends_ns > now_ns)
+        & (_E.key != "")
+        & (_E.answer == "")
+        & (_E.refused == "")
+        & (_E.sealed != "")
+        & (_E.kind == CODE)
+    )
     return list(connection.execute(select(_E.id).where(open_).order_by(_E.asked_ns)).scalars())
 
 
-def sign(connection: Connection, authority: Authority, place: Place, offer_id: str, now_ns: int) -> str | None:
-    """Answer one that waits, or write down why not. The gateway whose old certificates were revoked for it, if any."""
+def sign(connection: Connection, authority: Authority, place: Place, offer_id: str, now_ns: int) -> Signed | None:
+    """Answer one that waits, or write down why not. None for one that does not wait (any more): nothing was done."""
     row = connection.execute(select(enrolment).where(_E.id == offer_id)).first()
-    if row is None or not row.key or row.answer or row.refused or not row.sealed:
+    if row is None or not row.key or row.answer or row.refused or not row.sealed or row.ends_ns <= now_ns:
         return None
     try:
         return _sign(connection, authority, place, row, now_ns)
@@ -67,10 +83,10 @@ def sign(connection: Connection, authority: Authority, place: Place, offer_id: s
         connection.execute(update(enrolment).where(_E.id == row.id).values(refused=str(error)))
         detail = {"gateway": row.gateway_id, "offer": row.id, "why": str(error)}
         journal.append(connection, "enrolment-refused", now_ns, detail, actor=ACTOR)
-        return None
+        return Signed(row.gateway_id, refused=str(error))
 
 
-def _sign(connection: Connection, authority: Authority, place: Place, row: Row[Any], now_ns: int) -> str | None:
+def _sign(connection: Connection, authority: Authority, place: Place, row: Row[Any], now_ns: int) -> Signed:
     secret = opened(authority, row)
     if secret is None or not proves(row.verifier, row.id, row.request, row.proof):
         raise RefusedError("this offer was changed, or made with another issuing key; ask for a new code")
@@ -88,7 +104,7 @@ def _sign(connection: Connection, authority: Authority, place: Place, row: Row[A
     connection.execute(update(enrolment).where(_E.id == row.id).values(**values))
     detail = {"gateway": row.gateway_id, "offer": row.id, "key": row.key, "revoked": revoked}
     journal.append(connection, "enrolment-answered", now_ns, detail, actor=ACTOR)
-    return row.gateway_id if revoked else None
+    return Signed(row.gateway_id, has_revoked=revoked > 0)
 
 
 def make_bundle(

@@ -82,6 +82,11 @@ TEXTS = Speech(
             "{file} 已经存在，不会覆盖。",
             "{file} is there already; it is not written over",
         ),
+        "taken_back": (
+            "{gateway} 的这个注册码已作废，为它签发的证书已吊销；之前给这台网关的注册码和未用的文件也不再有效。",
+            "This code for {gateway} was withdrawn and the certificates signed for it were revoked; earlier codes and"
+            " unused files for this gateway are worth nothing either.",
+        ),
         "not_written": ("{file}：写不了：{why}。请重新生成。", "{file}: cannot be written: {why}. Make a new one."),
     }
 )
