@@ -132,6 +132,11 @@ def test_the_list_of_devices_is_changed_on_the_page(served: Center, installer: C
 
     assert devices()["enocean:01a2b3c4"] == ("挂件", "阳台"), "what was left empty stays"
     assert devices()["enocean:0badcafe"] == ("备用", "")
+    with served.database.transaction() as connection:
+        connection.execute(insert(schema.device).values(gateway_id="gw-east-2", id="enocean:0000beef", registered=True))
+    for path in (PAGE, "/fragments/gateways/gw-east-1"):
+        page = installer.request("GET", path).data.decode()
+        assert ("备用" in page, "enocean:0000beef" in page) == (True, False), "its own devices alone"
     with served.database.reading() as connection:
         due = connection.execute(select(schema.gateway.c.list_due).where(schema.gateway.c.id == "gw-east-1")).scalar()
     assert due, "the gateway is told"
