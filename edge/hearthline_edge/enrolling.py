@@ -126,7 +126,7 @@ def enrol(offer: str, source: Source, folder: Path, data_dir: str, machine: Mach
     except OSError as error:
         raise told(error, folder) from None
     devices = _tree(agent_folder(folder) / DEVICES).get("device", [])
-    carried = aside is not None and _tree(aside / EDGE).get("gateway") == tree["gateway"]
+    carried = aside is not None and text.is_renewed(_tree(aside / EDGE), tree)
     return Enrolled(tree["gateway"], folder / EDGE, len(devices), aside, carried, already)
 
 
@@ -142,7 +142,8 @@ def _make(stage: Stage, kit: Kit, key: bytes, data_dir: str, machine: Machine, d
     """Everything on the disk, and looked at as the agent will."""
     before = _tree(stage.folder / EDGE)
     is_same = before.get("gateway") == kit.gateway
-    if before and not is_same and before.get("data_dir") == data_dir:
+    is_others = before.get("data_dir") == data_dir or (Path(data_dir) / "outbox.db").exists()
+    if not is_same and is_others:
         data_dir = f"{data_dir}-{kit.gateway}"  # what waits in another gateway's outbox is not ours
     edge = None
     if is_same:

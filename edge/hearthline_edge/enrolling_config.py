@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hearthline.enrolment import Kit
+from hearthline.toml_text import to_toml
 
 EDGE = "edge.toml"
 KEY, CERTIFICATE, SECOND, ROOT = "uplink.key", "uplink.crt", "second.crt", "ca.crt"
@@ -77,19 +79,36 @@ def _text(value: str) -> str:
 
 
 def renewed_toml(text: str, kit: Kit, folder: Path) -> str | None:
-    """The installer's file with another `gateway` and `[uplink]`; None where that cannot be done faithfully."""
+    """The installer's file with another `gateway` and `[uplink]`; None where that cannot be done faithfully.
+
+    Where `uplink` is no table of its own, the whole is written anew, without the comments.
+    """
     try:
         before = tomllib.loads(text)
-        lines, inside = [], ""
-        for line in text.splitlines():
-            header = _HEADER.match(line)
-            inside = header[1] if header else inside
-            if inside.split(".")[0].strip("\"' ") == "uplink":
-                continue
-            lines.append(f"gateway = {_text(kit.gateway)}" if not inside and _GATEWAY.match(line) else line)
-        made = "\n".join([*lines, "", *_uplink(kit, folder), ""])
-        after = tomllib.loads(made)
     except (tomllib.TOMLDecodeError, RecursionError):
         return None
     wanted = before | {"gateway": kit.gateway, "uplink": tomllib.loads("\n".join(_uplink(kit, folder)))["uplink"]}
-    return made if after == wanted else None
+    made = _with_lines_replaced(text, kit, folder)
+    with suppress(tomllib.TOMLDecodeError, RecursionError):
+        if tomllib.loads(made) == wanted:
+            return made
+    try:
+        return to_toml(wanted)
+    except (ValueError, RecursionError):
+        return None
+
+
+def is_renewed(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether they are one gateway's and say the same but for `[uplink]`."""
+    return bool(before) and {**before, "uplink": None} == {**after, "uplink": None}
+
+
+def _with_lines_replaced(text: str, kit: Kit, folder: Path) -> str:
+    lines, inside = [], ""
+    for line in text.splitlines():
+        header = _HEADER.match(line)
+        inside = header[1] if header else inside
+        if inside.split(".")[0].strip("\"' ") == "uplink":
+            continue
+        lines.append(f"gateway = {_text(kit.gateway)}" if not inside and _GATEWAY.match(line) else line)
+    return "\n".join([*lines, "", *_uplink(kit, folder), ""])

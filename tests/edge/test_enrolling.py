@@ -184,6 +184,33 @@ def test_another_gateways_home_and_outbox_are_not_carried_over(home: Home) -> No
     assert home.tree("agent/devices.toml") == {}
 
 
+def test_a_third_gateway_does_not_send_what_waits_for_the_first(home: Home) -> None:
+    home.enrol(Center("gw-a"))
+    (home.data / "outbox.db").touch()
+    for gateway in ("gw-b", "gw-c"):
+        home.enrol(Center(gateway))
+        assert home.tree()["data_dir"] == f"{home.data}-{gateway}"
+    home.enrol(Center("gw-c"))
+    assert home.tree()["data_dir"] == f"{home.data}-gw-c", "its own stays its own"
+
+
+@pytest.mark.parametrize(("said", "is_kept"), [("2", True), ("1979-05-27", False)])
+@pytest.mark.parametrize("uplink", ['uplink = { host = "old" }', 'uplink.host = "old"'])
+def test_ports_are_carried_over_however_the_uplink_was_written(
+    home: Home, uplink: str, said: str, is_kept: bool
+) -> None:
+    """A date, which no setting is and our writer cannot say, begins anew, and that is told."""
+    home.place.mkdir()
+    own = f'gateway = "gw-1"\ndata_dir = "/data"\n{uplink}\n[[serial]]\nname = "radio"\nport = "/dev/ttyUSB0"\n'
+    own += f'driver = "raycome-bp"\noptions = {{ version = {said} }}\n'
+    (home.place / "edge.toml").write_text(own)
+    done = home.enrol(Center())
+    assert done.carried is is_kept
+    tree = home.tree()
+    assert tree["uplink"]["host"] == "center.example.org"
+    assert [each["name"] for each in tree.get("serial", [])] == ["radio"] * is_kept
+
+
 def test_what_the_agent_may_write_leads_root_nowhere(home: Home, tmp_path: Path) -> None:
     """Who has taken over the agent owns its folder: links in it are neither followed nor carried over."""
     home.enrol(Center())
