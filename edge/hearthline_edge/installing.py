@@ -29,6 +29,7 @@ from hearthline_edge.service import (
     GUARD_UNIT,
     LOG_FILE,
     SERVICE_FILE,
+    STATE_ROOT,
     UNIT,
     USER,
     USER_FILE,
@@ -98,17 +99,30 @@ def give_to_service(config: EdgeConfig, config_file: Path, user: str) -> None:
     owner = pwd.getpwnam(user)
     own = agent_folder(config_file.parent)
     own.mkdir(mode=0o755, exist_ok=True)
-    for tree in (Path(config.data_dir), own):
-        if os.path.lexists(tree):  # at the first installation the service makes its folder when it starts
+    data = Path(config.data_dir)
+    if PurePosixPath(data).parent != STATE_ROOT:  # there the service makes its folder when it starts; not elsewhere
+        _make_folder(data)
+    for tree in (data, own):
+        if os.path.lexists(tree):
             _give_tree(tree, owner)
     for secret in (Path(path) for _, path in secret_files(config)):
         if secret.is_file():
             os.chown(secret, owner.pw_uid, owner.pw_gid, follow_symlinks=False)
     os.chown(config_file, 0, owner.pw_gid)
     config_file.chmod(0o640)
-    if not config_file.parent.stat().st_mode & stat.S_IXOTH:
-        os.chown(config_file.parent, 0, owner.pw_gid)
-        config_file.parent.chmod(0o750)
+    folder = config_file.parent
+    is_open = folder.stat().st_mode & stat.S_IXOTH
+    if folder != Path("/etc"):
+        os.chown(folder, 0, -1 if is_open else owner.pw_gid)
+    if not is_open:
+        folder.chmod(0o750)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: data_dir cannot be made: {error.strerror}") from None
 
 
 def _give_tree(tree: Path, owner: pwd.struct_passwd) -> None:

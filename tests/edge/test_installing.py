@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pwd
 import shutil
 import stat
@@ -153,3 +154,20 @@ def test_the_agent_owns_what_it_writes_and_can_change_nothing_that_root_acts_on(
     kept = [theirs, tmp_path, folder, config_file]
     assert {path.stat().st_uid for path in kept} == {0}
     assert [stat.S_IMODE(path.stat().st_mode) for path in (folder, config_file, key)] == [0o750, 0o640, 0o600]
+
+
+@pytest.mark.usefixtures("root")
+def test_data_elsewhere_is_made_for_the_service_and_an_open_configuration_becomes_roots(tmp_path: Path) -> None:
+    """systemd refuses a unit whose writable folder is missing; who owns edge.toml's folder could put another there."""
+    folder, data = tmp_path / "hearthline", tmp_path / "disk" / "data"
+    folder.mkdir(mode=0o755)
+    (folder / "edge.toml").touch(0o600)
+    nobody = pwd.getpwnam("nobody")
+    os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+    give_to_service(EdgeConfig("gw-1", str(data), UplinkConfig("center")), folder / "edge.toml", "nobody")
+    assert (data.stat().st_uid, stat.S_IMODE(data.stat().st_mode)) == (nobody.pw_uid, 0o700)
+    assert (folder.stat().st_uid, stat.S_IMODE(folder.stat().st_mode)) == (0, 0o755)
+    data.rmdir()
+    data.touch()
+    with pytest.raises(ConfigError, match="data_dir cannot be made"):
+        give_to_service(EdgeConfig("gw-1", str(data), UplinkConfig("center")), folder / "edge.toml", "nobody")
