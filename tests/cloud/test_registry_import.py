@@ -350,10 +350,52 @@ def test_a_consent_meanwhile_that_makes_the_residents_key_is_no_fault(cloud: Clo
 
 
 @on_sqlite
+@pytest.mark.parametrize(
+    ("kind", "values", "checks", "codes"),
+    [
+        (Kind.DEVICE, {"gateway": "gw-1", "id": "enocean:9"}, 1, []),  # bound in another home
+        (Kind.HOME, {"id": "home-2", "name": "2"}, 1, []),
+        (Kind.DEVICE, {"gateway": "gw-1", "id": "enocean:002EE196"}, 2, ["elsewhere"]),
+        (Kind.DEVICE, {"gateway": "gw-8", "id": "enocean:002EE196", "room": "x"}, 2, []),
+        (Kind.GATEWAY, {"id": "gw-8", "home": "home-2"}, 2, []),
+        (Kind.HOME, {"id": "h-1", "name": "2"}, 2, []),
+    ],
+)  # fmt: skip
+def test_only_a_change_of_what_the_file_is_about_makes_it_checked_again(
+    cloud: Cloud, kind: Kind, values: dict[str, Any], checks: int, codes: list[str]
+) -> None:
+    bring(cloud, {name: content for name, content in FILES.items() if name != "device.csv"})
+    assert meddled(cloud, {"device.csv": DEVICES}, kind, values) == (checks, codes)
+
+
+@on_sqlite
+def test_a_move_and_a_list_of_contacts_are_checked_again_when_others_change_what_they_rest_on(cloud: Cloud) -> None:
+    bring(cloud, {name: content for name, content in FILES.items() if name != "device.csv"})
+    person: dict[str, str | bytes] = {"resident.csv": "id,phone\nr-1,110\n"}
+    contact = {"resident": "r-1", "name": "周", "phone": "1190"}
+    assert meddled(cloud, person, Kind.CONTACT, contact) == (2, [])
+    gateway: dict[str, str | bytes] = {"gateway.csv": "id,home\ngw-8,home-2\n"}
+    own = {"gateway": "gw-8", "id": "x:1", "resident": "r-1"}
+    assert meddled(cloud, gateway, Kind.DEVICE, own) == (2, ["left-behind"])
+
+
+def meddled(cloud: Cloud, files: dict[str, str | bytes], kind: Kind, values: dict[str, Any]) -> tuple[int, list[str]]:
+    """How often the one entry of `files` was checked where somebody puts `values` meanwhile, and what was wrong."""
+
+    def deed() -> None:
+        with cloud.database.transaction() as connection:
+            put(connection, kind, values, "jun", NOW)
+
+    meddler = Meddler(deed)
+    plan = bring(cloud, files, update=True, progress=meddler)
+    return meddler.stages.count(Stage.CHECK), [found.problem.code for found in plan.problems]
+
+
+@on_sqlite
 def test_somebody_who_changes_the_registry_all_the_time_is_told(cloud: Cloud) -> None:
     def deed() -> None:
         with cloud.database.transaction() as connection:
-            put(connection, Kind.HOME, {"id": "home-1", "name": str(time.monotonic_ns())}, "jun", NOW)
+            put(connection, Kind.COMMUNITY, {"id": "com-1", "name": str(time.monotonic_ns())}, "jun", NOW)
 
     with pytest.raises(RefusedError, match="by others"):
         bring(cloud, dict(FILES), progress=Meddler(deed, 10))

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 
 from hearthline_cloud.alerts.profiles import kind_of
 from hearthline_cloud.registry.cleaning import clean, missing, supervise_problem
+from hearthline_cloud.registry.concerning import Mark, concerns
 from hearthline_cloud.registry.known import Known, is_alone, look_up
 from hearthline_cloud.registry.moving import left_behind
 from hearthline_cloud.registry.shape import FIELDS, Key, Kind, Problem, Values, key_fields, key_of, problem
@@ -69,12 +70,16 @@ class Move:
 
 @dataclass(slots=True)
 class Plan:
-    """`same`: how many are in the database as they are. `contacts`: the whole new list of a resident."""
+    """`same`: how many are in the database as they are. `contacts`: the whole new list of a resident.
+
+    `concerned`: what it was decided by.
+    """
 
     moves: list[Move] = field(default_factory=list)
     problems: list[Found] = field(default_factory=list)
     same: Counter[Kind] = field(default_factory=Counter)
     contacts: dict[str, Contacts] = field(default_factory=dict)
+    concerned: frozenset[Mark] = frozenset()
 
     def count(self, kind: Kind, is_new: bool) -> int:
         return sum(move.kind is kind and move.is_new is is_new for move in self.moves)
@@ -121,7 +126,9 @@ class _Check:
                 self._check_references(entry, values)
                 self._decide(entry, key, values)
         self._check_elsewhere()
-        self._check_moved()
+        moves = self._moves()
+        self._check_moved(moves)
+        self._plan.concerned = frozenset(concerns({kind: self._values(kind) for kind in Kind}, self._known, moves))
         self._plan.moves = [move for move in self._plan.moves if id(self._own[move.kind][move.key][0]) not in self._bad]
         order = {id(entry): place for place, entry in enumerate(entries)}
         self._plan.problems.sort(key=lambda found: order[id(found.entry)])
@@ -283,18 +290,23 @@ class _Check:
             return home
         return self._known.rows[Kind.GATEWAY].get((gateway,), {}).get("home")
 
-    def _check_moved(self) -> None:
-        moves = {
+    def _check_moved(self, moves: Mapping[str, str]) -> None:
+        residents = {key[0]: row["home"] for key, row in self._known.rows[Kind.RESIDENT].items()}
+        residents |= {key[0]: own["home"] for key, own in self._values(Kind.RESIDENT).items() if own.get("home")}
+        for gateway, device, resident in left_behind(self._connection, moves, self._values(Kind.DEVICE), residents):
+            entry = self._own[Kind.GATEWAY][gateway,][0]
+            self._tell(entry, problem("left-behind", "home", device=device, resident=resident))
+
+    def _moves(self) -> dict[str, str]:
+        """Gateway -> another home than it has."""
+        return {
             move.key[0]: move.values["home"]
             for move in self._plan.moves
             if move.kind is Kind.GATEWAY and not move.is_new and "home" in move.values
         }
-        devices = {key: values for key, (_, values) in self._own[Kind.DEVICE].items()}
-        residents = {key[0]: row["home"] for key, row in self._known.rows[Kind.RESIDENT].items()}
-        residents |= {key[0]: own["home"] for key, (_, own) in self._own[Kind.RESIDENT].items() if own.get("home")}
-        for gateway, device, resident in left_behind(self._connection, moves, devices, residents):
-            entry = self._own[Kind.GATEWAY][gateway,][0]
-            self._tell(entry, problem("left-behind", "home", device=device, resident=resident))
+
+    def _values(self, kind: Kind) -> dict[Key, Values]:
+        return {key: values for key, (_, values) in self._own[kind].items()}
 
     def _tell_elsewhere(self, entry: Entry, device: str, home: str | None, gateway: str) -> None:
         """Where it is, is told to whoever sees every home."""

@@ -1,7 +1,7 @@
 """A plan into the database: sealed before the transaction, which then only inserts, updates and journals.
 
-Between the snapshot that was checked and the transaction somebody may have changed the registry, erased a resident or
-made a new key: the transaction sees that in the journal and at the center's key, and then writes nothing.
+Between the snapshot that was checked and the transaction somebody may have changed what the plan is about, erased a
+resident or made a new key: the transaction sees that in the journal and at the keys, and then writes nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hearthline_cloud.personal.bundle import Bundle
 from hearthline_cloud.personal.erasing import ERASED
 from hearthline_cloud.personal.vault import personal_columns
 from hearthline_cloud.registry.checking import Move, Plan
+from hearthline_cloud.registry.concerning import Mark, marks_of
 from hearthline_cloud.registry.shape import FIELDS, TABLES, Kind, field_of, pseudonym
 
 REGISTRY = "registry"  # of the journal: {"do": added, changed, removed; "kind", "ids"}
@@ -36,6 +37,7 @@ class Prepared:
 
     bundle: Bundle
     cursor: int
+    concerned: frozenset[Mark]
     batches: list[Batch]
     told: list[tuple[str, Kind, list[str]]]  # do, kind, ids: an entry of the journal each
 
@@ -66,12 +68,12 @@ def prepare(connection: Connection, plan: Plan, progress: Callable[[int], None] 
     for resident, whole in contacts.items():
         _add(rows, bundle, Move(Kind.RESIDENT, (resident,), {}, is_new=False), {"contacts": whole})
     batches = [*bundle.made(connection.dialect), *_batches(connection, rows)]
-    return Prepared(bundle, cursor, batches, list(_entries(plan)))
+    return Prepared(bundle, cursor, plan.concerned, batches, list(_entries(plan)))
 
 
 def write(connection: Connection, ready: Prepared, actor: str, now_ns: int) -> bool:
     """In a `Database.transaction()`. False, and nothing written, when what was prepared may no longer be right."""
-    if not ready.bundle.still_holds(connection) or _changed_since(connection, ready.cursor):
+    if not ready.bundle.still_holds(connection) or _changed_since(connection, ready):
         return False
     for each in ready.batches:
         each.execute(connection)
@@ -87,10 +89,13 @@ def note(connection: Connection, do: str, kind: Kind, ids: list[str], actor: str
     journal.append(connection, REGISTRY, now_ns, {"do": do, "kind": kind.value, "ids": ids}, actor=actor)
 
 
-def _changed_since(connection: Connection, cursor: int) -> bool:
+def _changed_since(connection: Connection, ready: Prepared) -> bool:
     table = schema.journal
-    later = select(table.c.id).where(table.c.id > cursor, table.c.kind.in_((REGISTRY, ERASED))).limit(1)
-    return connection.execute(later).first() is not None
+    query = select(table.c.kind, table.c.detail).where(table.c.id > ready.cursor)
+    for row in connection.execute(query.where(table.c.kind.in_((REGISTRY, ERASED)))):
+        if row.kind == ERASED or not ready.concerned.isdisjoint(marks_of(Kind(row.detail["kind"]), row.detail["ids"])):
+            return True
+    return False
 
 
 def _subjects(plan: Plan) -> Iterator[str]:
