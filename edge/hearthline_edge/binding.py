@@ -84,8 +84,8 @@ class Binding:
         return role_in(self._devices, device, button)
 
     def has(self, device: str) -> bool:
-        """Whether a device is this home's."""
-        return any(each.id == device for each in self._devices)
+        """Whether a device, named as on the wire, is this home's."""
+        return any(wire.device_name(each.id) == device for each in self._devices)
 
     @property
     def faults(self) -> list[str]:
@@ -186,17 +186,24 @@ class Binding:
 
     async def devices(self, command: wire.Command) -> Reply:
         """Raises StorageError: then the command comes again."""
-        center = []
-        for entry in command.devices[:MAX_DEVICES]:
-            try:
-                center.append(as_listed({key: entry[key] for key in _FROM_CENTER if key in entry}))
-            except ConfigError as error:
-                log.warning("a device of the center's list not understood", error=str(error))
         async with self._changing:
+            center = self._understood(command.devices[:MAX_DEVICES])
             listed = with_center_list(list(self._listed.values()), {each.id: each for each in center}.values())
             if self._broken or listed != list(self._listed.values()):
                 await self._write(listed)
         return Reply("done")
+
+    def _understood(self, entries: Sequence[dict[str, Any]]) -> list[ListedDevice]:
+        """The center's list; in the place of an entry that is not understood, what is here of that id."""
+        center = []
+        for entry in entries:
+            try:
+                center.append(as_listed({key: entry[key] for key in _FROM_CENTER if key in entry}))
+            except ConfigError as error:
+                log.warning("a device of the center's list not understood", error=str(error))
+                if (known := self._listed.get(str(entry.get("id")))) is not None:
+                    center.append(known)
+        return center
 
     # --- asking ---
 

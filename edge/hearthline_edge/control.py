@@ -20,12 +20,13 @@ from typing import Any, Final
 
 import msgspec
 
+from hearthline.commissioning import MAX_REPORT_BYTES
 from hearthline.errors import HearthlineError, ProtocolError
 from hearthline.log import Log
 
 SOCKET: Final = "control.sock"  # in `data_dir`
 MAX_CLIENTS: Final = 8
-MAX_ORDER: Final = 64 * 1024  # bytes of the line
+MAX_ORDER: Final = 2 * MAX_REPORT_BYTES  # bytes of the line: a report is told in one
 MAX_UNREAD: Final = 256 * 1024  # bytes that wait for a client to read them
 ORDER_S: Final = 10.0  # within which a client says what it wants
 FAREWELL_S: Final = 2.0  # for a handler whose client has said that it will say no more
@@ -92,7 +93,7 @@ class ControlSocket:
                 continue
             self.fault = ""
             try:
-                await server.serve_forever()
+                await asyncio.get_running_loop().create_future()  # serve_forever would wait for the clients at its end
             finally:
                 server.close()
                 for writer in self._clients:

@@ -48,7 +48,8 @@ class _Asked:
     def covers(self, item: Press | Vital, now: Stamp, is_bound: Callable[[str], bool]) -> bool:
         waited_s = now.seconds_since(self.since)
         is_in_time = waited_s is not None and 0 <= waited_s <= self.seconds
-        is_meant = device_name(item.device) == self.device if self.device else not is_bound(item.device)
+        device = device_name(item.device)
+        is_meant = device == self.device if self.device else not is_bound(device)
         return is_meant and is_in_time and (isinstance(item, Vital) or self._suits(item))
 
     def _suits(self, press: Press) -> bool:
@@ -67,7 +68,7 @@ class Expecting:
         committed: Callable[[list[EventRow]], None],
         is_bound: Callable[[str], bool],
     ) -> None:
-        """`is_bound`: whether a device is this home's already."""
+        """`is_bound`: whether a device, named as on the wire, is this home's already."""
         self._is_bound = is_bound
         self._gateway = gateway
         self._custody = custody

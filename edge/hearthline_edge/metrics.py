@@ -51,8 +51,10 @@ async def serve(config: MetricsConfig, look: Callable[[], Awaitable[Sight]]) -> 
             log.error("metrics not shown, choose another metrics.port", port=config.port, error=str(error))
             await asyncio.sleep(_AGAIN_S)
             continue
-        async with server:
-            await server.serve_forever()
+        try:
+            await asyncio.get_running_loop().create_future()  # serve_forever would wait for the clients at its end
+        finally:
+            server.close()
 
 
 async def _answer(

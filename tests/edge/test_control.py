@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from hearthline.clock import Stamp
+from hearthline.commissioning import MAX_REPORT_BYTES
 from hearthline.errors import LinkError, RefusedError
 from hearthline.model import Reading
 from hearthline_edge import control
@@ -111,7 +112,7 @@ def test_an_order_is_answered_and_only_the_owner_may_give_one(tmp_path: Path) ->
         (b'{"do": "shoot"}\n', "unknown order 'shoot'; there are: echo, refuse"),
         (b'{"do": ["echo"]}\n', "unknown order"),
         (b"{}\n", "unknown order"),
-        (b'{"do": "echo", "text": "' + b"x" * MAX_ORDER + b'"}\n', "at most 65536 bytes"),
+        (b'{"do": "echo", "text": "' + b"x" * MAX_ORDER + b'"}\n', f"at most {MAX_ORDER} bytes"),
     ],
 )
 def test_a_line_that_is_no_order_is_refused_in_words_and_the_next_client_is_served(
@@ -125,6 +126,45 @@ def test_a_line_that_is_no_order_is_refused_in_words_and_the_next_client_is_serv
         assert await said(path, b'{"do": "echo", "text": "on"}\n') == [{"told": "on"}]
 
     during(path, test)
+
+
+def test_a_report_of_any_size_is_one_order(tmp_path: Path) -> None:
+    path = tmp_path / "control.sock"
+
+    async def test(_: ControlSocket) -> None:
+        text = "x" * MAX_REPORT_BYTES
+        assert await said(path, json.dumps({"do": "echo", "text": text}).encode() + b"\n") == [{"told": text}]
+
+    during(path, test)
+
+
+def test_an_agent_ends_while_a_client_listens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, listens = tmp_path / "control.sock", asyncio.Event()
+
+    async def listen(order: dict[str, Any], client: Conversation) -> None:
+        listens.set()
+        await asyncio.Event().wait()
+
+    async def waits_for_every_client(server: asyncio.Server) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio.Server, "wait_closed", waits_for_every_client)  # as from Python 3.12 on
+
+    async def run() -> None:
+        running = asyncio.ensure_future(ControlSocket(path, {"listen": listen}).run())
+        await until(path.exists)
+        reader, writer = await asyncio.open_unix_connection(str(path))
+        writer.write(b'{"do": "listen"}\n')
+        await listens.wait()
+        running.cancel()
+        _, unended = await asyncio.wait({running}, timeout=20)
+        assert not unended
+        async with asyncio.timeout(20):
+            assert await reader.read() == b"", "the client is told by the connection's end"
+        await hang_up(writer)
+        assert not path.exists()
+
+    asyncio.run(run())
 
 
 def test_half_an_order_is_nobodys_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

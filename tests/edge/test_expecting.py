@@ -17,6 +17,7 @@ from hearthline.clock import NS, Stamp
 from hearthline.commissioning import MARK
 from hearthline.errors import ProtocolError, StorageError
 from hearthline.model import EventType, Lane
+from hearthline.wire import MAX_DEVICE, device_name
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import GroupingRule, Press, Vital
 from hearthline_edge.expecting import Expecting
@@ -127,6 +128,18 @@ async def test_the_asked_for_press_is_marked_and_told_and_the_next_one_is_an_ala
         assert asked == {"expected": PENDANT}
         assert told["pressed"]["event"] == home.rows[0].id
         assert (told["pressed"]["marked"], told["pressed"]["ordinal"], told["pressed"]["radio_level"]) == (True, 1, -67)
+
+
+@in_a_loop
+async def test_a_device_with_too_long_an_id_is_this_homes_by_its_name_on_the_wire(tmp_path: Path) -> None:
+    own = "z2m:" + "x" * MAX_DEVICE
+    async with at_home(tmp_path) as home:
+        home.expecting = Expecting(
+            "gw-1", home.custody, At(), home.committed, lambda device: device == device_name(own)
+        )
+        async with home.asked(""):
+            assert await home.press(press(own)) == [False], "of this home already"
+            assert await home.press(press(f"{own}2")) == [True]
 
 
 @in_a_loop
