@@ -11,6 +11,7 @@ device's buttons goes before it. A file that cannot be read is a fault, and the 
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -18,11 +19,11 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from hearthline.config import Config, load_config
+from hearthline.config import Config, check_config
 from hearthline.errors import ConfigError
 from hearthline.toml_text import to_toml
 from hearthline.wire import MAX_DEVICE
-from hearthline_edge.secret import write_secret
+from hearthline_edge.secret import read_plain, write_secret
 
 FILE: Final = "devices.toml"
 Role = Literal["emergency", "service", "cancel", "ignore"]
@@ -71,11 +72,14 @@ def load_list(folder: Path) -> list[ListedDevice]:
     """The list in the configuration's folder; empty where there is none. Raises ConfigError for one that is wrong."""
     path = folder / FILE
     try:
-        if not path.exists():
-            return []
+        tree = tomllib.loads(read_plain(path).decode())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
-    devices = load_config(path, _File).device
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    devices = check_config(tree, _File, str(path)).device
     ids = [device.id for device in devices]
     if twice := next((each for each in ids if ids.count(each) > 1), None):
         raise ConfigError(f"{path}: device: id = {twice!r} is there twice")

@@ -29,12 +29,12 @@ from hearthline_edge.config import EdgeFile, UplinkConfig
 from hearthline_edge.device_list import FILE as DEVICES
 from hearthline_edge.device_list import ListedDevice, as_listed, load_list, with_center_list, write_list
 from hearthline_edge.enrolling_config import CERTIFICATE, EDGE, KEY, ROOT, SECOND, Machine
-from hearthline_edge.enrolling_folder import File, Stage, give_as, read_plain, told
+from hearthline_edge.enrolling_folder import File, Stage, give_as, told
 from hearthline_edge.enrolling_link import Words
 from hearthline_edge.enrolling_texts import EnrolError
 from hearthline_edge.link import CertificateFiles, tls_context
 from hearthline_edge.remote_trial import CENTER_FILE
-from hearthline_edge.secret import write_secret
+from hearthline_edge.secret import read_plain, write_secret
 
 _BROKERS: Final = ("/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto")
 _PORTS: Final = Path("/dev/serial/by-id")
@@ -176,13 +176,20 @@ def _make_agents_own(own: Path, present: Path, kit: Kit, is_same: bool) -> None:
     """
     listed = [as_listed(msgspec.to_builtins(device)) for device in kit.devices]
     write_list(own, with_center_list(_bound_here(present) if is_same else [], listed))
-    changed = read_plain(present / CENTER_FILE) if is_same else None
+    changed = _plain(present / CENTER_FILE) if is_same else None
     if changed is not None:
         write_secret(own / CENTER_FILE, changed)
         (own / CENTER_FILE).chmod(0o644)
     if present.is_dir():
         for each in (own, *own.iterdir()):
             give_as(present, each)
+
+
+def _plain(path: Path) -> bytes | None:
+    try:
+        return read_plain(path)
+    except OSError:
+        return None
 
 
 def _bound_here(folder: Path) -> list[ListedDevice]:

@@ -31,7 +31,6 @@ from hearthline_edge.secret import sync_folder, write_secret
 OFFER, KEY, ENROLLED = "offer", "uplink.key", "enrolled"
 _MAKING, _READY = "making", "ready"
 _PUBLIC: Final = 0o644
-_MOST_CARRIED: Final = 1024 * 1024  # bytes of one file
 _RENAME_EXCHANGE, _AT_FDCWD = 2, -100  # of linux/fs.h and fcntl.h
 _CANNOT_EXCHANGE = (errno.EINVAL, errno.ENOSYS)
 
@@ -149,19 +148,6 @@ def told(error: OSError, path: Path) -> EnrolError:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return EnrolError("denied", path=where)
     return EnrolError("not_written", path=where, why=error.strerror or error)
-
-
-def read_plain(path: Path) -> bytes | None:
-    """A small regular file, never what a link leads to; None where there is none."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError:
-        return None
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            return None
-        content = file.read(_MOST_CARRIED + 1)
-    return content if len(content) <= _MOST_CARRIED else None
 
 
 def _read(path: Path) -> str:

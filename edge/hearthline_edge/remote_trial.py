@@ -24,7 +24,7 @@ from msgspec import structs
 from hearthline.remote import TRIAL_S, Result
 from hearthline.toml_text import to_toml
 from hearthline_edge.agent_folder import agent_folder
-from hearthline_edge.secret import sync_folder
+from hearthline_edge.secret import read_plain, sync_folder
 
 CENTER_FILE: Final = "center.toml"
 TRIAL_FILE: Final = "center-trial.json"
@@ -71,7 +71,7 @@ class Folder:
     def trial(self) -> Trial:
         """A file that cannot be read tells of no trial: then what has proved itself is in force."""
         try:
-            return msgspec.json.decode(self._trial_file.read_bytes(), type=Trial)
+            return msgspec.json.decode(read_plain(self._trial_file), type=Trial)
         except (OSError, msgspec.DecodeError, ValueError, RecursionError):
             return Trial()
 
@@ -83,7 +83,7 @@ class Folder:
     def proved(self) -> dict[str, Any]:
         """What has proved itself. Raises OSError, or ValueError for a file that is no TOML."""
         try:
-            text = self.center_file.read_text(encoding="utf-8")
+            text = read_plain(self.center_file).decode()
         except FileNotFoundError:
             return {}
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -129,3 +130,35 @@ def test_a_list_of_the_center_never_takes_what_still_waits() -> None:
 def test_an_entry_from_elsewhere_that_cannot_be_is_refused(tree: object) -> None:
     with pytest.raises(ConfigError, match="not a device"):
         as_listed(tree)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["devices.toml", "center.toml", "center-trial.json"])
+def test_what_root_reads_of_the_agents_folder_is_a_plain_file_or_a_fault(tmp_path: Path, name: str) -> None:
+    """Root's commands read it too: a pipe must not hold them up, and a link must not lead them elsewhere."""
+    (tmp_path / "edge.toml").write_text(HEAD, encoding="utf-8")
+    other = {
+        "devices.toml": b'[[device]]\nid = "a"\n',
+        "center.toml": b'log_level = "debug"\n',
+        "center-trial.json": b'{"stage": "trial", "config": {"log_level": "debug"}}',
+    }
+    (tmp_path / "elsewhere").write_bytes(other[name])
+    own = tmp_path / "agent"
+    own.mkdir()
+    (own / name).write_bytes(other[name])
+    config = load_edge_config(tmp_path / "edge.toml")
+    assert config.listed or config.log_level == "debug", "as a plain file it is read"
+
+    def make_link() -> None:
+        (own / name).symlink_to(tmp_path / "elsewhere")
+
+    def make_large() -> None:
+        (own / name).write_bytes(other[name] + b"\n" * 2**20)
+
+    for make in (make_link, make_large, lambda: os.mkfifo(own / name), (own / name).mkdir):
+        (own / name).unlink()
+        make()
+        config = load_edge_config(tmp_path / "edge.toml")
+        assert (config.listed, config.log_level) == ((), "info")
+        has_fault = bool(config.list_fault or config.faults)
+        assert has_fault == (name != "center-trial.json"), "of a trial that cannot be read nothing is known"
