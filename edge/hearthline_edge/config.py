@@ -16,6 +16,7 @@ from msgspec import Meta, structs, to_builtins
 from hearthline.clock import ClockTrust
 from hearthline.config import Config, check_config, load_config, read_secret
 from hearthline.errors import ConfigError
+from hearthline.log import Log
 from hearthline.remote import PORT, config_fault, named_ports
 from hearthline.wire import is_gateway_id
 from hearthline_edge.agent_folder import agent_folder
@@ -29,6 +30,7 @@ from hearthline_edge.remote_trial import Folder
 Word = Annotated[str, Meta(min_length=1)]
 TcpPort = Annotated[int, Meta(ge=1, le=65535)]
 T = TypeVar("T")
+log = Log(__name__)
 
 
 class UplinkConfig(Config, frozen=True):
@@ -182,6 +184,9 @@ def load_changed(path: Path, changed: dict[str, Any]) -> EdgeConfig:
         return structs.replace(_checked(path, file), center=tuple(sorted(changed)))
     except ConfigError as error:
         raise ConfigError(str(error).removeprefix(f"{path}: ")) from None
+    except Exception as error:  # a driver of anybody's looks at options from afar: whatever it meets ends no agent
+        log.exception("a configuration of the center not understood")
+        raise ConfigError(f"a driver cannot work with it: {type(error).__name__}: {error}") from None
 
 
 def _checked(path: Path, file: EdgeFile) -> EdgeConfig:

@@ -37,8 +37,8 @@ from hearthline.remote import (
 from hearthline_edge.config import EdgeConfig, load_changed
 from hearthline_edge.custody import Custody
 from hearthline_edge.outbox import EventRow
-from hearthline_edge.remote_look import looked
-from hearthline_edge.remote_trial import Folder, Trial
+from hearthline_edge.remote_look import Found, looked
+from hearthline_edge.remote_trial import CENTER_FILE, Folder, Trial
 
 EXCERPT: Final = Excerpt(500, MAX_LINE)
 ORDERS: Final = frozenset({CONFIGURE, EXAMINE, LOG})
@@ -115,16 +115,28 @@ class Remote:
                 self._under_way.discard(command.id)
 
     async def _obey(self, command: wire.Command) -> None:
-        try:
-            if command.type == CONFIGURE:
-                await self._configure(command)
-            elif command.type == LOG:
-                lines = EXCERPT.last(min(command.lines or MAX_LINES, MAX_LINES))
-                await self._answer(command.id, Result.DONE, fitting({}, "lines", lines))
-            else:
-                await self._answer(command.id, Result.DONE, await self._examination())
-        except HearthlineError as error:
-            log.error("order not carried out", command=command.id, error=str(error))
+        for carry_out in (self._carry_out, self._give_up):
+            try:
+                await carry_out(command)
+                return
+            except HearthlineError as error:
+                log.error("order not carried out", command=command.id, error=str(error))
+                return
+            except Exception:  # the center tells it again at every start: no order, whatever it meets, ends the agent
+                log.exception("order died", command=command.id)
+
+    async def _carry_out(self, command: wire.Command) -> None:
+        if command.type == CONFIGURE:
+            await self._configure(command)
+        elif command.type == LOG:
+            lines = EXCERPT.last(min(command.lines or MAX_LINES, MAX_LINES))
+            await self._answer(command.id, Result.DONE, fitting({}, "lines", lines))
+        else:
+            await self._answer(command.id, Result.DONE, await self._examination())
+
+    async def _give_up(self, command: wire.Command) -> None:
+        reason = "the agent failed at it, which is a bug; its log says where, report it"
+        await self._answer(command.id, Result.REFUSED, {"reason": reason})
 
     async def _answer(self, command: str, result: Result, detail: dict[str, Any]) -> EventRow:
         """Take the answer into custody. Raises StorageError."""
@@ -138,7 +150,7 @@ class Remote:
 
     async def _examination(self) -> dict[str, Any]:
         status = await self._host.status()
-        center = self._start.folder.proved() if self._start.folder is not None else {}
+        center, unreadable = _proved(self._start.folder)
         state = {
             "version": __version__,
             "boot": status.bootid,
@@ -149,7 +161,7 @@ class Remote:
             "on_trial": self._start.on_trial and not self._proved.is_set(),
         }
         found = await looked(self._config, self._clock)
-        return fitting({"state": state}, "checks", found)
+        return fitting({"state": state}, "checks", found + unreadable)
 
     # --- changing ---
 
@@ -182,11 +194,11 @@ class Remote:
         try:
             await asyncio.to_thread(folder.propose, command.id, config, within_s, before)
         except OSError as error:
-            reason = f"{folder.config_file.parent} cannot be written: {error.strerror}"
+            reason = f"{folder.center_file.parent} cannot be written: {error.strerror}"
             await self._answer(command.id, Result.REFUSED, {"reason": reason})
             return
         log.warning("begins anew with a configuration on trial", command=command.id, keys=sorted(config))
-        self._host.begin_anew()
+        await self._begin_anew()
 
     async def _turn_away(self, folder: Folder, command: str, result: Result, reason: str) -> None:
         """Raises StorageError."""
@@ -205,6 +217,12 @@ class Remote:
                 return False
             await asyncio.sleep(_LOOK_S)
         return True
+
+    async def _begin_anew(self) -> None:
+        """Once the disk has every press: another run would not know of the others."""
+        while self._host.unstored():  # noqa: ASYNC110 - the disk tells nobody
+            await asyncio.sleep(_LOOK_S)
+        self._host.begin_anew()
 
     # --- the trial ---
 
@@ -246,7 +264,7 @@ class Remote:
         await asyncio.to_thread(folder.take_back, reason[:_MAX_REASON])
         if self._start.on_trial:
             log.warning("begins anew without the configuration on trial", command=trial.command, reason=reason)
-            self._host.begin_anew()
+            await self._begin_anew()
         return not self._start.on_trial
 
     async def _shown(self, trial: Trial) -> str:
@@ -263,6 +281,17 @@ class Remote:
                 return f"a fault that was not there before: {new[0]}"
             await asyncio.sleep(_LOOK_S)
         return ""
+
+
+def _proved(folder: Folder | None) -> tuple[dict[str, Any], list[Found]]:
+    """What the center has changed for good; a file that cannot be read is a check that failed."""
+    if folder is None:
+        return {}, []
+    try:
+        return folder.proved(), []
+    except (OSError, ValueError) as error:
+        sentence = f"{folder.center_file} is unreadable: {error}; send the configuration from the center again"
+        return {}, [{"name": CENTER_FILE, "ok": False, "sentence": sentence[:MAX_LINE]}]
 
 
 def _who(fault: str) -> str:
