@@ -33,6 +33,7 @@ from hearthline_edge.profile_check import check_profile
 from hearthline_edge.profile_mqtt import mqtt_driver
 from hearthline_edge.profile_paths import parse_path
 from hearthline_edge.profiles import load_profiles
+from trials import LONG
 
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
 NOTHING: tuple[Any, ...] = (None, False, 0, "", " ", [], {}, "none", "unavailable")
@@ -431,7 +432,7 @@ def payloads(keys: list[str]) -> st.SearchStrategy[Any]:
 
 
 @pytest.mark.parametrize("driver", MQTT, ids=lambda driver: driver.name)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=100 if LONG else 12, deadline=None)
 @given(data=st.data())
 def test_no_payload_ever_raises(driver: MqttDriver, data: st.DataObject) -> None:
     session, now = driver.open_session({}), START

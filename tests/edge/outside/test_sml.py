@@ -16,6 +16,7 @@ from edge.outside.table import Row
 from hearthline_edge.devices import Item, Readings, Refused, SerialDriver, find_drivers
 from hearthline_edge.devices.sml import SHAPE
 from hearthline_edge.framing import Doubt, FrameDecoder
+from trials import LONG
 
 pytestmark = pytest.mark.captures
 
@@ -177,9 +178,9 @@ def test_every_recording(captures_dir: Path) -> None:
 
 
 def test_no_value_of_a_frame_with_a_changed_byte(captures_dir: Path) -> None:
-    """Each byte of one frame of each meter changed in turn: nothing of it comes out."""
+    """Each byte of one frame of each meter changed in turn (in the short form each fourth): nothing of it comes out."""
     for recording in recordings(captures_dir / "sml"):
         frame = frames(recording.path.read_bytes())[0]
-        for at in range(len(frame)):
+        for at in range(0, len(frame), 1 if LONG else 4):
             broken = frame[:at] + bytes((frame[at] ^ 0x10,)) + frame[at + 1 :]
             assert all(isinstance(item, Refused) for item in decode(broken)), (recording.name, at)

@@ -38,6 +38,7 @@ from edge.outside.table import Row
 from hearthline.cli import run
 from hearthline.model import VITAL_UNITS
 from hearthline_edge.devices import HAZARDS, Change, DeviceNote, Press, Readings, Refused, SerialDriver, Vital
+from trials import LONG
 
 pytestmark = pytest.mark.captures
 
@@ -173,7 +174,8 @@ def notices(recording: Recording, spoil: Spoil) -> bool:
 @pytest.mark.parametrize("folder", COMPARISONS)
 def test_a_comparison_fails_on_a_mistake(captures_dir: Path, folder: str) -> None:
     planted = 0
-    for recording in recordings(captures_dir / folder):
+    some = recordings(captures_dir / folder)
+    for recording in some if LONG else some[:4]:
         assert not notices(recording, list), "it fails on what is right"
         for what, spoil in mistakes(recording):
             assert notices(recording, spoil), f"{recording.file}: {what} was not noticed"
