@@ -38,6 +38,7 @@ from hearthline_cloud.alerts.service import SHIPPED_MEALS, Timetable, check_plan
 from hearthline_cloud.database import Database
 from hearthline_cloud.metrics.instruments import ALARM_ACKNOWLEDGED_SECONDS
 from hearthline_cloud.personal.vault import note
+from hearthline_cloud.schema import Urgency
 from hearthline_cloud.schema import alert as alert_table
 from hearthline_cloud.schema import command as command_table
 from hearthline_cloud.schema import event as event_table
@@ -287,6 +288,7 @@ def tell_accepted(connection: Connection, gateway: str, event_id: str, now_ns: i
             body={"type": "signal", "signal": HomeSignal.ACCEPTED.value, "event": event_id},
             created_ns=now_ns,
             next_attempt_ns=now_ns,
+            urgency=Urgency.SIGNAL,
         )
     )
 

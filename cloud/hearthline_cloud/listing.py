@@ -3,7 +3,9 @@
     the registry changes a device --> gateway.list_due, in the same transaction
     ingest's round of commands ------> command "devices" with the whole list, in the place of an older one unanswered
 
-Only a gateway that was heard before is told; a new one gets its list when it is enrolled.
+Only a gateway that was heard before and is not offline is told; a new one gets its list when it is enrolled. The list
+is bounded: a broker throws out who sends a packet over its bound, and the ingester sends over the session that alarms
+come by.
 """
 
 from __future__ import annotations
@@ -11,15 +13,20 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import msgspec
 import uuid_utils
 from sqlalchemy import ColumnElement, Connection, insert, select, update
 
+from hearthline.enrolment import MAX_DEVICES
+from hearthline.log import Log
 from hearthline.model import DEVICES
 from hearthline_cloud import schema
 from hearthline_cloud.alerts.notes import PORT
 
 SUPERSEDED = "superseded"  # the result of a list that a newer one took the place of
+MAX_LIST_BYTES = 128 * 1024  # of the devices as they are encoded
 _AT_ONCE = 50
+log = Log(__name__)
 
 
 def make_list_due(connection: Connection, gateways: Collection[str]) -> None:
@@ -58,7 +65,7 @@ def order_due_lists(connection: Connection, now_ns: int) -> None:
     table = schema.gateway
     for gateway in connection.execute(select(table.c.id).where(_is_due()).limit(_AT_ONCE)).scalars().all():
         _supersede(connection, gateway, now_ns)
-        body = {"type": DEVICES, "devices": device_list(connection, gateway)}
+        body = {"type": DEVICES, "devices": _bounded(gateway, device_list(connection, gateway))}
         times = {"created_ns": now_ns, "next_attempt_ns": now_ns}
         name = str(uuid_utils.uuid7())
         connection.execute(insert(schema.command).values(id=name, gateway_id=gateway, body=body, **times))
@@ -67,7 +74,23 @@ def order_due_lists(connection: Connection, now_ns: int) -> None:
 
 def _is_due() -> ColumnElement[bool]:
     table = schema.gateway
-    return table.c.list_due & table.c.last_seen_ns.is_not(None)
+    return table.c.list_due & table.c.last_seen_ns.is_not(None) & (table.c.state != "offline")
+
+
+def _bounded(gateway: str, devices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """As many as the bounds allow. Of a device that is left out every press still raises, as of an unknown one."""
+    kept: list[dict[str, Any]] = []
+    left_bytes = MAX_LIST_BYTES
+    for device in devices[:MAX_DEVICES]:
+        left_bytes -= len(msgspec.json.encode(device)) + 1
+        if left_bytes < 0:
+            break
+        kept.append(device)
+    if len(kept) < len(devices):
+        log.error(
+            "device list too long for its gateway", gateway=gateway, told=len(kept), left_out=len(devices) - len(kept)
+        )
+    return kept
 
 
 def _supersede(connection: Connection, gateway: str, now_ns: int) -> None:

@@ -6,6 +6,8 @@ refers to them by pseudonymous ids. The journal's `id` is the cursor that the co
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -240,6 +242,15 @@ journal = Table(
     sqlite_autoincrement=True,
 )
 
+
+class Urgency(IntEnum):
+    """Of a command: the lower goes down first."""
+
+    SIGNAL = 0
+    SELF_TEST = 1
+    OTHER = 2
+
+
 command = Table(
     "command",
     metadata,
@@ -251,7 +262,9 @@ command = Table(
     Column("attempts", Integer, nullable=False, server_default="0"),
     Column("answered_ns", BigInteger),
     Column("result", String(64)),
-    Index("ix_command_due", "answered_ns", "next_attempt_ns"),
+    Column("urgency", Integer, nullable=False, server_default="2"),  # of `Urgency`
+    Index("ix_command_due", "answered_ns", "urgency", "next_attempt_ns"),
+    Index("ix_command_gateway", "gateway_id", "answered_ns"),
 )
 
 self_test = Table(

@@ -151,8 +151,8 @@ def _ask(connection: Connection, gateway: str, actor: str, day: str | None, now_
     made = upsert(connection, _test).values(values).on_conflict_do_nothing().returning(_test.c.id)
     if connection.execute(made).first() is None:  # by rowcount nobody knows: PostgreSQL says -1
         return None
-    command = {"id": test, "gateway_id": gateway, "body": {"type": SELF_TEST}, "created_ns": now_ns}
-    connection.execute(insert(_command).values(**command, next_attempt_ns=now_ns))
+    command = {"id": test, "gateway_id": gateway, "body": {"type": SELF_TEST}, "urgency": schema.Urgency.SELF_TEST}
+    connection.execute(insert(_command).values(**command, created_ns=now_ns, next_attempt_ns=now_ns))
     connection.execute(update(_gateway).where(_gateway.c.id == gateway).values(test_id=test))
     return test
 

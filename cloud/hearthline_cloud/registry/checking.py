@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
+from hearthline.enrolment import MAX_DEVICES
 from hearthline_cloud.alerts.profiles import kind_of
 from hearthline_cloud.registry.cleaning import clean, missing, supervise_problem
 from hearthline_cloud.registry.concerning import Mark, concerns
@@ -209,8 +210,15 @@ class _Check:
             self._tell(entry, problem("center-wide", "id", id=key[0]))
         if entry.kind is Kind.RESIDENT and key[0] in self._known.erased:
             self._tell(entry, problem("erased", "id", id=key[0]))
+        if entry.kind is Kind.DEVICE:
+            self._count_device(entry, key[0])
         self._tell_missing(entry)
         self._plan.moves.append(Move(entry.kind, key, values, is_new=True))
+
+    def _count_device(self, entry: Entry, gateway: str) -> None:
+        count = self._known.counts[gateway] = self._known.counts.get(gateway, 0) + 1
+        if count > MAX_DEVICES:
+            self._tell(entry, problem("many-devices", "gateway", most=MAX_DEVICES))
 
     def _tell_missing(self, entry: Entry) -> None:
         if lacking := missing(entry.kind, entry.raw):

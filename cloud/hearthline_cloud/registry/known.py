@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select
 
 from hearthline_cloud import schema
+from hearthline_cloud.alerts.notes import PORT
 from hearthline_cloud.personal.column import Personal
 from hearthline_cloud.registry.shape import FIELDS, TABLES, Key, Kind, Values
 
@@ -26,12 +27,14 @@ def is_alone(device: str) -> bool:
 class Known:
     """`rows`: by kind and key, what is registered, with `place`, its community; personal columns are opened.
 
-    `places`: device id -> gateways that it is registered with, each with its home.
+    `places`: device id -> gateways that it is registered with, each with its home. `counts`: how many devices are
+    registered with a gateway that gets another.
     """
 
     rows: dict[Kind, dict[Key, Values]] = field(default_factory=lambda: {kind: {} for kind in Kind})
     erased: set[str] = field(default_factory=set)
     places: dict[str, list[tuple[str, str | None]]] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
     heard: set[Key] = field(default_factory=set)  # gateways and devices that were heard and are not registered
 
     def has(self, kind: Kind, key: Key) -> bool:
@@ -50,6 +53,7 @@ def look_up(connection: Connection, wanted: dict[Kind, set[Key]], whole: dict[Ki
             _take(connection, known, kind, part, _personal(kind))
     _find_erased(connection, known, wanted.get(Kind.RESIDENT, set()))
     _find_places(connection, known, wanted.get(Kind.DEVICE, set()))
+    _count_devices(connection, known, wanted.get(Kind.DEVICE, set()))
     return known
 
 
@@ -129,6 +133,15 @@ def _find_places(connection: Connection, known: Known, devices: set[Key]) -> Non
     for part in _parts({(key[1],) for key in devices if is_alone(key[1])}):
         for row in connection.execute(query.where(device.c.id.in_([key[0] for key in part]))):
             known.places.setdefault(row.id, []).append((row.gateway_id, row.home_id))
+
+
+def _count_devices(connection: Connection, known: Known, devices: set[Key]) -> None:
+    table = schema.device
+    listed = table.c.registered & (table.c.kind != PORT)
+    query = select(table.c.gateway_id, func.count().label("count")).where(listed).group_by(table.c.gateway_id)
+    for part in _parts({(key[0],) for key in devices if not known.has(Kind.DEVICE, key)}):
+        for row in connection.execute(query.where(table.c.gateway_id.in_([key[0] for key in part]))):
+            known.counts[row.gateway_id] = row._mapping["count"]
 
 
 def _parts(keys: Iterable[Key]) -> Iterator[list[Key]]:

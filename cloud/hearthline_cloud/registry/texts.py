@@ -187,6 +187,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "这一行有 {cells} 格，标题只有 {columns} 列：文字中的逗号要用引号",
         "this row has {cells} cells and the heading {columns}: a comma in a text needs quotes around the text",
     ),
+    "many-devices": ("一个网关最多 {most} 个设备", "a gateway has {most} devices at most"),
     "many-contacts": ("一位住户最多 {most} 位联系人", "a resident has {most} contacts at most"),
 }
 SPEECH = Speech(TEXTS)
