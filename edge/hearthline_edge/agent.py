@@ -174,6 +174,10 @@ class Agent:
         finally:
             for session in self._sessions:
                 await session.stop()
+            for events in self._events:  # what came after their run
+                events.leave()
+            for readings in self._readings:
+                readings.leave()
             await self._custody.stop()
             log.info("agent stopped")
 

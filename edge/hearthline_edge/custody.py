@@ -136,8 +136,9 @@ class Custody:
 def _resolve(answers: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
     for future, result, error in answers:
         if future.cancelled():
-            continue
-        if error is None:
+            if error is not None:  # at a stop nobody else tells of it
+                log.error("job that nobody waits for any more not committed", error=str(error))
+        elif error is None:
             future.set_result(result)
         else:
             future.set_exception(error)

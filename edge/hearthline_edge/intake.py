@@ -313,6 +313,7 @@ class EventIntake:
     _waiting: list[Arrival] = field(default_factory=list)
     _submitted: int = 0  # how many of those waiting are in the hands of custody
     _stalled: bool = False
+    _left: bool = False
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _press_came: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -324,7 +325,9 @@ class EventIntake:
             return
         self._waiting.append(arrival)
         self._wake.set()
-        if self.fault:  # not at once: another driver may find a press in the same message
+        if self._left:
+            self.leave()
+        elif self.fault:  # not at once: another driver may find a press in the same message
             asyncio.get_running_loop().call_soon(self._keep_the_window_open)
         if self._presses([arrival]):
             self._press_came.set()
@@ -334,7 +337,7 @@ class EventIntake:
             self.overheard(arrival.source or self.source, arrival)
 
     async def run(self) -> None:
-        """Take until cancelled; what was not handed over by then, and nobody keeps for us, still is."""
+        """Take until cancelled, then `leave`."""
         try:
             while True:
                 await self._wake.wait()
@@ -342,9 +345,18 @@ class EventIntake:
                 while self._waiting:
                     await self._take(list(self._waiting))
         finally:
-            rest = [arrival for arrival in self._waiting[self._submitted :] if arrival.ticket is None]
-            if rest:
-                self._submit(rest)
+            self.leave()
+
+    def leave(self) -> None:
+        """Hand over what was not yet, and nobody keeps for us; whatever arrives after it is handed over at once.
+
+        The local broker is heard a while longer than `run` runs, and keeps no copy of what it sends with QoS 0.
+        """
+        self._left = True
+        rest = [arrival for arrival in self._waiting[self._submitted :] if arrival.ticket is None]
+        self._submitted = len(self._waiting)
+        if rest:
+            self._submit(rest).add_done_callback(_tell_unstored)
 
     async def _take(self, batch: list[Arrival]) -> None:
         self._press_came.clear()
@@ -482,7 +494,7 @@ class ReadingIntake:
         return len(self._waiting) >= _MANY or sum(each.ticket is not None for each in self._waiting) >= WINDOW
 
     async def run(self) -> None:
-        """Take until cancelled; what nobody else keeps is still handed over then."""
+        """Take until cancelled, then `leave`."""
         try:
             while True:
                 await self._wake.wait()
@@ -492,9 +504,14 @@ class ReadingIntake:
                 if self._waiting:
                     self._wake.set()
         finally:
-            rest = [arrival for arrival in self._waiting[self._submitted :] if arrival.ticket is None]
-            if rest:
-                self._submit(rest).add_done_callback(_tell_unstored)
+            self.leave()
+
+    def leave(self) -> None:
+        """Hand over what was not yet, and nobody else keeps: again when nothing can arrive any more."""
+        rest = [arrival for arrival in self._waiting[self._submitted :] if arrival.ticket is None]
+        self._submitted = len(self._waiting)
+        if rest:
+            self._submit(rest).add_done_callback(_tell_unstored)
 
     async def _gather(self) -> None:
         """Until the next tick, or until many wait."""
@@ -544,6 +561,6 @@ def lost_faults(events: Sequence[EventIntake], readings: Sequence[ReadingIntake]
     return [f"outbox: {count} {what} could not be stored since the start" for what, count in lost if count]
 
 
-def _tell_unstored(future: asyncio.Future[int]) -> None:
+def _tell_unstored(future: asyncio.Future[Any]) -> None:
     if not future.cancelled() and (error := future.exception()) is not None:
-        log.error("the last readings not stored", error=str(error))
+        log.error("the last arrivals not stored", error=str(error))

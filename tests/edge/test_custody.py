@@ -119,6 +119,18 @@ def test_a_posted_job_that_fails_is_logged_and_nothing_else(tmp_path: Path, capl
     assert "job not committed" in caplog.text
 
 
+def test_a_job_that_fails_after_its_waiter_has_gone_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def test() -> None:
+        async with custody_of(Outbox(tmp_path)) as custody:
+            gate = threading.Event()
+            custody.post(lambda _: gate.wait(5))
+            custody.submit(fail).cancel()
+            gate.set()
+
+    run(test)
+    assert "nobody waits for any more not committed" in caplog.text
+
+
 def test_stop_finishes_what_was_handed_over(tmp_path: Path) -> None:
     async def test() -> None:
         custody = Custody(Outbox(tmp_path))

@@ -414,3 +414,28 @@ def test_a_press_that_came_with_the_stop_is_still_committed(tmp_path: Path) -> N
     outbox = Outbox(tmp_path)
     assert len(outbox.events(9)) == 1
     outbox.close()
+
+
+def test_what_comes_after_the_end_of_a_lane_is_committed_once_unless_the_broker_keeps_it(tmp_path: Path) -> None:
+    async def test() -> None:
+        lanes = Lanes(FailingDisk(tmp_path))
+        power = Readings((Reading("m", "power", 1.0, "W"),))
+        tasks = [asyncio.create_task(lane.run()) for lane in (lanes.event_lane, lanes.reading_lane)]
+        await asyncio.sleep(0)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        lanes.event_lane.offer(at(0, press("A")))
+        lanes.event_lane.offer(at(1, press("B"), ticket=ticket(1)))
+        lanes.event_lane.offer(at(2, press("C")))
+        lanes.reading_lane.offer(at(0, power))
+        lanes.reading_lane.offer(at(1, power, ticket=ticket(1)))
+        lanes.event_lane.leave()
+        lanes.reading_lane.leave()
+        await lanes.custody.stop()
+
+    asyncio.run(test())
+    outbox = Outbox(tmp_path)
+    assert [row.data["button"] for row in outbox.events(9)] == ["A", "C"]
+    assert [len(pack.readings) for pack in outbox.packs(9)] == [1]
+    outbox.close()

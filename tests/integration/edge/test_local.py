@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from integration.edge.conftest import MakeGateway
-from integration.edge.gateway import Center, Client, Gateway, steady, wait_for
+from integration.edge.gateway import Center, Client, Gateway, NotifySocket, steady, wait_for
 from servers import Server
 
 pytestmark = pytest.mark.integration
@@ -167,3 +170,24 @@ def test_equal_presses_of_qos_0_over_restarts_are_all_taken(
         center.wait_alarms(number)
         gateway.kill()
         steady(lambda: len(center.alarms) == number, QUIET_GAP_S, "a press was doubled")  # noqa: B023
+
+
+def test_a_press_that_no_broker_keeps_is_stored_while_a_stop_waits_for_the_center(
+    make_gateway: MakeGateway, bridge: Client, center_broker: Server, tmp_path: Path, stack: ExitStack
+) -> None:
+    supervisor = NotifySocket(tmp_path / "notify")
+    stack.callback(supervisor.close)
+    gateway = make_gateway(environment={"NOTIFY_SOCKET": str(supervisor.path)})
+    gateway.start()
+    wait_for(lambda: connected(gateway) == SESSIONS and gateway.told("uplink connected"), "the sessions")
+    stack.callback(os.kill, center_broker.pid, signal.SIGCONT)
+    os.kill(center_broker.pid, signal.SIGSTOP)  # nobody answers the goodbye
+    assert gateway.outbox()["event"]["depth"] == 0
+    gateway.send_signal(signal.SIGTERM)
+    wait_for(lambda: "STOPPING=1" in supervisor.listen(), "the stop")
+    bridge.publish("zigbee2mqtt/sos", '{"action":"emergency"}', qos=0)
+    wait_for(lambda: gateway.outbox()["event"]["depth"] == 1, "the press in the outbox")
+    assert not gateway.told("agent stopped"), "the goodbye did not hang: nothing was tried"
+    os.kill(center_broker.pid, signal.SIGCONT)
+    wait_for(lambda: gateway.told("agent stopped"), "the end")
+    assert gateway.outbox()["event"]["depth"] == 1
