@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
@@ -36,6 +37,7 @@ from hearthline_edge.config import EdgeConfig, load_edge_config
 from hearthline_edge.control import SOCKET
 from hearthline_edge.control_client import ControlClient
 from hearthline_edge.expecting import LONGEST_WAIT_S
+from hearthline_edge.secret import as_owner_of
 
 NO_ROOM: Final = frozenset({"", "worn", "随身", "随身佩戴"})
 _KEYS: Final = dict(zip("nbedl", SKIPPED_FOR, strict=True))  # what an installer types to skip a step
@@ -103,7 +105,8 @@ def commission(
         return 1
     document = as_document(report)
     signed = signature(document, key)
-    files = write_report(folder or place, report, document, signed)
+    with as_owner_of(place.parent) if folder is None else nullcontext():
+        files = write_report(folder or place, report, document, signed)
     tool.hand_over(document, signed)
     forget_state(place)
     return tool.conclude(report, files)

@@ -1,5 +1,7 @@
 """How far a commissioning has come, in a file that survives Ctrl-C and a power cut; and the report that it becomes.
 
+The folder lies in the agent's, and root may run the command: there it has the agent's rights alone.
+
 Every start of the command begins a new run at the center and keeps what has passed; what has not is tried again.
 """
 
@@ -14,7 +16,7 @@ import msgspec
 from hearthline.commissioning import MAX_STEPS, Reason, Report, Step, StepState
 from hearthline.errors import ConfigError
 from hearthline_edge.commissioning_plan import Planned
-from hearthline_edge.secret import write_secret
+from hearthline_edge.secret import as_owner_of, read_plain, write_secret
 
 FILE: Final = "under-way.json"
 _MOST_RUNS: Final = 64
@@ -64,7 +66,8 @@ def load_state(folder: Path, gateway: str) -> State | None:
     """What was begun and not ended; None: nothing, or what nobody can read. Raises ConfigError."""
     path = folder / FILE
     try:
-        state = msgspec.json.decode(path.read_bytes(), type=State)
+        with as_owner_of(folder.parent):
+            state = msgspec.json.decode(read_plain(path), type=State)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -77,11 +80,13 @@ def load_state(folder: Path, gateway: str) -> State | None:
 def save_state(folder: Path, state: State) -> None:
     """Raises ConfigError when the disk does not take it."""
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_secret(folder / FILE, msgspec.json.encode(state))
+        with as_owner_of(folder.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            write_secret(folder / FILE, msgspec.json.encode(state))
     except OSError as error:
         raise ConfigError(f"{folder / FILE}: cannot be written: {error.strerror}; free space, or use sudo") from None
 
 
 def forget_state(folder: Path) -> None:
-    (folder / FILE).unlink(missing_ok=True)
+    with as_owner_of(folder.parent):
+        (folder / FILE).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
 """Files that are there whole or not at all, also after a power cut, and that only their owner can read.
 
-And such files of a folder that somebody else may write: what is none is not read.
+And how root reads and writes in a folder that somebody else may change: plain files alone, or as its owner.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +42,27 @@ def read_plain(path: Path) -> bytes:
     if len(content) > _MOST_READ:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(path))
     return content
+
+
+@contextmanager
+def as_owner_of(folder: Path) -> Iterator[None]:
+    """Root has meanwhile no more rights than whose the folder is: a link in it leads nowhere else. Raises OSError.
+
+    The whole process has: for commands with one thread. Who is not root stays who he is.
+    """
+    if os.geteuid() != 0:
+        yield
+        return
+    owner, group, groups = folder.stat(), os.getegid(), os.getgroups()
+    try:
+        os.setgroups([owner.st_gid])
+        os.setegid(owner.st_gid)
+        os.seteuid(owner.st_uid)
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(group)
+        os.setgroups(groups)
 
 
 def sync_folder(folder: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -196,3 +199,34 @@ def test_the_page_shows_whatever_things_are_called_and_runs_nothing(lang: str, m
     assert "0.13 s" in shown.words
     assert TEXTS.say("page-to-dos") in shown.words
     assert set(TEXTS.texts) >= {f"reason-{reason.value}" for reason in Reason}
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.usefixtures("root")
+def test_root_writes_in_the_agents_folder_with_the_agents_rights_alone() -> None:
+    """Who has taken over the agent cannot have root's command write, read or remove where a link leads."""
+    nobody = pwd.getpwnam("nobody").pw_uid
+    state = State(gateway="gw-1", begun="2026-11-22T10:00:00.000000Z")
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        data, roots = Path(name) / "data", Path(name) / "roots"
+        data.mkdir(mode=0o700)
+        os.chown(data, nobody, -1)
+        roots.mkdir(mode=0o755)
+        folder = data / "commissioning"
+        save_state(folder, state)
+        assert {each.stat().st_uid for each in (folder, folder / FILE)} == {nobody}
+        assert load_state(folder, "gw-1") == state
+        (folder / FILE).rename(roots / FILE)
+        os.mkfifo(folder / FILE)
+        with pytest.raises(ConfigError, match="no plain file"):
+            load_state(folder, "gw-1")
+        forget_state(folder)
+        folder.rmdir()
+        folder.symlink_to(roots)
+        with pytest.raises(ConfigError, match="cannot be written: Permission denied"):
+            save_state(folder, state)
+        with pytest.raises(PermissionError):
+            forget_state(folder)
+        assert [each.name for each in roots.iterdir()] == [FILE]
+    assert (os.geteuid(), os.getegid()) == (0, os.getgid())
