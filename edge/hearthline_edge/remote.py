@@ -242,7 +242,7 @@ class Remote:
                     await self._settle(folder, Result.UNDONE, {"reason": trial.reason} | self._deaf)
                 else:
                     return
-            except (StorageError, OSError) as error:
+            except (StorageError, OSError, ValueError) as error:  # ValueError: a file that holds what TOML cannot say
                 log.error("the trial of a configuration cannot be concluded", error=str(error))
                 await asyncio.sleep(_AGAIN_S)
 

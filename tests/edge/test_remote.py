@@ -172,3 +172,17 @@ def test_a_change_is_taken_back_once_every_press_is_on_the_disk(agent: Agent, mo
         await until(lambda: agent.begun_anew)
 
     agent.during(test, on_trial=True)
+
+
+def test_a_trial_that_cannot_be_written_as_toml_ends_no_agent(agent: Agent) -> None:
+    agent.folder.propose("conf-1", {"gather_s": None}, 5.0, [])
+    with pytest.raises(ValueError, match="no text in TOML"):
+        agent.folder.prove()
+    assert agent.folder.trial().stage == "proved"
+
+    async def test(hands: Remote) -> None:
+        await hands.take(LOG)
+        await until(lambda: agent.answers(Result.DONE, "log-1"))
+        await asyncio.sleep(0.1)
+
+    agent.during(test)
