@@ -53,13 +53,17 @@ def received(driver: str, line: bytes, **options: Any) -> list[Item]:
 # --- the wire ----------------------------------------------------------------------------------------------------
 
 
+# An event's data, a status' counts by name, a command's keys of the configuration, its list of devices.
+FREE = ("data", "refusals", "config", "devices")
+
+
 def with_unknown(tree: Any, extra: dict[str, Any]) -> Any:
-    """The tree with unknown fields in every object, save an event's `data` and a status' counts by name."""
+    """The tree with unknown fields in every object, save those that hold what others name (`FREE`)."""
     if isinstance(tree, list):
         return [with_unknown(each, extra) for each in tree]
     if not isinstance(tree, dict):
         return tree
-    own = {key: value if key in ("data", "refusals") else with_unknown(value, extra) for key, value in tree.items()}
+    own = {key: value if key in FREE else with_unknown(value, extra) for key, value in tree.items()}
     return {**extra, **own}
 
 
