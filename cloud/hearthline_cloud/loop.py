@@ -43,7 +43,7 @@ class Loop(ABC):
     def _guard(self) -> None:
         try:
             self._work()
-        except BaseException as error:
+        except BaseException as error:  # told to whoever watches, who ends the process or makes the part anew
             self._failure = error
             log.exception("a part died", part=self._thread.name)
             raise

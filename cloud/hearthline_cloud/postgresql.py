@@ -67,7 +67,7 @@ def prepare(connection: DBAPIConnection, record: ConnectionPoolEntry) -> None:
     cursor = connection.cursor()
     try:
         cursor.execute(_SESSION)
-    except BaseException:
+    except BaseException:  # whatever it is, also Ctrl-C
         connection.close()  # SQLAlchemy would leave it open
         raise
     cursor.close()

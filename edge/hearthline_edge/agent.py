@@ -437,8 +437,8 @@ async def run_agent(config: EdgeConfig, start: Start) -> float | None:
     outbox = Outbox(Path(config.data_dir), config.telemetry_max_mb * 1024 * 1024, patient=True)
     try:
         agent = Agent(config, outbox, SystemClock(config.clock.trust), random.Random(), start=start)
-    except BaseException:
-        outbox.close()  # another run may begin in this process
+    except BaseException:  # whatever it is: another run may begin in this process
+        outbox.close()
         raise
     loop = asyncio.get_running_loop()
     running = loop.create_task(agent.run())

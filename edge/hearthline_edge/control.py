@@ -188,7 +188,7 @@ def _listening(path: Path) -> socket.socket:
         made.bind(str(beside))
         beside.chmod(0o600)
         beside.replace(path)
-    except BaseException:
+    except BaseException:  # whatever it is, no socket stays open that nobody serves
         made.close()
         raise
     return made

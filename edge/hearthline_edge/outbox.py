@@ -161,7 +161,7 @@ class Outbox(Repeats):
             self._connection.execute("BEGIN IMMEDIATE")
             yield
             self._connection.execute("COMMIT")
-        except BaseException as error:
+        except BaseException as error:  # whatever it is, nothing of it stays: raised again below
             self._telemetry_bytes, self._telemetry_depth = before
             self._is_damaged = is_damage(error)
             self._roll_back()

@@ -119,7 +119,7 @@ def open_to_write(path: Path) -> sqlite3.Connection:
                 f"BEGIN IMMEDIATE; {_SCHEMA} INSERT INTO meta VALUES ('outbox', '{outbox_id}'); {header} COMMIT;"
             )
         connection.executescript(_RECEIVED)
-    except BaseException:
+    except BaseException:  # whatever it is, also Ctrl-C: no file stays open half made
         connection.close()
         raise
     return connection
