@@ -206,7 +206,7 @@ class Tool:
         assert self._walk is not None
         data = {"run": self._walk.run, "state": RunState.ENDED.value, "report": document}
         data |= {"signature": signed} if signed else {}
-        has_it = self._walk.tell(data, self._bounds.within_s if self._walk.is_online() else 0.0)
+        has_it = self._walk.tell(data)
         self.tell("center-has-it" if has_it else "center-waits")
 
     def conclude(self, report: Report, files: tuple[Path, Path]) -> int:

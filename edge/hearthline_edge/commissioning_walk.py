@@ -55,6 +55,7 @@ class Walk:
         self._client = client
         self._bounds = bounds
         self._begun_at = time.monotonic()
+        self._was_answered = False
 
     @property
     def is_over(self) -> bool:
@@ -64,16 +65,21 @@ class Walk:
     def begin(self) -> bool:
         """Tell the center; whether it has heard in time. Raises LinkError, RefusedError."""
         told = {"run": self.run, "state": RunState.BEGUN.value}
-        return self.tell(told, wait_s=self._bounds.within_s if self.is_online() else 0.0)
+        return self.tell(told)
 
-    def tell(self, data: Mapping[str, Any], wait_s: float) -> bool:
+    def tell(self, data: Mapping[str, Any]) -> bool:
+        """Tell the center something of this run; whether it has heard in time. Raises LinkError, RefusedError."""
         order = {"do": "tell", "type": EventType.COMMISSIONING.value, "data": data}
         event = str(self._client.ask(order)["event"])
-        return "received" in self._hops(event, wait_s)
+        return "received" in self._hops(event, self._patience_s())
 
     def is_online(self) -> bool:
         link = self._client.ask({"do": "state"}).get("link")
         return isinstance(link, dict) and link.get("connected") is True
+
+    def _patience_s(self) -> float:
+        """How long for the center. A line that was there a moment ago may only be changing its certificate."""
+        return self._bounds.within_s if self._was_answered or self.is_online() else 0.0
 
     def take(self, planned: Planned, at: str, word: Word | None) -> Step:
         """Try one thing. `at`: now, RFC 3339. Raises LinkError when the agent goes away."""
@@ -93,7 +99,7 @@ class Walk:
         if not pressed:
             return _step(planned, StepState.FAILED, Reason.NOT_HEARD)
         event = str(pressed["event"])
-        hops = self._hops(event, self._bounds.within_s if self.is_online() else 0.0)
+        hops = self._hops(event, self._patience_s())
         step = _judged(planned, hops, self._bounds.within_s)
         if not pressed.get("marked"):
             step = msgspec.structs.replace(step, state=StepState.FAILED, reason=Reason.NOT_MARKED.value)
@@ -124,6 +130,7 @@ class Walk:
             raise
         except HearthlineError:  # the agent was started anew meanwhile and knows nothing of the event
             pass
+        self._was_answered = "received" in found
         return found
 
     # --- readings ---

@@ -7,6 +7,9 @@
     a state that lasts, told again ............ REPEAT for 600 s from its first telegram, unless it was over meanwhile
     6th new press of one button within 60 s ... CHATTER: counted, and told once when the 60 s are over
 
+A press that an installer was asked for pages nobody. So it counts towards no chatter, and what repeats it without a
+pause is a new press after 5 s (or the family's gap, if that is longer): someone may have begun to call for help.
+
 A family that numbers its presses compares the last few contents, for a second gateway's copy may come after the next
 press. Pure: state and `now` in, verdict and state out; the state is written to disk with the press. Elapsed time is of
 the monotonic clock, whatever the wall clock does. Across a reboot the wall clock decides if it was synchronised both
@@ -26,6 +29,7 @@ from hearthline_edge.devices import LASTING_S, GroupingRule, Press
 RELEASE_SETTLES_S: Final = 0.1
 CHATTER_WINDOW_S: Final = 60.0
 CHATTER_EVENTS: Final = 5
+ASKED_REPEATS_S: Final = 5.0
 
 
 class Verdict(StrEnum):
@@ -44,13 +48,14 @@ class Moment(msgspec.Struct, frozen=True):
 
 
 class Told(msgspec.Struct, frozen=True):
-    """A press, as its telegrams told it."""
+    """A press, as its telegrams told it. `asked`: an installer was asked for it."""
 
     content: str
     first: Moment
     last: Moment  # the last telegram
     source_ns: int | None = None  # when the last telegram was sent, by the clock of whoever received it
     released: bool = False
+    asked: bool = False
 
 
 class PressState(msgspec.Struct, frozen=True):
@@ -84,6 +89,12 @@ def judge(state: PressState | None, press: Press, rule: GroupingRule, now: Stamp
     return Verdict.CHATTER, msgspec.structs.replace(state, suppressed=state.suppressed + 1)
 
 
+def asked_for(state: PressState) -> PressState:
+    """The new press that was just judged was one that an installer was asked for."""
+    told = (msgspec.structs.replace(state.told[0], asked=True), *state.told[1:])
+    return msgspec.structs.replace(state, told=told, events=state.events - 1)
+
+
 def release(state: PressState, now: Stamp) -> PressState:
     """The button was let go: what comes over 0.1 s after its last telegram is a new press."""
     return msgspec.structs.replace(
@@ -112,6 +123,10 @@ def _repeats(told: Told, press: Press, rule: GroupingRule, now: Stamp) -> bool:
     if press.source_ns is not None and told.source_ns is not None:
         apart_s = abs(press.source_ns - told.source_ns) / NS
         if apart_s > rule.quiet_gap_s:
+            return False
+    if told.asked and rule.remember == 1:  # a number in the content says by itself what is the same press
+        first_s = seconds_since(told.first, now)
+        if first_s is None or first_s > max(ASKED_REPEATS_S, rule.quiet_gap_s):
             return False
     return not (rule.release_ends and told.released and elapsed_s > RELEASE_SETTLES_S)
 

@@ -41,7 +41,7 @@ from hearthline_edge.devices import (
     Seen,
     Vital,
 )
-from hearthline_edge.grouping import PressState, Verdict, chatter_report, judge, release
+from hearthline_edge.grouping import PressState, Verdict, asked_for, chatter_report, judge, release
 from hearthline_edge.outbox import EventRow, Outbox
 from hearthline_edge.signs import SignsOfLife
 from hearthline_edge.ticks import next_tick
@@ -215,6 +215,7 @@ def _take_press(
     data.pop(MARK, None)  # whatever a device tells of itself
     if (run := mark_of(press, now, ordinal)) is not None:
         data[MARK] = run
+        outbox.set_press_state(press.device, press.button, msgspec.json.encode(asked_for(after)), telegram)
     sounds = role == ButtonRole.EMERGENCY
     row = outbox.append_event(EventType.ALARM, press.device, data, now, urgent=True, sounds=sounds)
     outbox.remember_alarm(row)

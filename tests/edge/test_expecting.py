@@ -120,6 +120,24 @@ async def at_home(folder: Path) -> AsyncIterator[Home]:
 
 
 @in_a_loop
+async def test_whoever_presses_on_after_the_asked_for_press_is_an_alarm_soon(tmp_path: Path) -> None:
+    async with at_home(tmp_path) as home, home.asked():
+        assert await home.press(press()) == [True]
+        pressed_on = [await home.press(press(), after_s=1.0 + tenths / 10) for tenths in range(4, 80, 4)]
+        assert [each for each in pressed_on if each] == [[False]], "one alarm, and no second one while it lasts"
+        assert pressed_on.index([False]) == 12, "after 5.2 s"
+
+
+@in_a_loop
+async def test_a_pendant_that_was_tried_many_times_within_a_minute_is_heard_at_once(tmp_path: Path) -> None:
+    async with at_home(tmp_path) as home:
+        for second in range(1, 40, 4):
+            async with home.asked():
+                assert await home.press(press(), after_s=second) == [True]
+        assert [await home.press(press(), after_s=second) for second in (42, 46, 50)] == [[False]] * 3
+
+
+@in_a_loop
 async def test_the_asked_for_press_is_marked_and_told_and_the_next_one_is_an_alarm(tmp_path: Path) -> None:
     async with at_home(tmp_path) as home, home.asked():
         assert await home.press(press(facts=(("rssi_dbm", -67),))) == [True]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hearthline.clock import NS, Stamp
 from hearthline_edge.devices import GroupingRule, Press
-from hearthline_edge.grouping import PressState, Verdict, chatter_report, judge, release
+from hearthline_edge.grouping import PressState, Verdict, asked_for, chatter_report, judge, release
 
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot", True)
 RULE = GroupingRule(quiet_gap_s=0.5, release_ends=True)
@@ -67,6 +67,40 @@ def test_two_presses_that_waited_together_are_told_apart_by_when_they_were_sent(
     assert judge(state, replace(press(), source_ns=14 * NS), RULE, START.later(0.01))[0] is N
     late = replace(press(), source_ns=10 * NS)
     assert judge(state, late, RULE, START.later(3))[0] is N  # a clock that stands still hides no press
+
+
+@pytest.mark.parametrize(("rule", "heard_after_s"), [(RULE, 5.2), (GroupingRule(quiet_gap_s=8.0), 8.4)])
+def test_whoever_presses_on_without_a_pause_after_a_test_is_heard(rule: GroupingRule, heard_after_s: float) -> None:
+    _, state = judge(None, press(), rule, START)
+    state, before = asked_for(state), state
+    for tenths in range(4, 200, 4):
+        verdict, state = judge(state, press(), rule, START.later(tenths / 10))
+        _, before = judge(before, press(), rule, START.later(tenths / 10))
+        assert verdict is (N if tenths / 10 == heard_after_s else R), tenths
+    assert len({told.first for told in before.told}) == 1, "a press that was an alarm is one for as long as it lasts"
+
+
+def test_a_number_in_a_telegram_says_for_as_long_as_the_gap_that_it_is_the_asked_for_press() -> None:
+    numbered = GroupingRule(quiet_gap_s=600.0, remember=8)
+    _, state = judge(None, press("packet 7"), numbered, START)
+    state = asked_for(state)
+    for second in (100, 400, 900):
+        verdict, state = judge(state, press("packet 7"), numbered, START.later(second))
+        assert verdict is R
+    assert judge(state, press("packet 8"), numbered, START.later(901))[0] is N
+
+
+def test_presses_that_were_asked_for_make_no_chatter_of_the_alarms_after_them() -> None:
+    state = None
+    for second in range(0, 40, 4):
+        verdict, state = judge(state, press(), RULE, START.later(second))
+        assert verdict is N
+        state = asked_for(state)
+    verdicts = []
+    for second in (40, 44, 48, 52, 56, 58):
+        verdict, state = judge(state, press(), RULE, START.later(second))
+        verdicts.append(verdict)
+    assert verdicts == [N, N, N, N, N, C]
 
 
 def test_a_state_that_lasts_is_one_press_until_it_is_over_or_ten_minutes_have_passed() -> None:

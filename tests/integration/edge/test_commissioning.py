@@ -34,6 +34,7 @@ from hearthline_sim.devices.raycome_cuff import Vitals, result_frame
 from hearthline_sim.devices.sml_meter import Display, SmlMeter
 from hearthline_sim.port import PtyPort
 from integration.edge.gateway import PENDANT, Center, Gateway, HomeEar, press_telegram, release_telegram, wait_for
+from servers import mosquitto
 
 pytestmark = pytest.mark.integration
 OTHER, METER = "0A0B0C0D", "sml:0a01484c5902000d6be6"
@@ -242,6 +243,27 @@ def test_without_a_line_presses_are_stored_and_their_arrival_is_left_to_do(
     handed_on(center, cloud)
     assert cloud.count(schema.alert) == 0, "what was tried without a line pages nobody afterwards"
     assert len(cloud.rows(schema.commissioning_press)) == 1
+
+
+def test_a_line_that_is_away_for_a_moment_costs_no_step(
+    pressing: Gateway, port: PtyPort, walk: Callable[..., Walking], make_center: Callable[..., Center],
+    tmp_path: Path, stack: ExitStack,
+) -> None:  # fmt: skip
+    (tmp_path / "broker").mkdir()
+    broker = stack.enter_context(mosquitto(tmp_path / "broker"))
+    pressing.stop()
+    pressing.center_port = broker.port
+    pressing.start()
+    make_center(pressing, port=broker.port)
+    walking = walk("--rooms", ROOMS[0], "--no-input", "--json")
+    walking.asked("The center knows of this run.")
+    walking.asked("press 王秀兰的挂件")
+    broker.kill()
+    wait_for(lambda: pressing.told("uplink lost"), "the agent without a line")
+    press(port)
+    wait_for(lambda: pressing.outbox()["event"]["depth"], "the press in the outbox")
+    broker.start()
+    assert walking.end() == 0, walking.lines
 
 
 def test_a_power_cut_loses_no_step_and_silences_no_press(
