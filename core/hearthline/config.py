@@ -30,15 +30,24 @@ class Config(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tr
 
 def load_config(path: Path, shape: type[T]) -> T:
     """Read `path` as TOML and check it against `shape`, and who may read its secrets. Raises ConfigError."""
+    return config_of(load_tree(path), shape, path)
+
+
+def load_tree(path: Path) -> dict[str, Any]:
+    """Read `path` as TOML. Raises ConfigError."""
     try:
         with path.open("rb") as file:
-            tree = tomllib.load(file)
+            return tomllib.load(file)
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such configuration file; give its place with --config FILE") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # tomllib's own errors, text that is no UTF-8, numbers without end
         raise ConfigError(f"{path}: not valid TOML: {error}") from None
+
+
+def config_of(tree: dict[str, Any], shape: type[T], path: Path) -> T:
+    """What `path` said, checked against `shape`, and who may read its secrets. Raises ConfigError."""
     config = check_config(tree, shape, str(path))
     for key, secret in secret_files(config):
         check_private(secret, f"{path}: {key}")

@@ -13,7 +13,7 @@ from pathlib import Path
 from hearthline.errors import ConfigError, HearthlineError
 from hearthline.log import Log, configure_logging
 from hearthline_edge.agent import run_agent
-from hearthline_edge.config import EdgeConfig, load_changed, load_edge_config
+from hearthline_edge.config import EdgeConfig, load_changed, load_edge_config, refuse_wrong_lines
 from hearthline_edge.outbox_file import check_schema
 from hearthline_edge.remote import EXCERPT, Start
 from hearthline_edge.remote_trial import MAX_STARTS, Folder
@@ -74,6 +74,7 @@ def check(config_file: Path) -> int:
     """Whether this version can work here: it has been imported, reads the configuration and knows the outbox."""
     try:
         config = load_edge_config(config_file)
+        refuse_wrong_lines(config)
         outbox = Path(config.data_dir) / "outbox.db"
         if outbox.exists():
             check_schema(outbox)

@@ -10,7 +10,7 @@ import typer
 from hearthline.clock import SystemClock
 from hearthline.errors import ConfigError
 from hearthline_edge.__main__ import DEFAULT_CONFIG
-from hearthline_edge.config import load_edge_config
+from hearthline_edge.config import load_edge_config, refuse_wrong_lines
 from hearthline_edge.installing import Machine
 from hearthline_edge.installing import install as put
 from hearthline_edge.installing import remove as take_away
@@ -29,7 +29,9 @@ def install(
 
     Needs root. May be repeated after every change, and after a power cut. Example: sudo hearthline edge install
     """
-    put(load_edge_config(config), config, Machine(root), typer.echo, python)
+    settings = load_edge_config(config)
+    refuse_wrong_lines(settings)
+    put(settings, config, Machine(root), typer.echo, python)
 
 
 def remove(

@@ -1,7 +1,9 @@
 """The agent's configuration file (`--config FILE`); every key is shown in docs/examples/edge.toml.
 
 What is wrong in the file itself is a ConfigError. A profile's file that is wrong is set aside, with whatever names it,
-and told as a fault: profiles change with updates and by many hands, and one must not silence the rest of the home.
+and told as a fault: profiles change with updates and by many hands, and one must not silence the rest of the home. So
+is a port with line settings that no line can have; whoever puts a configuration into use has it refused
+(`refuse_wrong_lines`).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from msgspec import Meta, structs, to_builtins
 
 from hearthline.clock import ClockTrust
-from hearthline.config import Config, check_config, load_config, read_secret
+from hearthline.config import Config, check_config, config_of, load_tree, read_secret
 from hearthline.errors import ConfigError
 from hearthline.log import Log
 from hearthline.remote import PORT, config_fault, named_ports
@@ -64,16 +66,21 @@ class LocalMqttConfig(Config, frozen=True):
     options: dict[str, dict[str, Any]] = {}
 
 
-class SerialConfig(Config, frozen=True):
-    """One serial port; the line settings default to the driver's."""
+class LineConfig(Config, frozen=True):
+    """Line settings; they default to the driver's. termios(3) knows nothing slower, USB adapters nothing faster."""
+
+    baudrate: Annotated[int, Meta(ge=50, le=12_000_000)] | None = None
+    bytesize: Literal[5, 6, 7, 8] | None = None
+    parity: Literal["N", "E", "O"] | None = None
+    stopbits: Literal[1, 2] | None = None
+
+
+class SerialConfig(LineConfig, frozen=True, kw_only=True):
+    """One serial port."""
 
     name: Word
     port: Word
     driver: str
-    baudrate: Annotated[int, Meta(ge=1)] | None = None
-    bytesize: Literal[5, 6, 7, 8] | None = None
-    parity: Literal["N", "E", "O"] | None = None
-    stopbits: Literal[1, 2] | None = None
     options: dict[str, Any] = {}
 
     def line(self, driver: SerialDriver) -> LineSettings:
@@ -128,12 +135,14 @@ class EdgeConfig(EdgeFile, frozen=True):
     """What the agent works by: the file, the profiles that its ports name put in their places.
 
     `mqtt_profiles`: those that are on. `center`: the keys that the center has changed. `faults`: what was set aside, in
-    words. `device`: of the file, then of `devices.toml`, which is in `folder`; `listed`: all of the latter.
+    words; `wrong_lines`: those of them that are about line settings. `device`: of the file, then of `devices.toml`,
+    which is in `folder`; `listed`: all of the latter.
     """
 
     mqtt_profiles: tuple[Profile, ...] = ()
     center: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    wrong_lines: tuple[str, ...] = ()
     folder: str = ""
     listed: tuple[ListedDevice, ...] = ()
     list_fault: str = ""
@@ -160,12 +169,18 @@ def load_edge_config(path: Path, tries: bool = True) -> EdgeConfig:
 
 def load_own(path: Path) -> EdgeConfig:
     """The installer's file alone."""
-    return _checked(path, load_config(path, EdgeFile))
+    return _checked(path, *_read(path))
+
+
+def refuse_wrong_lines(config: EdgeConfig) -> None:
+    """Before a configuration is put into use. Raises ConfigError."""
+    if config.wrong_lines:
+        raise ConfigError(config.wrong_lines[0])
 
 
 def load_changed(path: Path, changed: dict[str, Any]) -> EdgeConfig:
     """The installer's file with `changed` over it. Raises ConfigError that speaks of the change, or of the file."""
-    own = load_config(path, EdgeFile)
+    own, wrong_lines = _read(path)
     if (fault := config_fault(changed)) is not None:
         raise ConfigError(fault)
     mine = {port.port for port in own.serial} | {siren.target for siren in own.siren}
@@ -181,7 +196,8 @@ def load_changed(path: Path, changed: dict[str, Any]) -> EdgeConfig:
         tree[key] = value
     try:
         file = check_config(tree, EdgeFile, str(path))
-        return structs.replace(_checked(path, file), center=tuple(sorted(changed)))
+        checked = _checked(path, file, {} if "serial" in changed else wrong_lines)
+        return structs.replace(checked, center=tuple(sorted(changed)))
     except ConfigError as error:
         raise ConfigError(str(error).removeprefix(f"{path}: ")) from None
     except Exception as error:  # a driver of anybody's looks at options from afar: whatever it meets ends no agent
@@ -189,13 +205,30 @@ def load_changed(path: Path, changed: dict[str, Any]) -> EdgeConfig:
         raise ConfigError(f"a driver cannot work with it: {type(error).__name__}: {error}") from None
 
 
-def _checked(path: Path, file: EdgeFile) -> EdgeConfig:
+def _read(path: Path) -> tuple[EdgeFile, dict[int, str]]:
+    """The file, and its ports with impossible line settings: they are left out of it, and told. Raises ConfigError."""
+    tree, faults = load_tree(path), dict[int, str]()
+    entries = tree.get("serial")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        if not isinstance(entry, dict):
+            continue  # the check of the whole says so
+        line = {key: entry[key] for key in LineConfig.__struct_fields__ if key in entry}
+        try:
+            check_config(line, LineConfig, f"{path}: serial[{index}]")
+        except ConfigError as error:
+            faults[index] = f"{error}; the port {entry.get('name')} is not served"
+            for key in line:
+                del entry[key]
+    return config_of(tree, EdgeFile, path), faults
+
+
+def _checked(path: Path, file: EdgeFile, wrong_lines: dict[int, str]) -> EdgeConfig:
     if not is_gateway_id(file.gateway):
         raise ConfigError(
             f"{path}: gateway = {file.gateway!r} must be 1 to 64 letters, digits, '.', '_' or '-', the first a "
             "letter or digit"
         )
-    config = _with_profiles(path, file)
+    config = _with_profiles(path, file, wrong_lines)
     drivers = find_drivers()
     _no_repeats(path, "serial", "name", [port.name for port in file.serial])
     _no_repeats(path, "serial", "port", [port.port for port in file.serial])
@@ -204,6 +237,9 @@ def _checked(path: Path, file: EdgeFile) -> EdgeConfig:
         resolved = next((each for each in config.serial if each.name == port.name), None)
         if resolved is not None:
             _check_serial(f"{path}: serial[{index}]", resolved, drivers)
+    for key, section in (("uplink", config.uplink), ("local_mqtt", config.local_mqtt), ("metrics", config.metrics)):
+        if section is not None:
+            _check_host(f"{path}: {key}.host", section.host)
     if config.local_mqtt is not None:
         _check_local(f"{path}: local_mqtt", config.local_mqtt, drivers)
     _check_uplink(f"{path}: uplink", config.uplink)
@@ -226,7 +262,7 @@ def _with_list(folder: Path, config: EdgeConfig) -> EdgeConfig:
 
 def own_profile_folder(path: Path) -> Path | None:
     """Where the configuration at `path` keeps the installer's profiles, if there are any. Raises ConfigError."""
-    return _profile_folder(path, load_config(path, EdgeFile))
+    return _profile_folder(path, _read(path)[0])
 
 
 def _profile_folder(path: Path, file: EdgeFile) -> Path | None:
@@ -238,12 +274,15 @@ def _profile_folder(path: Path, file: EdgeFile) -> Path | None:
     return None
 
 
-def _with_profiles(path: Path, file: EdgeFile) -> EdgeConfig:
+def _with_profiles(path: Path, file: EdgeFile, wrong_lines: dict[int, str]) -> EdgeConfig:
     """The configuration with its profiles, and what of them had to be set aside."""
     profiles = load_profiles(_profile_folder(path, file))
-    faults = [f"profile {name}: {why}" for name, why in profiles.broken.items()]
+    told = tuple(wrong_lines.values())
+    faults = [*told, *(f"profile {name}: {why}" for name, why in profiles.broken.items())]
     ports = []
     for index, port in enumerate(file.serial):
+        if index in wrong_lines:
+            continue
         way = WAY_OF_DRIVER.get(port.driver)
         try:
             if way is not None:
@@ -257,7 +296,8 @@ def _with_profiles(path: Path, file: EdgeFile) -> EdgeConfig:
     if mqtt and file.local_mqtt is None:
         names = ", ".join(profile.name for profile in mqtt)
         faults.append(f"profile {names}: hears nothing without a section [local_mqtt] in {path}")
-    return EdgeConfig(**structs.asdict(structs.replace(file, serial=ports)), mqtt_profiles=mqtt, faults=tuple(faults))
+    asked = structs.asdict(structs.replace(file, serial=ports))
+    return EdgeConfig(**asked, mqtt_profiles=mqtt, faults=tuple(faults), wrong_lines=told)
 
 
 def _mqtt_profiles(path: Path, local: LocalMqttConfig | None, profiles: Profiles) -> tuple[Profile, ...]:
@@ -280,6 +320,16 @@ def _check_serial(where: str, port: SerialConfig, drivers: dict[str, Driver]) ->
     if driver.recordings_only:
         raise ConfigError(f"{where}.driver = {port.driver!r} serves no port: {driver.recordings_only}")
     driver.open_session(port.options, f"{where}.options")  # its errors name what it was given as a name
+
+
+def _check_host(where: str, host: str) -> None:
+    """Python's resolver raises something of its own for a name that the encoding of host names cannot hold."""
+    try:
+        host.encode("idna")
+    except UnicodeError as error:
+        raise ConfigError(f"{where} = {host!r} is no host's name: {error}") from None
+    if not host.isprintable():
+        raise ConfigError(f"{where} = {host!r} is no host's name")
 
 
 def _check_local(where: str, local: LocalMqttConfig, drivers: dict[str, Driver]) -> None:

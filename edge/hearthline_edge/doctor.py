@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import paho.mqtt.client as paho
-import serial
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 
 from hearthline.clock import NS, Stamp, rfc3339
@@ -35,7 +34,7 @@ from hearthline_edge.fault_advice import what_to_do
 from hearthline_edge.outbox_file import check_schema
 from hearthline_edge.outbox_view import look_into
 from hearthline_edge.salvage import kept_aside
-from hearthline_edge.serial_port import cause_of
+from hearthline_edge.serial_port import cause_of, open_line
 from hearthline_edge.wallet import Wallet
 
 _ANSWER_S = 5.0
@@ -56,7 +55,9 @@ class Check:
 def examine(config: EdgeConfig, now: Stamp) -> list[Check]:
     """Every check but that of the configuration itself."""
     checks = [_data_dir(config), _outbox(config)]
-    checks += [Check("profile", False, f"{fault}: {what_to_do(fault)}.") for fault in config.faults]
+    for fault in config.faults:
+        name = "serial port" if fault in config.wrong_lines else "profile"
+        checks.append(Check(name, False, f"{fault}: {what_to_do(fault)}."))
     checks += _devices(config)
     if config.center:
         checks.append(Check("remote hands", True, say("remote-hands", keys=", ".join(config.center))))
@@ -188,8 +189,8 @@ def _serial_port(name: str, port: SerialConfig) -> Check:
         return check
     line = port.line(driver)
     try:
-        serial.Serial(port.port, line.baudrate, line.bytesize, line.parity, line.stopbits, exclusive=True).close()
-    except (OSError, serial.SerialException, termios.error, ValueError) as error:
+        open_line(port.port, line).close()
+    except (OSError, termios.error, ValueError, OverflowError) as error:
         settings = f"{line.baudrate} {line.bytesize}{line.parity}{line.stopbits}"
         sentence = say("line-settings", path=port.port, settings=settings, error=cause_of(error))
         return Check(name, False, sentence)

@@ -13,6 +13,10 @@ TEXTS: Final = Speech(
             "检查适配器和连接线；`dmesg` 显示系统是否看到它，[[serial]] 的 port 是否正确",
             "look at the adapter and its cable; `dmesg` says whether the kernel sees it, [[serial]] names its port",
         ),
+        "line": (
+            "更正该端口的 baudrate、bytesize、parity、stopbits，然后重启代理程序；其他端口照常工作",
+            "correct that port's baudrate, bytesize, parity, stopbits, then restart the agent; the other ports go on",
+        ),
         "local-login": (
             "更正 [local_mqtt] 的 username 和 password_file",
             "correct username and password_file of [local_mqtt]",
@@ -116,6 +120,7 @@ _BY_BEGINNING: Final = tuple(
         (r"outbox: .+ cannot be stored", "storage"),
         (r"outbox: cannot be read", "storage"),
         (r"profile .+: ", "profile"),
+        (r".+: serial\[\d+\]: .+; the port .+ is not served", "line"),
         (r".+; the port .+ is not served", "profile"),
         (r".+: serial\[.+\]\.options", "profile"),
         (r".+ is set aside: ", "set-aside"),

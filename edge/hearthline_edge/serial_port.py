@@ -1,8 +1,8 @@
 """One serial port: opened for ever again, its bytes handed to the driver's session, the session's requests sent.
 
-A port that does not exist or was unplugged is a fault that is said, never a reason to stop the others. It is tried
-again every second, so an adapter that is plugged in again is back within two; a fault that lasts is reported once, and
-its end.
+A port that does not exist, was unplugged or takes no such settings is a fault that is said, never a reason to stop the
+others. It is tried again every second, so an adapter that is plugged in again is back within two; a fault that lasts is
+reported once, and its end.
 """
 
 from __future__ import annotations
@@ -59,22 +59,14 @@ class SerialPort(asyncio.Protocol):
 
     async def run(self) -> None:
         """Open and reopen until cancelled."""
-        line = self._line
+        loop = asyncio.get_running_loop()
         try:
             while True:
                 self._closed.clear()
                 try:
-                    await serial_asyncio_fast.create_serial_connection(
-                        asyncio.get_running_loop(),
-                        lambda: self,
-                        self._path,
-                        baudrate=line.baudrate,
-                        bytesize=line.bytesize,
-                        parity=line.parity,
-                        stopbits=line.stopbits,
-                        exclusive=True,
-                    )
-                except (OSError, serial.SerialException, termios.error, ValueError) as error:
+                    opened = await loop.run_in_executor(None, open_line, self._path, self._line)
+                    await serial_asyncio_fast.connection_for_serial(loop, lambda: self, opened)
+                except Exception as error:  # noqa: BLE001 - whatever an adapter or its settings do costs this port alone
                     self._say(f"port {self.name}: {self._path} cannot be opened: {cause_of(error)}")
                     self._report_if_it_lasts()
                 else:
@@ -151,9 +143,17 @@ class SerialPort(asyncio.Protocol):
         self.fault = fault
 
 
+def open_line(path: str, line: LineSettings) -> serial.Serial:
+    """A file of this machine, never one of pyserial's URLs, which may wait for a network.
+
+    Raises whatever pyserial does: OSError, termios.error, ValueError, and what it does not foresee.
+    """
+    return serial.Serial(path, line.baudrate, line.bytesize, line.parity, line.stopbits, exclusive=True)
+
+
 def cause_of(error: Exception) -> str:
     """Why a port could not be used, in words, without its path."""
     if isinstance(error, termios.error):
         return f"the line settings are refused: {error.args[-1]}"
     number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error)
+    return os.strerror(number) if number else str(error) or type(error).__name__

@@ -60,7 +60,7 @@ class SerialRelay:
         try:
             with serial.Serial(self._path, _RELAY_BAUDRATE, timeout=1, write_timeout=1) as port:
                 port.write(telegram)
-        except (OSError, serial.SerialException, termios.error) as error:
+        except (OSError, termios.error, ValueError) as error:  # ValueError: a path that can be none
             return f"siren: {self._path} cannot be used: {cause_of(error)}"
         return ""
 

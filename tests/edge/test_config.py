@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from hearthline.cli import run
 from hearthline.errors import ConfigError
-from hearthline_edge.config import EdgeConfig, load_edge_config
+from hearthline_edge.config import EdgeConfig, load_changed, load_edge_config
+from hearthline_edge.fault_advice import what_to_do
 
 UPLINK = '[uplink]\nhost = "127.0.0.1"\n'
 METERS = '[[serial]]\nname = "meters"\nport = "/dev/ttyUSB1"\ndriver = "modbus-rtu"\n'
@@ -33,6 +35,11 @@ def write(folder: Path, body: str, head: str = 'gateway = "gw-1"\n') -> Path:
         ('[uplink]\nhost = "x"\npassword_file = "/nowhere"\n', "uplink.password_file needs a username"),
         ('[uplink]\nhost = "x"\nusername = "u"\npassword_file = "/nowhere"\n', "uplink.password_file = '/nowhere'"),
         (UPLINK + SERIAL + "buadrate = 9600\n", r"serial[0]: unknown key `buadrate`"),
+        (UPLINK + SERIAL + "baudrate = 10\nbuadrate = 9600\n", r"serial[0]: unknown key `buadrate`"),
+        ("serial = [7]\n" + UPLINK, "serial[0]"),
+        ("serial = 7\n" + UPLINK, "serial"),
+        ('[uplink]\nhost = "center..example.org"\n', "uplink.host = 'center..example.org' is no host's name"),
+        (UPLINK + f'[metrics]\nhost = "{"h" * 64}"\n', "metrics.host"),
         (UPLINK + SERIAL + SERIAL, "serial: name = 'radio' is used 2 times"),
         (UPLINK + SERIAL + SERIAL.replace("radio", "b"), "serial: port = '/dev/ttyUSB0' is used 2 times"),
         (UPLINK + SERIAL.replace("enocean-esp3", "shelly-gen2"), "serial[0].driver = 'shelly-gen2'"),
@@ -94,6 +101,47 @@ def test_a_button_without_a_role_is_an_emergency(tmp_path: Path) -> None:
     config = load_edge_config(write(tmp_path, body))
     roles = [config.role(*each) for each in (("d", "A"), ("d", "B"), ("e", "A"), ("unknown", "A"))]
     assert roles == ["service", "ignore", "emergency", "emergency"]
+
+
+# --- line settings -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["baudrate = 1000000000000", "baudrate = 0", 'baudrate = "9600"', "bytesize = 9", 'parity = "X"', "stopbits = 3"],
+)
+def test_settings_that_no_line_can_have_cost_their_port_alone(tmp_path: Path, line: str) -> None:
+    path = write(tmp_path, UPLINK + SERIAL + f"{line}\n" + METERS + "baudrate = 9600\n")
+    config = load_edge_config(path)
+    assert [port.name for port in config.serial] == ["meters"]
+    assert config.faults == config.wrong_lines
+    assert config.faults[0].startswith(f"{path}: serial[0]: {line.split()[0]}: ")
+    assert "baudrate, bytesize, parity, stopbits" in what_to_do(config.faults[0])
+
+
+def test_an_error_behind_a_port_that_is_set_aside_names_its_own_place(tmp_path: Path) -> None:
+    path = write(tmp_path, UPLINK + SERIAL + "baudrate = 0\n" + METERS + "options = { a = 1 }\n")
+    with pytest.raises(ConfigError, match=r"serial\[1\]\.options: unknown key `a`"):
+        load_edge_config(path)
+
+
+def test_whoever_puts_it_into_use_has_impossible_line_settings_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, UPLINK + SERIAL + "baudrate = 1000000000000\n")
+    command = [sys.executable, "-m", "hearthline_edge", "--check", "--config", str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, "serial[0]: baudrate: " in done.stderr) == (2, True)
+    assert run(["edge", "install", "--config", str(path), "--root", str(tmp_path / "image")]) == 2
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["edge.toml"]
+
+
+def test_the_center_cannot_ask_for_impossible_line_settings_and_may_mend_them(tmp_path: Path) -> None:
+    path = write(tmp_path, UPLINK + SERIAL + "baudrate = 1000000000000\n")
+    port = {"name": "radio", "port": "/dev/ttyUSB0", "driver": "enocean-esp3"}
+    with pytest.raises(ConfigError, match=r"serial\[0\]\.baudrate"):
+        load_changed(path, {"serial": [port | {"baudrate": 10**12}]})
+    mended = load_changed(path, {"serial": [port]})
+    assert ([each.name for each in mended.serial], mended.faults) == (["radio"], ())
+    assert load_changed(path, {"gather_s": 1.0}).faults == load_edge_config(path).faults
 
 
 # --- profiles -----------------------------------------------------------------------------------------------------

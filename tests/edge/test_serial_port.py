@@ -11,7 +11,7 @@ import pytest
 
 from hearthline.clock import Stamp, SystemClock
 from hearthline_edge.devices import Item, LineSettings, Release, SerialDriver, find_drivers
-from hearthline_edge.serial_port import SerialPort
+from hearthline_edge.serial_port import SerialPort, open_line
 from hearthline_sim.port import PtyPort
 from integration.edge.gateway import press_telegram, release_telegram
 
@@ -92,6 +92,34 @@ def test_a_port_that_stays_away_is_told_once_and_its_return(tmp_path: Path) -> N
 
     watched = run(tmp_path, 0.0, story)
     assert watched.faults[1:] == [""]
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [(LineSettings(10**12), "signed int"), (LineSettings(-1), "Not a valid baudrate")],
+)
+def test_settings_that_trip_the_library_are_a_fault_of_the_port(
+    tmp_path: Path, settings: LineSettings, cause: str
+) -> None:
+    line = PtyPort(tmp_path / "ttyRADIO", 10, 57600)
+    port = SerialPort("radio", str(line.path), settings, Asking(), SystemClock(), lambda *_: None, lambda *_: None)
+
+    async def test() -> None:
+        running = asyncio.ensure_future(port.run())
+        await until(lambda: "cannot be opened" in port.fault)
+        assert not running.done()
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(test())
+    line.close()
+    assert cause in port.fault
+
+
+def test_a_url_is_no_port() -> None:
+    """pyserial would wait for a network, and with it every other port."""
+    with pytest.raises(OSError, match="No such file"):
+        open_line("socket://127.0.0.1:1", LineSettings(9600))
 
 
 class Hung(asyncio.Transport):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hearthline.remote import MAX_DETAIL_BYTES
 from hearthline_sim.port import PtyPort
 from integration.edge.conftest import MakeGateway
 from integration.edge.gateway import Center, Gateway, press_telegram, release_telegram, wait_for
+from servers import free_ports
 from trials import LONG
 
 pytestmark = pytest.mark.integration
@@ -118,6 +121,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"uplink": {"host": "elsewhere"}}, "uplink cannot be changed"),
     ({"serial": [{"name": "a", "port": "/etc/passwd", "driver": "enocean-esp3"}]}, "no serial port"),
     ({"serial": [{"name": "a", "port": "/dev/ttyUSB7", "driver": "nothing"}]}, "is not a serial driver"),
+    ({"serial": [{"name": "a", "port": "/dev/ttyUSB7", "driver": "sml", "baudrate": 10**12}]}, "serial[0].baudrate"),
+    ({"metrics": {"host": "a..b"}}, "no host's name"),
     ({"local_mqtt": {"profiles": ["nothing"]}}, "is no MQTT profile"),
     ({"local_mqtt": {"options": {"zigbee2mqtt": {"base_topic": 7}}}}, "local_mqtt.options.zigbee2mqtt: base_topic"),
 ]
@@ -131,14 +136,21 @@ def test_what_cannot_be_is_refused_and_nothing_is_written(pressing: Gateway, cen
     assert pressing.told("agent running") == 1
 
 
-def test_what_ends_the_agent_or_loses_a_port_is_undone(pressing: Gateway, center: Center, port: PtyPort) -> None:
-    configure(center, "conf-1", serial(port, baudrate=10**12))
-    assert "has ended the agent" in answer(center, "conf-1", "undone")["reason"]
+def test_what_ends_the_agent_or_loses_a_port_is_undone(
+    make_gateway: MakeGateway, make_center: Callable[..., Center], port: PtyPort, tmp_path: Path
+) -> None:
+    (tmp_path / "prometheus_client.py").write_text("raise ImportError('torn by a power cut')\n", encoding="utf-8")
+    torn = {"PYTHONPATH": f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    gateway = make_gateway(serial={"radio": (port.path, "enocean-esp3")}, environment=torn)
+    gateway.start()
+    center = hearing(gateway, make_center)
+    configure(center, "conf-1", {"metrics": {"port": free_ports(1)[0]}})
+    assert "has ended the agent: ImportError: torn" in answer(center, "conf-1", "undone")["reason"]
     pressed(port, center)
     configure(center, "conf-2", serial(port, port="/dev/ttyUSB77"))
     assert "/dev/ttyUSB77" in answer(center, "conf-2", "undone")["reason"]
     pressed(port, center)
-    assert not (pressing.folder / "agent/center.toml").exists()
+    assert not (gateway.folder / "agent/center.toml").exists()
 
 
 @pytest.mark.long
