@@ -150,6 +150,29 @@ def test_a_refused_step_is_explained_in_the_operators_language(browser: Browser,
         expect(page.get_by_label("重新打开的原因")).to_have_value("老人又打来")
 
 
+@pytest.mark.parametrize(
+    ("locale", "button", "words"),
+    [
+        ("en-GB", "Acknowledge", "database takes nothing now; nothing was saved"),
+        ("zh-CN", "受理", "数据库目前不能写入，什么都没有保存"),
+    ],
+)
+def test_a_database_that_takes_nothing_is_told_in_the_operators_language(
+    browser: Browser, center: Center, shoot: Shoot, locale: str, button: str, words: str
+) -> None:
+    with center.serving(), visit(browser, center, locale=locale) as page:
+        row = page.locator(f"#alert-{center.press()}")
+        acknowledge = row.get_by_role("button", name=button)
+        expect(acknowledge).to_be_visible()
+        with center.read_only():
+            acknowledge.click()
+            expect(page.locator("#toast")).to_contain_text(words)
+            expect(acknowledge).to_be_enabled()
+            shoot(page, f"database-away-{locale}")
+        acknowledge.click()
+        expect(row).to_contain_text("mei")
+
+
 def test_a_lost_center_shows_within_five_seconds_and_heals_by_itself(
     browser: Browser, center: Center, shoot: Shoot
 ) -> None:

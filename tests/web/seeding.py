@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ import uuid_utils
 from argon2 import PasswordHasher
 from fastapi import FastAPI
 from sqlalchemy import Connection, insert, select, update
+from sqlalchemy.event import listen, remove
 
 from hearthline.clock import NS
 from hearthline.errors import LinkError
@@ -217,6 +219,21 @@ class Center:
         finally:
             stop.set()
             thread.join()
+
+    @contextmanager
+    def read_only(self) -> Iterator[None]:
+        """SQLite refuses every write, as where its disk was mounted anew without the right to; save the heart's."""
+
+        def refuse(connection: sqlite3.Connection, *_: object) -> None:
+            is_heart = threading.current_thread().name == "heartbeat"
+            connection.execute(f"PRAGMA query_only={'OFF' if is_heart else 'ON'}")
+
+        listen(self.database.engine, "checkout", refuse)
+        try:
+            yield
+        finally:
+            remove(self.database.engine, "checkout", refuse)
+            self.database.engine.dispose()
 
     def _event(self, connection: Connection, gateway: str, device: str, kind: str, occurred: int, received: int) -> int:
         self._seq += 1

@@ -47,6 +47,7 @@ function explain(error, state) {
   if (first?.did === "handed-over") return fill("error.handed-over", { name: first.by, receiver: first.to });
   if (first && !knows(`state.${first.state}`)) return fill("orders.too-late");
   if (first) return fill("error.conflict", { name: first.by, state: fill(`state.${first.state}`) });
+  if (error.code === "database-away") return fill("error.database-away");
   const refused = `refused.${error.reason}`;
   if (knows(refused)) return fill(refused, { state: fill(`state.${state}`) });
   return fill("error.any", { message: error.message });

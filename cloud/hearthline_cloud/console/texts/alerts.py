@@ -102,6 +102,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "error.any": ("没有成功：{message}", "That did not work: {message}"),
     "error.away": ("服务器没有应答，什么都没有保存。", "The server did not answer; nothing was saved."),
+    "error.database-away": (
+        "中心的数据库目前不能写入，什么都没有保存。请重试；如持续出现，请通知技术人员。",
+        "The center's database takes nothing now; nothing was saved. Try again; if it goes on, call the technician.",
+    ),
 }
 
 SCRIPT_KEYS: tuple[str, ...] = (
@@ -128,6 +132,7 @@ SCRIPT_KEYS: tuple[str, ...] = (
     "error.handed-over",
     "error.any",
     "error.away",
+    "error.database-away",
     "refused.not-from-here",
     "refused.needs-outcome",
     "refused.not-for-people",
