@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +16,15 @@ from playwright.sync_api import Browser, Page, expect
 from browser.conftest import Shoot
 from browser.rooms import ROOMS, Room, Seeded, seed
 from browser.visiting import DESKTOP, PHONE, no_sideways_scroll
+from hearthline_cloud.permissions import ROUTES
 from web.seeding import Center
 
 pytestmark = pytest.mark.browser
 
 SCHEMES: list[Literal["light", "dark"]] = ["light", "dark"]
 LOCALES = ["zh-CN", "en-GB"]
+LOOKED_AT_ELSEWHERE = {"/login/code", "/account/second-factor/new", "/v/{token}"}  # test_second_factor, test_volunteer
+NO_PAGES = {"/healthz", "/readyz", "/history.csv"}
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 _OPTIONS = {
     "runOnly": {"type": "tag", "values": _TAGS},
@@ -58,6 +62,15 @@ def _inside(browser: Browser, seeded: Seeded, tokens: dict[str, str], room: Room
         expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=8000)
     yield page
     context.close()
+
+
+def test_every_page_stands_in_the_list(seeded: Seeded) -> None:
+    paths = {room.path(seeded).partition("?")[0] for room in ROOMS}
+    asked = {route.removeprefix("GET ") for route in ROUTES if re.match(r"GET /(?!api/|fragments/)", route)}
+    missing = {
+        path for path in asked if not any(re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", path), each) for each in paths)
+    }
+    assert missing == LOOKED_AT_ELSEWHERE | NO_PAGES
 
 
 @pytest.mark.parametrize("locale", LOCALES)
