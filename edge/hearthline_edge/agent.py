@@ -49,6 +49,7 @@ from hearthline_edge.intake import (
     lost_faults,
     take_chatter,
 )
+from hearthline_edge.link import LinkClient
 from hearthline_edge.local_devices import LANE, LocalDevices, OnMessage
 from hearthline_edge.local_mqtt import LocalSession
 from hearthline_edge.obeying import Obeying
@@ -74,7 +75,7 @@ class Outside:
     """What the agent reaches the world with: its disk's thread, the center's broker, its own broker, its ports."""
 
     custody: Callable[[Outbox], Custody] = Custody
-    client: Callable[..., aiomqtt.Client] = aiomqtt.Client
+    client: Callable[..., aiomqtt.Client] = LinkClient
     local_session: Callable[..., LocalSession] = LocalSession
     serial_port: Callable[..., SerialPort] = SerialPort
     control: Callable[..., ControlSocket] = ControlSocket

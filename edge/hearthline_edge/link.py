@@ -1,8 +1,8 @@
 """One connection to the center's broker: how it is made, what its socket asks for, how long an answer may take.
 
-Making it is never given up. It runs in a worker thread that cannot be stopped (names, every address in turn, TLS): a
-second attempt beside it would be thrown out by the first one's session, and the threads would run out. Each answer of
-the broker has its bound.
+Making it is given up at the agent's end alone. It runs in a thread that cannot be stopped (names, every address in
+turn, TLS): a second attempt beside it would be thrown out by the first one's session, and the threads would run out.
+Each answer of the broker has its bound.
 """
 
 from __future__ import annotations
@@ -12,8 +12,11 @@ import contextlib
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import AsyncIterator, Iterable
+from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
+from typing import Any, Self
 
 import aiomqtt
 
@@ -21,6 +24,7 @@ from hearthline.errors import ConfigError
 from hearthline_edge.config import UplinkConfig
 
 ANSWER_S = 6.0  # for CONNACK, SUBACK, and the end of the connection
+END_S = 0.5  # for a DISCONNECT, when the agent ends or begins anew: the home is deaf meanwhile
 SocketOption = tuple[int, int, int | bytes]
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h
 _TCP_THIN_LINEAR_TIMEOUTS = 16  # of linux/tcp.h
@@ -87,6 +91,47 @@ def judge_times(context: ssl.SSLContext, clock_is_right: bool) -> None:
         context.verify_flags |= _NO_CHECK_TIME
 
 
+class LinkClient(aiomqtt.Client):
+    """Connects in a thread that nobody has to wait for.
+
+    aiomqtt's own worker belongs to the event loop, which waits for it at its end: on a line that swallows everything
+    the home would be deaf meanwhile, for seconds, and with a name that nobody resolves for longer.
+    """
+
+    _making: Future[None]
+
+    async def __aenter__(self) -> Self:
+        self._making = Future()
+        try:
+            return await super().__aenter__()
+        except asyncio.CancelledError:
+            self._making.cancel()
+            raise
+
+    def _client_connect(self) -> None:
+        """In aiomqtt's worker: until it is connected, or given up."""
+        threading.Thread(target=self._connect, args=(self._making,), name="connecting", daemon=True).start()
+        self._making.result()
+
+    def _connect(self, making: Future[None]) -> None:
+        try:
+            super()._client_connect()
+        except BaseException as error:  # noqa: BLE001 - told to whoever awaits it
+            with contextlib.suppress(InvalidStateError):
+                making.set_exception(error)
+        else:
+            with contextlib.suppress(InvalidStateError):
+                making.set_result(None)
+
+    def _on_socket_open(self, client: Any, userdata: Any, sock: Any) -> None:
+        """Before anything is said over it: who was given up does not throw out the session of the next run."""
+        if self._making.cancelled():
+            sock.close()
+            client.disable_logger()
+            raise ConnectionAbortedError("the connection is not wanted any more")
+        super()._on_socket_open(client, userdata, sock)
+
+
 @contextlib.asynccontextmanager
 async def connected(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
     """Within the block the client is connected. `client.timeout` bounds CONNACK and the end. Raises MqttError."""
@@ -95,6 +140,8 @@ async def connected(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
         _heed_cancellation()
         yield client
     finally:
+        if _is_cancelled():
+            client.timeout = END_S
         await client.__aexit__(None, None, None)
     _heed_cancellation()
 
@@ -115,6 +162,10 @@ async def within(seconds: float) -> AsyncIterator[None]:
 
 def _heed_cancellation() -> None:
     """Making and ending the connection has only aiomqtt's own bounds: what they swallowed is found here."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
+    if _is_cancelled():
         raise asyncio.CancelledError
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and bool(task.cancelling())

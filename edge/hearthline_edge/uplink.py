@@ -29,7 +29,7 @@ from hearthline.ranges import to_ranges
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.landed import LandedPacks
-from hearthline_edge.link import ANSWER_S, connected, judge_times, socket_options, within
+from hearthline_edge.link import ANSWER_S, LinkClient, connected, judge_times, socket_options, within
 from hearthline_edge.outbox import EventRow, Outbox, PackRow
 from hearthline_edge.pack_time import Told, note_told_free, told_free, told_time
 from hearthline_edge.renewing import Renewal
@@ -81,7 +81,7 @@ class Uplink:
         ears: Ears,
         rng: random.Random,
         wallet: Wallet,
-        make_client: Callable[..., aiomqtt.Client] = aiomqtt.Client,
+        make_client: Callable[..., aiomqtt.Client] = LinkClient,
         gather_s: float = 0.0,
     ) -> None:
         self._gateway = gateway

@@ -1,16 +1,23 @@
-"""Whose certificate the center shows always counts; from when until when, only where the clock is right."""
+"""Whose certificate counts, and from when until when; and what the end of the agent waits for on a dead line."""
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from aiomqtt import MqttError, ProtocolVersion
 
 from edge.renewed_home import NOW, Signer, make_signer
 from hearthline_edge.config import UplinkConfig
-from hearthline_edge.link import judge_times, tls_context
+from hearthline_edge.link import END_S, LinkClient, connected, judge_times, tls_context
+from servers import HOST as LOCAL
 
 HOST = "center.example.org"
 
@@ -71,3 +78,75 @@ def test_another_name_or_another_authority_is_never_taken(center: Path, tmp_path
     (tmp_path / "evil").mkdir()
     with pytest.raises(ssl.SSLCertVerificationError, match="certificate"):
         shake(context, serving(make_signer(tmp_path / "evil"), tmp_path, 0))
+
+
+@contextmanager
+def swallowing() -> Iterator[tuple[socket.socket, list[socket.socket]]]:
+    """A place that answers no SYN until somebody accepts the connections that fill its queue."""
+    with socket.socket() as listening, ExitStack() as opened:
+        listening.bind((LOCAL, 0))
+        listening.listen(0)
+        fillers = [opened.enter_context(socket.socket()) for _ in range(2)]
+        for filler in fillers:
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect(listening.getsockname())
+        yield listening, fillers
+
+
+def connecting() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "connecting"]
+
+
+def test_the_end_waits_for_no_connection_that_is_being_made_and_one_that_comes_late_says_nothing() -> None:
+    async def test(port: int) -> None:
+        making = asyncio.ensure_future(LinkClient(LOCAL, port).__aenter__())
+        while not connecting():  # noqa: ASYNC110 - a thread tells nobody
+            await asyncio.sleep(0.005)
+        making.cancel()
+        assert isinstance((await asyncio.gather(making, return_exceptions=True))[0], asyncio.CancelledError)
+
+    with swallowing() as (listening, fillers):
+        asyncio.run(test(listening.getsockname()[1]))
+        (left,) = connecting()
+        listening.settimeout(10)
+        own = {filler.getsockname() for filler in fillers}
+        while (accepted := listening.accept())[1] in own:
+            accepted[0].close()
+        with accepted[0] as late:
+            late.settimeout(10)
+            assert late.recv(100) == b"", "no CONNECT, by which the next run's session would be thrown out"
+        left.join(10)
+        assert not connecting()
+
+
+def test_the_end_waits_half_a_second_for_a_line_that_takes_nothing_more() -> None:
+    taken: list[asyncio.StreamWriter] = []
+
+    async def hear_connect_alone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(bytes.fromhex("20020000"))
+        taken.append(writer)
+
+    async def hold(client: LinkClient, full: asyncio.Event) -> None:
+        async with connected(client):
+            with suppress(MqttError):
+                await client.publish("up", bytes(32 * 1024 * 1024), timeout=0.05)
+            full.set()
+            await asyncio.get_running_loop().create_future()
+
+    async def test() -> float:
+        loop, full = asyncio.get_running_loop(), asyncio.Event()
+        async with await asyncio.start_server(hear_connect_alone, LOCAL, 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            client = LinkClient(LOCAL, port, protocol=ProtocolVersion.V311, timeout=10)
+            holding = asyncio.ensure_future(hold(client, full))
+            await full.wait()
+            began = loop.time()
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+            taken[0].transport.abort()
+            return loop.time() - began
+
+    assert END_S * 0.9 < asyncio.run(test()) < 8
