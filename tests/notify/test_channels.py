@@ -165,6 +165,30 @@ def test_apprise_puts_a_contacts_number_into_its_url(mail: MailServer) -> None:
     assert mail.got[0][0] == ["13800000000@sms.example.org"]
 
 
+def test_apprise_speaks_to_an_ntfy_server(hook: Hook) -> None:
+    """With a server of ours; of DingTalk, WeCom, Telegram and SMS gateways there is none to try."""
+    channel = AppriseChannel(f"ntfy://127.0.0.1:{hook.port}/duty", 5)
+    assert channel.send(MESSAGE).sent
+    (told,) = (json.loads(body) for body in hook.bodies)
+    assert (told["topic"], told["title"], told["message"]) == ("duty", "紧急呼叫", "紧急呼叫：home-1")
+    hook.status = 503
+    failed = channel.send(MESSAGE)
+    assert (failed.sent, failed.retry) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "dingtalk://abcdefgh12345678/13800000000",
+        "wecombot://693a1cc6-7a0c-4bc4-97a0-0ec2c1fa5aaa",
+        "tgram://123456789:abcdefg_hijklmnop/12315544/",
+        "twilio://AC0123456789abcdef0123456789abcdef:0123456789abcdef0123456789abcdef@15551234567/{phone}",
+    ],
+)
+def test_the_services_that_the_documents_name_are_known_to_apprise(url: str) -> None:
+    assert AppriseChannel(url, 5).takes_phone == ("{phone}" in url)
+
+
 def test_what_apprise_cannot_send_is_tried_again() -> None:
     (port,) = free_ports(1)
     url = f"mailto://127.0.0.1:{port}/d@example.org?from=a@example.org&smtp=127.0.0.1&mode=insecure"
