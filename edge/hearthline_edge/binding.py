@@ -1,11 +1,12 @@
 """Which devices belong to this home: bound by an installer, kept in `devices.toml`, told to the center, answered by it.
 
     bind ---> waiting, on the disk --> event hearthline.binding.v1, in the outbox --> command "bound" --> bound, refused
-    unbind --> event, in the outbox --> gone from the list
+    unbind --> leaving, on the disk --> event, in the outbox --> gone from the list
     command "devices" --> the registry's list in the place of ours, save what still waits
 
-Killed between any two steps, the agent asks again for whatever waits and has no event under way; and once an hour, for
-the answer may have been given up, or the gateway had no home yet. What buttons mean changes with the list, at once.
+Killed between any two steps, the agent asks again for whatever waits and has no event under way, and tells again of
+whatever leaves; and once an hour, for the answer may have been given up, or the gateway had no home yet. What buttons
+mean changes with the list, at once.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from hearthline_edge.control import Conversation
 from hearthline_edge.custody import Custody
 from hearthline_edge.device_list import (
     FILE,
+    LEAVING,
     ListedDevice,
     Role,
     as_listed,
@@ -45,6 +47,8 @@ AGAIN_S: Final = 3600.0
 MAX_DEVICES: Final = 1000
 _FROM_CENTER: Final = ("id", "name", "room", "kind", "user", "buttons")
 _WAITS: Final = "unknown-gateway"
+_WANTED, _REMOVED = "wanted", "removed"  # what an event asks for
+_ANSWERS: Final = {BOUND: {_WANTED}, "elsewhere": {_WANTED}, _REMOVED: {_REMOVED}}  # other results are of either
 log = Log(__name__)
 
 
@@ -70,7 +74,7 @@ class Binding:
         self._broken = config.list_fault
         self._unwritten = ""
         self._asked: dict[str, Stamp] = {}
-        self._waiting: dict[str, list[asyncio.Future[str]]] = {}
+        self._waiting: dict[tuple[str, str], list[asyncio.Future[str]]] = {}
         self._changing = asyncio.Lock()
         self._under_way: set[asyncio.Task[str]] = set()
         self._take(config.listed)
@@ -114,17 +118,17 @@ class Binding:
     async def bind(self, order: dict[str, Any], client: Conversation) -> None:
         """Say the event once it is committed, then what the center answers; both are done without the client too."""
         device = _wanted(order.get("device"), self._clock.now())
-        await self._answered(device.id, self._bind(device), client)
+        await self._answered((_WANTED, device.id), self._bind(device), client)
 
     async def unbind(self, order: dict[str, Any], client: Conversation) -> None:
         device = order.get("device")
         if not isinstance(device, str) or device not in self._listed:
             raise RefusedError(f"{str(device)[:128]} is not in this home's list: hearthline edge devices")
-        await self._answered(device, self._unbind(device), client)
+        await self._answered((_REMOVED, device), self._unbind(device), client)
 
-    async def _answered(self, device: str, doing: Any, client: Conversation) -> None:
+    async def _answered(self, asked: tuple[str, str], doing: Any, client: Conversation) -> None:
         answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        waiting = self._waiting.setdefault(device, [])
+        waiting = self._waiting.setdefault(asked, [])
         waiting.append(answer)
         task: asyncio.Task[str] = asyncio.ensure_future(doing)
         self._under_way.add(task)
@@ -132,11 +136,11 @@ class Binding:
         try:
             event = await asyncio.shield(task)
             client.say({"event": event or None})
-            client.say({"answer": {"result": await answer if event else "removed"}})
+            client.say({"answer": {"result": await answer if event else _REMOVED}})
         finally:
             waiting.remove(answer)
             if not waiting:
-                self._waiting.pop(device, None)
+                self._waiting.pop(asked, None)
 
     def _done(self, task: asyncio.Task[str]) -> None:
         self._under_way.discard(task)
@@ -163,10 +167,13 @@ class Binding:
             known = self._listed.get(device)
             if known is None:
                 raise RefusedError(f"{device} is not in this home's list any more")
-            event = ""
-            if known.state != "refused":  # the center has nothing of ours then
-                event = await self._append({"state": "removed", "device": device})
-            await self._write([each for each in self._listed.values() if each.id != device])
+            if known.state == "refused" and known.reason != LEAVING:  # the center has nothing of ours then
+                await self._write_without(device)
+                return ""
+            leaving = msgspec.structs.replace(known, state="refused", reason=LEAVING)
+            await self._write([leaving if each is known else each for each in self._listed.values()])
+            event = await self._append({"state": _REMOVED, "device": device})
+            await self._write_without(device)
             return event
 
     # --- commands of the center ---
@@ -174,14 +181,16 @@ class Binding:
     async def bound(self, command: wire.Command) -> Reply:
         """Raises StorageError: then the command comes again."""
         async with self._changing:
-            known = self._listed.get(command.device)
-            if known is not None and known.state == "waiting":
-                await self._write(
-                    [_with_answer(each, command.result) if each is known else each for each in self._listed.values()]
-                )
-        for answer in self._waiting.get(command.device, ()):
-            if not answer.done():
-                answer.set_result(command.result)
+            listed = [
+                _with_answer(each, command.result) if each.id == command.device else each
+                for each in self._listed.values()
+            ]
+            if listed != list(self._listed.values()):
+                await self._write(listed)
+        for asked in _ANSWERS.get(command.result, (_WANTED, _REMOVED)):
+            for answer in self._waiting.get((asked, command.device), ()):
+                if not answer.done():
+                    answer.set_result(command.result)
         return Reply("done")
 
     async def devices(self, command: wire.Command) -> Reply:
@@ -219,13 +228,18 @@ class Binding:
     async def _ask_again(self) -> None:
         async with self._changing:
             unanswered = [each for each in self._listed.values() if each.state == "waiting" and self._is_due(each.id)]
+            leaving = [each.id for each in self._listed.values() if each.reason == LEAVING]
             is_lost = bool(self._broken) and self._is_due("")
-            if not (unanswered or is_lost):
+            if not (unanswered or leaving or is_lost):
                 return
             under_way = await self._custody.submit(_bindings_under_way)
             for device in unanswered:
-                if device.id not in under_way:
+                if under_way.get(device.id) != _WANTED:
                     await self._ask(device)
+            for name in leaving:
+                if under_way.get(name) != _REMOVED and self._is_due(name):
+                    await self._append({"state": _REMOVED, "device": name})
+                await self._write_without(name)
             if is_lost and "" not in under_way:
                 await self._append({"state": "lost"})
 
@@ -235,7 +249,7 @@ class Binding:
         return elapsed_s is None or elapsed_s >= AGAIN_S
 
     async def _ask(self, device: ListedDevice) -> str:
-        tree: dict[str, Any] = {"state": "wanted", "device": device.id}
+        tree: dict[str, Any] = {"state": _WANTED, "device": device.id}
         for key in ("name", "room", "kind", "user", "buttons"):
             if (value := getattr(device, key)) not in ("", None, {}):
                 tree[key] = value
@@ -249,6 +263,10 @@ class Binding:
         self._asked[data.get("device", "")] = now
         self._committed([row])
         return row.id
+
+    async def _write_without(self, device: str) -> None:
+        """Raises StorageError."""
+        await self._write([each for each in self._listed.values() if each.id != device])
 
     async def _write(self, listed: Sequence[ListedDevice]) -> None:
         """The list on the disk, then in force. Raises StorageError."""
@@ -281,6 +299,11 @@ def _is_same(known: ListedDevice, device: ListedDevice) -> bool:
 
 
 def _with_answer(device: ListedDevice, result: str) -> ListedDevice:
+    """What has been removed is gone, or was bound again since: then that answer comes later."""
+    if device.state == "bound" or device.reason == LEAVING or result == _REMOVED:
+        return device
+    if device.state == "refused" and result != BOUND:
+        return device
     if result == _WAITS:
         return msgspec.structs.replace(device, reason=result)
     if result == BOUND:
@@ -288,6 +311,6 @@ def _with_answer(device: ListedDevice, result: str) -> ListedDevice:
     return msgspec.structs.replace(device, state="refused", reason=result[:64])
 
 
-def _bindings_under_way(outbox: Outbox) -> set[str]:
-    """The devices whose bindings the center has not received."""
-    return {str(row.data.get("device", "")) for row in outbox.events_of(EventType.BINDING)}
+def _bindings_under_way(outbox: Outbox) -> dict[str, str]:
+    """What the center has not received yet: the last word on each device."""
+    return {str(row.data.get("device", "")): str(row.data.get("state")) for row in outbox.events_of(EventType.BINDING)}

@@ -2,7 +2,8 @@
 
     waiting   bound by an installer, the center has not answered yet
     bound     the center has it so
-    refused   it belongs to another home; its buttons mean what an unknown device's do
+    refused   it belongs to another home; its buttons mean what an unknown device's do. With the reason `leaving` an
+              installer has removed it, and the center has yet to be told
 
 A list never decides whether a press counts: a pendant that is not in it raises an emergency. What `edge.toml` says of a
 device's buttons goes before it. A file that cannot be read is a fault, and the home goes on without it.
@@ -29,6 +30,7 @@ FILE: Final = "devices.toml"
 Role = Literal["emergency", "service", "cancel", "ignore"]
 State = Literal["waiting", "bound", "refused"]
 Text = Annotated[str, Meta(max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*\Z")]
+LEAVING: Final = "leaving"
 _NOTE = "The devices of this home: written by the agent. Change it with: hearthline device add, hearthline edge devices"
 
 
@@ -129,12 +131,12 @@ def refusals(listed: Iterable[ListedDevice]) -> list[str]:
         f"devices: {each.id} "
         + ("belongs to another home" if each.reason == "elsewhere" else "is refused by the center's registry")
         for each in listed
-        if each.state == "refused"
+        if each.state == "refused" and each.reason != LEAVING
     ]
 
 
 def with_center_list(listed: Sequence[ListedDevice], center: Iterable[ListedDevice]) -> list[ListedDevice]:
-    """The center's list in the place of ours; what the installer has bound and the center has not answered stays.
+    """The center's list in the place of ours; what the installer has bound or removed and it has not answered stays.
 
     A device that the center says no roles of keeps those that it had here.
     """
@@ -147,6 +149,6 @@ def with_center_list(listed: Sequence[ListedDevice], center: Iterable[ListedDevi
 def _with_what_was(center: ListedDevice, before: ListedDevice | None) -> ListedDevice:
     if before is None:
         return center
-    if before.state == "waiting":
+    if before.state == "waiting" or before.reason == LEAVING:
         return before
     return msgspec.structs.replace(center, buttons=center.buttons or before.buttons, bound=before.bound)
