@@ -26,6 +26,7 @@ PATH = "/api/v1/enrolment"
 PATIENCE_S = 90.0
 _ANSWER_S = 20.0
 _MOST = 2 * MAX_KIT
+_CHUNK = 65536
 _PAUSE_S, _LONGEST_S = 1.0, 30.0
 
 
@@ -80,12 +81,16 @@ def ask(
     words: Words,
     say: Callable[[str], None],
     pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
 ) -> bytes:
-    """The sealed answer. Raises EnrolError; what was refused for now is asked again for 90 seconds."""
+    """The sealed answer. Raises EnrolError; what was refused for now is asked again until 90 seconds are over.
+
+    `clock`: seconds that only ever grow.
+    """
     say(TEXTS.say("asking", center=center))
-    waited, told, refused = 0.0, False, "unsigned"
+    deadline, told = clock() + PATIENCE_S, False
     while True:
-        status, body, after_s = _exchange(center, context, words)
+        status, body, after_s = _exchange(center, context, words, lambda: deadline - clock())
         if status == 200:
             return _sealed(center, body)
         if status not in (202, 429, 503):
@@ -94,26 +99,28 @@ def ask(
         if status == 202 and not told:
             told = True
             say(TEXTS.say("waits"))
-        if waited + after_s > PATIENCE_S:
+        if clock() + after_s >= deadline:
             raise EnrolError(refused)
         pause(after_s)
-        waited += after_s
 
 
-def _exchange(center: str, context: ssl.SSLContext, words: Words) -> tuple[int, bytes, float]:
-    """Status, body, and seconds until it may be asked again."""
+def _exchange(
+    center: str, context: ssl.SSLContext, words: Words, left_s: Callable[[], float]
+) -> tuple[int, bytes, float]:
+    """Status, body, and seconds until it may be asked again. `left_s`: of the installer's patience."""
     parts = urlsplit(center)
+    timeout_s = min(_ANSWER_S, max(left_s(), _PAUSE_S))
     connection = (
-        http.client.HTTPSConnection(parts.netloc, timeout=_ANSWER_S, context=context)
+        http.client.HTTPSConnection(parts.netloc, timeout=timeout_s, context=context)
         if parts.scheme == "https"
-        else http.client.HTTPConnection(parts.netloc, timeout=_ANSWER_S)
+        else http.client.HTTPConnection(parts.netloc, timeout=timeout_s)
     )
     body = json.dumps({"offer": words.offer, "request": words.request, "proof": words.proof})
     headers = {"content-type": "application/json", "accept": "application/json", "x-hearthline": "gateway"}
     try:
         connection.request("POST", PATH, body, headers)
         with connection.getresponse() as answer:
-            content = answer.read(_MOST + 1)
+            content = _content(answer, left_s)
     except ssl.SSLCertVerificationError as error:
         raise EnrolError("not_trusted", center=center, why=error.verify_message) from None
     except http.client.HTTPException as error:
@@ -126,6 +133,16 @@ def _exchange(center: str, context: ssl.SSLContext, words: Words) -> tuple[int, 
         raise EnrolError("not_center", center=center, why="too long")
     after = answer.headers.get("retry-after", "")
     return answer.status, content, min(max(float(after), _PAUSE_S), _LONGEST_S) if after.isdecimal() else _PAUSE_S
+
+
+def _content(answer: http.client.HTTPResponse, left_s: Callable[[], float]) -> bytes:
+    """One chunk more than it may have, at most. Raises OSError, also for one that goes on coming in drops."""
+    content = b""
+    while len(content) <= _MOST and (chunk := answer.read1(_CHUNK)):
+        if left_s() < -_ANSWER_S:
+            raise TimeoutError("timed out")
+        content += chunk
+    return content
 
 
 def _sealed(center: str, body: bytes) -> bytes:

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def serving(*answers: Answer, context: ssl.SSLContext | None = None) -> Iterator
 def asked(server: Server, scheme: str = "http", ca_file: Path | None = None) -> tuple[bytes, list[float]]:
     pauses: list[float] = []
     center = f"{scheme}://{HOST}:{server.server_address[1]}"
-    return ask(center, trust(ca_file), WORDS, lambda line: None, pauses.append), pauses
+    return ask(center, trust(ca_file), WORDS, lambda line: None, pauses.append, lambda: sum(pauses)), pauses
 
 
 def told(*answers: Answer) -> str:
@@ -94,6 +94,42 @@ def test_it_does_not_wait_for_ever(status: int, key: str) -> None:
         asked(server)
     assert refused.value.key == key
     assert len(server.heard) <= PATIENCE_S / 30 + 1
+
+
+def test_the_time_of_the_attempts_counts() -> None:
+    """A center that takes 20 s over each word of "not yet", and asks for a second's patience each time."""
+    past: list[float] = []
+    with serving((202, b"{}", {})) as server:
+        address = f"http://{HOST}:{server.server_address[1]}"
+
+        def clock() -> float:
+            return sum(past) + 20.0 * len(server.heard)
+
+        with pytest.raises(EnrolError) as refused:
+            ask(address, trust(None), WORDS, lambda line: None, past.append, clock)
+    assert (refused.value.key, len(server.heard), past) == ("unsigned", 5, [1.0] * 4)
+
+
+def test_an_answer_that_comes_in_drops_ends_with_the_patience() -> None:
+    drops = 0
+
+    def drip() -> None:
+        nonlocal drops
+        with listening.accept()[0] as link, suppress(OSError):
+            link.recv(65536)
+            link.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            while True:
+                link.sendall(b" ")
+                drops += 1
+
+    with socket.create_server((HOST, 0)) as listening:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        address = f"http://{HOST}:{listening.getsockname()[1]}"
+        with pytest.raises(EnrolError) as refused:
+            ask(address, trust(None), WORDS, lambda line: None, clock=lambda: 1000.0 * (drops > 0))
+        thread.join(10)
+    assert refused.value.key == "unreachable"
 
 
 @pytest.mark.parametrize("code", ["unknown", "used", "expired", "withdrawn", "locked", "bundle"])
