@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
@@ -190,6 +191,27 @@ def test_a_lost_center_shows_within_five_seconds_and_heals_by_itself(
         expect(page.locator(f"#alert-{alert}")).to_be_visible()
         expect(page.get_by_text("This page is not up to date")).to_be_hidden()
         visiting.__exit__(None, None, None)
+
+
+def test_a_frozen_center_is_told_and_comes_back_by_itself(
+    browser: Browser, center: Center, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A center that ends closes its connections; one that hangs, or whose cable is pulled, leaves them open and says
+    nothing."""
+    app, thawed = center.app(), threading.Event()
+    monkeypatch.setattr(center, "app", lambda: app)
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
+        page.evaluate(_NOTE_WHEN_STALE)
+        app.state.parts.follower._loop.call_soon_threadsafe(thawed.wait)
+        frozen = time.time()
+        try:
+            expect(page.get_by_text("This page is not up to date")).to_be_visible(timeout=20_000)
+            assert page.evaluate("window.staleAt") / 1000 - frozen < 5.5
+            alert = center.press()
+        finally:
+            thawed.set()
+        expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=20_000)
+        expect(page.locator(f"#alert-{alert}")).to_be_visible()
 
 
 # Asking twenty pages one after the other takes longer than any of them: each notes its own moment.
