@@ -212,8 +212,8 @@ def ask(server: Influxd, text: str) -> bytes:
 def stored(server: Influxd, database: str) -> int:
     http = InfluxHttp(StoreConfig("influxdb", server.url, database=database))
     with closing(http):
-        results = http.query('SELECT count("value") FROM /.*/', timeout_s=60.0)
-    return sum(int(row[1] or 0) for result in results for series in result.series for row in series.values)
+        found = http.query('SELECT count("value") FROM /.*/', timeout_s=60.0)
+    return sum(int(row[1] or 0) for series in found.series for row in series.values)
 
 
 @contextmanager

@@ -15,7 +15,11 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import pytest
+from msgspec.structs import replace
+
 from conformance.points import BATCH, SECOND, START_NS, point
+from conformance.relay import relay
 from conformance.v2_proxy import TOKEN, Proxy
 from hearthline.errors import LinkError
 from hearthline_cloud.config import StoreConfig
@@ -26,6 +30,7 @@ from servers import Influxd
 
 __all__ = ["BATCH", "SECOND", "START_NS", "point"]
 LINK_TIMEOUT_S = 0.5
+CUT_AFTER = 200_000  # bytes of an answer: some rows have come
 _databases = itertools.count(1)
 
 
@@ -42,6 +47,9 @@ class Site(Protocol):
 
     def write_through_kills(self, points: int, kills: int) -> None:
         """The same in batches, each repeated until it is taken, while the store is killed and started again."""
+
+    def kill_in_mid_answer(self) -> None:
+        """Read `everything()`, of some megabytes, and kill with SIGKILL what answers; no short answer may come out."""
 
 
 class EmbeddedSite:
@@ -78,6 +86,15 @@ class EmbeddedSite:
                         child.kill()  # most often while the next batch is written
                         break
         assert done == points
+
+    def kill_in_mid_answer(self) -> None:
+        """The reader is what answers."""
+        command = [sys.executable, str(Path(__file__).with_name("read_on.py")), str(self.directory)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=_importing()) as child:
+            assert child.stdout is not None
+            child.stdout.readline()
+            child.kill()  # most often while it reads again
+        assert child.returncode == -signal.SIGKILL
 
 
 class InfluxSite:
@@ -118,6 +135,14 @@ class InfluxSite:
                 self.server.start()
             writer.join(60)
         assert not writer.is_alive()
+
+    def kill_in_mid_answer(self) -> None:
+        port = int(self.config.url.rpartition(":")[2])
+        with relay(port, CUT_AFTER, self.server.kill) as url:
+            store = open_store(replace(self.config, url=url), self.directory)
+            with closing(store), pytest.raises(LinkError, match="broke off in the middle of an answer"):
+                store.read(everything())
+        self.server.start()
 
 
 class InfluxV2Site(InfluxSite):

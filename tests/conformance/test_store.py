@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +21,19 @@ from conformance.sites import (
     values,
 )
 from hearthline.errors import LinkError
-from hearthline_cloud.store import Aggregate, Point, SeriesQuery, Store, Tags, Tier
+from hearthline_cloud.store import (
+    Aggregate,
+    Keeping,
+    Point,
+    Sample,
+    SeriesQuery,
+    Store,
+    Summary,
+    Tags,
+    Tier,
+    TimeSeries,
+)
+from hearthline_cloud.store.tiers import DAY_NS, QUARTER_NS
 
 HOSTILE = [
     "a,b c=d",
@@ -112,6 +126,23 @@ def test_order_limit_and_bounds(store: Store) -> None:
     assert values(store, SeriesQuery("power", first, last, home="h2")) == []
     assert values(store, SeriesQuery("voltage", first, last)) == []
     assert values(store, SeriesQuery("power", last, first)) == []
+
+
+def test_edges_are_those_of_the_nanosecond(store: TimeSeries) -> None:
+    """The beginning is included, the end is not: of single values, windows and summaries."""
+    begin_ns, end_ns = START_NS // DAY_NS * DAY_NS, START_NS // DAY_NS * DAY_NS + 4 * QUARTER_NS
+    edges = [begin_ns - 1, begin_ns, begin_ns + 1, end_ns - 1, end_ns, end_ns + 1]
+    store.keep(Keeping(0, 0, 0), time.time_ns(), shorten=False)
+    assert store.write([Point("power", "c", "h", "g", "d", float(n), at_ns) for n, at_ns in enumerate(edges)]) == []
+    store.roll_up(Tier.QUARTER, begin_ns - QUARTER_NS, end_ns + QUARTER_NS)
+    inside = SeriesQuery("power", begin_ns, end_ns)
+    assert values(store, inside) == [1.0, 2.0, 3.0]
+    assert values(store, replace(inside, newest_first=True)) == [3.0, 2.0, 1.0]
+    counted = store.read(replace(inside, window_ns=QUARTER_NS, aggregate="count"))
+    assert [(each.time_ns, each.value) for each in counted] == [(begin_ns, 2.0), (end_ns - QUARTER_NS, 1.0)]
+    summed = store.summaries(Tier.QUARTER, inside)
+    assert [(each.time_ns, each.count) for each in summed] == [(begin_ns, 2), (end_ns - QUARTER_NS, 1)]
+    assert values(store, SeriesQuery("power", begin_ns + 1, end_ns + 1)) == [2.0, 3.0, 4.0]
 
 
 def test_reading_before_anything_was_written(store: Store) -> None:
@@ -210,6 +241,44 @@ def test_killed_and_restarted_in_the_middle_nothing_is_lost_and_nothing_doubled(
         store.roll_up(Tier.DAILY, START_NS, START_NS + 2000 * SECOND)
         (day,) = store.summaries(Tier.DAILY, everything())
         assert (day.count, day.mean) == (2000, 999.5)
+
+
+def test_an_answer_of_more_than_ten_thousand_rows_is_whole(store: TimeSeries) -> None:
+    """As a year of quarters is: 12,000 rows of one series, and some of another."""
+    rows = 12_000
+    begin_ns = START_NS // QUARTER_NS * QUARTER_NS
+    points = [Point("power", "c", "h", "g", "d1", float(row), begin_ns + row * QUARTER_NS) for row in range(rows)]
+    points += [Point("power", "c", "h", "g", "d2", -1.0, begin_ns + row * QUARTER_NS) for row in range(0, rows, 99)]
+    whole = SeriesQuery("power", begin_ns, begin_ns + rows * QUARTER_NS, limit=100_000)
+    store.keep(Keeping(0, 0, 0), time.time_ns(), shorten=False)
+    assert store.write(points) == []
+    assert store.roll_up(Tier.QUARTER, whole.from_ns, whole.to_ns) == []
+    times = sorted(each.time_ns for each in points)
+    asked: list[Callable[[SeriesQuery], Sequence[Sample | Summary]]] = [
+        store.read,
+        lambda query: store.read(replace(query, window_ns=QUARTER_NS, aggregate="max")),
+        lambda query: store.summaries(Tier.QUARTER, query),
+    ]
+    for ask in asked:
+        found = ask(whole)
+        assert [row.time_ns for row in found] == times
+        assert {told(row) for row in found} == {(each.time_ns, each.device, each.value) for each in points}
+        assert [row.time_ns for row in ask(replace(whole, limit=11_000))] == times[:11_000]
+        newest = ask(replace(whole, limit=11_000, newest_first=True))
+        assert [row.time_ns for row in newest] == times[:-11_001:-1]
+
+
+def told(row: Sample | Summary) -> tuple[int, str, float]:
+    return row.time_ns, row.tags.device, row.value if isinstance(row, Sample) else row.last
+
+
+def test_killed_in_mid_answer_no_short_answer_comes_out_and_afterwards_it_is_whole(site: Site) -> None:
+    points = [point(index, device="m" * 1000) for index in range(10_500)]  # more bytes than sockets hold
+    with opened(site) as store:
+        assert store.write(points) == []
+    site.kill_in_mid_answer()
+    with opened(site) as store:
+        assert values(store, everything()) == [each.value for each in points]
 
 
 def test_away_is_said_quickly_and_passes(site: Site) -> None:

@@ -6,6 +6,7 @@ import base64
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -72,11 +73,14 @@ def stranger(reply: bytes) -> Iterator[str]:
                     kept.append(listener.accept()[0])
                 except TimeoutError:
                     continue
-                kept[-1].settimeout(1.0)
+                kept[-1].settimeout(60.0)
                 kept[-1].recv(65536)
                 kept[-1].sendall(reply)
                 if reply:
-                    kept.pop().close()
+                    with kept.pop() as answered:
+                        answered.shutdown(socket.SHUT_WR)
+                        while answered.recv(65536):  # else what is unread makes the end a reset
+                            pass
             for each in kept:
                 each.close()
 
@@ -86,7 +90,7 @@ def stranger(reply: bytes) -> Iterator[str]:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             done.set()
-            thread.join(10)
+            thread.join(60)
 
 
 @integration
@@ -198,6 +202,71 @@ def test_half_an_answer_is_a_link_error(reply: bytes) -> None:
             store.write([point(1)])
         with pytest.raises(LinkError):
             store.read(everything())
+
+
+FIRST = (
+    b'{"results":[{"statement_id":0,"series":[{"name":"power","columns":["time","value","community","home","gateway",'
+    b'"device","resident"],"values":[[1790000000000000000,1.5,"c","h","g","d",null]],"partial":true}],"partial":true}]}\n'
+)
+
+
+def chunked(*documents: bytes, end: bytes = b"0\r\n\r\n") -> bytes:
+    """An answer as InfluxDB sends it, one piece a document."""
+    head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return head + b"".join(b"%x\r\n%b\r\n" % (len(each), each) for each in documents) + end
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (chunked(FIRST), "cut its answer short"),
+        (chunked(FIRST, b'{"results":[{"error":"timeout reached"}]}\n'), "could not answer: timeout reached"),
+        (chunked(FIRST, b'{"error":"out of memory"}\n'), "could not answer: out of memory"),
+        (chunked(FIRST, end=b""), "broke off in the middle of an answer"),
+        (chunked(FIRST, FIRST[:90]), "not its own"),
+        (chunked(b'{"results":[]}\n'), "answered a query with nothing"),
+        (chunked(FIRST.replace(b'"time"', b'"name"')), "must answer InfluxQL"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_a_link_error(reply: bytes, said: str) -> None:
+    with stranger(reply) as url, store_at(url) as store, pytest.raises(LinkError, match=f"{url} .*;") as caught:
+        store.read(everything())
+    assert said in str(caught.value)
+
+
+def test_lines_of_chunks_may_arrive_in_any_pieces() -> None:
+    last = FIRST.replace(b',"partial":true', b"").replace(b"1.5", b"2.5")
+    for size in (1, 7, 1000):
+        body = FIRST + last
+        with (
+            stranger(chunked(*(body[at : at + size] for at in range(0, len(body), size)))) as url,
+            store_at(url) as store,
+        ):
+            assert [sample.value for sample in store.read(everything())] == [1.5, 2.5]
+
+
+def test_a_large_answer_is_read_in_bounded_memory() -> None:
+    """Windows are limited for each series by the server: here eight times what was asked for."""
+    row = b'[%d,1.5,"c","h","g","d",null]'
+    rows = b",".join(row % (START_NS + index * SECOND) for index in range(5000))
+    document = FIRST[: FIRST.index(b"[[")] + b"[" + rows + b'],"partial":true}],"partial":true}]}\n'
+    reply = chunked(*[document] * 7, document.replace(b',"partial":true', b""))
+    with stranger(reply) as url, store_at(url) as store:
+        tracemalloc.start()
+        samples = store.read(SeriesQuery("power", 0, 2**63 - 1, limit=1000))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert [sample.time_ns for sample in samples] == [START_NS + index // 8 * SECOND for index in range(1000)]
+    assert peak < 12e6  # a chunk of 5000 rows takes 5 MB as objects
+
+
+@integration
+def test_a_row_limit_of_the_server_cuts_nothing(tmp_path: Path) -> None:
+    with influxd(tmp_path, http_options={"max-row-limit": 100}) as server, store_at(server.url) as store:
+        assert store.write([point(index, device=f"d{index % 3}") for index in range(1000)]) == []
+        assert [sample.value for sample in store.read(everything())] == [float(index) for index in range(1000)]
+        windows = SeriesQuery("power", START_NS, START_NS + 1000 * SECOND, window_ns=SECOND, aggregate="last")
+        assert len(store.read(windows)) == 1000
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from conformance.sites import everything, values
 from conformance.v2_proxy import TOKEN, Proxy, v2_proxy
 from hearthline.errors import ConfigError, LinkError
 from hearthline_cloud.config import StoreConfig
-from hearthline_cloud.store import Keeping, Point
+from hearthline_cloud.store import Keeping, Point, Tier
 from hearthline_cloud.store.influx import InfluxStore
 from hearthline_cloud.store.influx_text import line, line_head
 from secret_files import write_secret
@@ -146,3 +147,13 @@ def test_victoria_metrics_away_is_said_and_passes(victoria: Influxd, tmp_path: P
         victoria.start()
         assert store.write([second]) == []
     assert sorted(exported(victoria, "outage").values()) == [0.0, 1.0]
+
+
+def test_victoria_metrics_is_never_taken_for_an_empty_store(victoria: Influxd, tmp_path: Path) -> None:
+    """Whatever it is asked at /query, it tells the names of databases."""
+    for store in (store_at(victoria.url, tmp_path, "hearthline"), InfluxStore(StoreConfig("influxdb", victoria.url))):
+        asked = (store.quantities, store.oldest_ns, partial(store.read, everything()))
+        with closing(store):
+            for ask in (*asked, partial(store.summaries, Tier.DAILY, everything())):
+                with pytest.raises(LinkError, match="must answer InfluxQL"):
+                    ask()

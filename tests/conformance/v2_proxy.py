@@ -2,7 +2,7 @@
 
     POST /api/v2/write?bucket=DB/RP   --> /write?db=DB&rp=RP, the same bytes
     GET, POST, PATCH /api/v2/buckets  --> retention policies
-    POST /query, GET /ping            --> as they are
+    POST /query, GET /ping            --> as they are, an answer as it comes
 
 It answers as 2.x does: errors as JSON with `code` and `message`, 401 without its token, 503 while 1.x is away.
 """
@@ -24,6 +24,7 @@ from servers import HOST, Influxd
 TOKEN = "a-token-of-2.x"
 _CODES = {400: "invalid", 401: "unauthorized", 404: "not found", 413: "request too large", 503: "unavailable"}
 _DAY_S = 86_400
+_PIECE = 65_536
 Reply = tuple[int, Any]
 
 
@@ -43,7 +44,7 @@ class Proxy:
             return 401, "unauthorized access"
         ways: dict[tuple[str, str], Callable[[], Reply]] = {
             ("POST", "/api/v2/write"): lambda: self._write(asked, body),
-            ("POST", "/query"): lambda: self._passed("/query", body),
+            ("POST", "/query"): lambda: self._streamed(body),
             ("GET", "/ping"): lambda: (204, b""),
             ("GET", "/api/v2/orgs"): lambda: (200, {"orgs": [{"id": "0a", "name": asked.get("org", "")}]}),
             ("GET", "/api/v2/buckets"): lambda: (200, {"buckets": self._buckets(asked["name"])}),
@@ -100,6 +101,12 @@ class Proxy:
         found: dict[str, Any] = result
         return found
 
+    def _streamed(self, body: bytes) -> Reply:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        url = f"{self.server.url}/query"
+        answer = self._pool.request("POST", url, body=body, headers=headers, preload_content=False)
+        return answer.status, answer.stream(_PIECE)
+
     def _passed(self, target: str, body: bytes) -> tuple[int, bytes]:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         answer = self._pool.request("POST", f"{self.server.url}{target}", body=body, headers=headers)
@@ -125,6 +132,9 @@ def v2_proxy(server: Influxd) -> Iterator[Proxy]:
                 status, said = proxy.answer(self.command, self.path, dict(self.headers), body)
             except urllib3.exceptions.HTTPError as error:
                 status, said = 503, f"the storage is away: {error}"
+            if isinstance(said, Iterator):
+                self._pass_on(status, said)
+                return
             if isinstance(said, str):
                 said = {"code": _CODES.get(status, "internal error"), "message": said}
             data = said if isinstance(said, bytes) else json.dumps(said).encode()
@@ -135,6 +145,20 @@ def v2_proxy(server: Influxd) -> Iterator[Proxy]:
             self.end_headers()
             if status != 204:
                 self.wfile.write(data)
+
+        def _pass_on(self, status: int, pieces: Iterator[bytes]) -> None:
+            """Without its end when what is behind goes away."""
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("X-Influxdb-Version", "v2.7.0-played")
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            try:
+                for piece in pieces:
+                    self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                self.wfile.write(b"0\r\n\r\n")
+            except urllib3.exceptions.HTTPError:
+                self.close_connection = True
 
         do_GET = do_POST = do_PATCH = _serve  # noqa: N815
 

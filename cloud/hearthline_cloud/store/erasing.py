@@ -62,8 +62,8 @@ def _erase_influxdb(config: StoreConfig, which: Sequence[Series]) -> None:
     http = InfluxHttp(config)
     try:
         for each in which:
-            for result in http.query(f"DELETE WHERE {matching(each.tags)}"):
-                if result.error and not result.error.startswith("database not found"):
-                    raise http.trouble(f"could not delete: {result.error}", "look at its log")
+            result = http.query(f"DELETE WHERE {matching(each.tags)}")
+            if result.error and not result.error.startswith("database not found"):
+                raise http.trouble(f"could not delete: {result.error}", "look at its log")
     finally:
         http.close()

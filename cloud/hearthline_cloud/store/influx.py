@@ -8,19 +8,20 @@ InfluxQL at `/query` is the one language that all of them answer.
 
 from __future__ import annotations
 
-import heapq
-import itertools
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol, TypeVar
 
 from hearthline.errors import LinkError
 from hearthline_cloud.config import StoreConfig
-from hearthline_cloud.store.influx_http import InfluxHttp, Result, Series
+from hearthline_cloud.store.influx_answers import Result, Series
+from hearthline_cloud.store.influx_http import InfluxHttp
 from hearthline_cloud.store.influx_text import TAGS, decoded, select, select_summaries, summary_rows, tags_of
 from hearthline_cloud.store.influx_v1 import InfluxV1
 from hearthline_cloud.store.influx_writing import Answer, LineWriting
 from hearthline_cloud.store.port import Keeping, Point, Sample, SeriesQuery, StoreState, Summary
 from hearthline_cloud.store.tiers import Span, Tier
+
+Row = TypeVar("Row", Sample, Summary)
 
 
 class Dialect(Protocol):
@@ -59,9 +60,7 @@ class InfluxStore:
         return self._writing.write(points)
 
     def read(self, query: SeriesQuery) -> list[Sample]:
-        streams = [_samples(series) for series in self._series(select(query), Tier.RAW)]
-        merged = heapq.merge(*streams, key=lambda sample: sample.time_ns, reverse=query.newest_first)
-        return list(itertools.islice(merged, query.limit))
+        return _merged((_samples(series) for series in self._selected(select(query), Tier.RAW)), query)
 
     def check(self) -> None:
         self._dialect.check()
@@ -75,16 +74,14 @@ class InfluxStore:
         return problems
 
     def summaries(self, tier: Tier, query: SeriesQuery) -> list[Summary]:
-        streams = [summary_rows(series) for series in self._series(select_summaries(query), tier)]
-        merged = heapq.merge(*streams, key=lambda row: row.time_ns, reverse=query.newest_first)
-        return list(itertools.islice(merged, query.limit))
+        return _merged((summary_rows(series) for series in self._selected(select_summaries(query), tier)), query)
 
     def keep(self, keeping: Keeping, now_ns: int, shorten: bool) -> list[str]:
         return self._dialect.keep(keeping, shorten)
 
     def oldest_ns(self) -> int | None:
         times = []
-        for series in self._series('SELECT first("value") FROM /.*/', Tier.RAW):
+        for series in self._selected('SELECT first("value") FROM /.*/', Tier.RAW):
             times += [row[0] for row in series.values if isinstance(row[0], int)]
         return min(times, default=None)
 
@@ -100,25 +97,53 @@ class InfluxStore:
 
     def _measurements(self) -> list[str]:
         """The names of all measurements, as they are stored."""
-        rows = [row for series in self._series("SHOW MEASUREMENTS", Tier.RAW) for row in series.values]
-        return [str(row[-1]) for row in rows]  # 3.x puts the kind of measurement before the name
+        names = []
+        for series in self._series("SHOW MEASUREMENTS", Tier.RAW):
+            if series.name not in ("measurements", ""):
+                raise self._stranger(series)
+            names += [str(row[-1]) for row in series.values]  # 3.x puts the kind of measurement before the name
+        return names
 
-    def _series(self, text: str, tier: Tier) -> list[Series]:
-        """What one statement found. Raises LinkError for an error, and for an answer that was cut short."""
-        for result in self._http.query(text, fields=self._dialect.source(tier)):
+    def _selected(self, text: str, tier: Tier) -> Iterator[Series]:
+        for series in self._series(text, tier):
+            if series.columns[:1] != ["time"]:
+                raise self._stranger(series)
+            yield series
+
+    def _series(self, text: str, tier: Tier) -> Iterator[Series]:
+        """What one statement found, some rows at a time. Raises LinkError for an error, and for what is not whole."""
+        for result in self._http.chunks(text, fields=self._dialect.source(tier)):
             if result.error.startswith("database not found"):
-                return []
+                return
             if result.error:
                 raise self._trouble_of(result)
-            if result.partial or any(series.partial for series in result.series):
-                raise self._http.trouble("cut its answer short", "raise its max-row-limit")
-            return result.series
-        raise self._http.trouble("answered a query with nothing", "look whether store.url is an InfluxDB")
+            yield from result.series
+
+    def _stranger(self, series: Series) -> LinkError:
+        """VictoriaMetrics tells its databases, whatever it is asked."""
+        asked = f"was asked for something else than its {series.name!r}"
+        return self._http.trouble(asked, "look whether store.url is an InfluxDB: it must answer InfluxQL")
 
     def _trouble_of(self, result: Result) -> LinkError:
         missing = "retention policy not found" in result.error
         advice = "run hearthline cloud store migrate" if missing else "look at its log"
         return self._http.trouble(f"could not answer: {result.error}", advice)
+
+
+def _merged(found: Iterable[Iterable[Row]], query: SeriesQuery) -> list[Row]:
+    """The first rows of all series in the query's order; what is beyond its limit is let go of as it comes."""
+    kept: list[Row] = []
+    for rows in found:
+        kept += rows
+        if len(kept) > 2 * query.limit:
+            _keep_first(kept, query)
+    _keep_first(kept, query)
+    return kept
+
+
+def _keep_first(kept: list[Row], query: SeriesQuery) -> None:
+    kept.sort(key=lambda row: row.time_ns, reverse=query.newest_first)
+    del kept[query.limit :]
 
 
 def _samples(series: Series) -> Iterator[Sample]:

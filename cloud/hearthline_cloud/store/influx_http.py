@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import base64
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Final
 from urllib.parse import urlencode
 
 import msgspec
@@ -12,33 +16,13 @@ from urllib3.util import Timeout, parse_url
 from hearthline.config import read_secret
 from hearthline.errors import ConfigError, LinkError
 from hearthline_cloud.config import StoreConfig
+from hearthline_cloud.store.influx_answers import ASKED_FOR, Result, decode_answer, results
 
 _CONNECTIONS = 4
 _ERROR_CHARS = 300
 _FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-class Series(msgspec.Struct):
-    name: str = ""
-    columns: list[str] = []
-    values: list[list[float | int | str | bool | None]] = []
-    tags: dict[str, str] = {}
-    partial: bool = False
-
-
-class Result(msgspec.Struct):
-    series: list[Series] = []
-    error: str = ""
-    partial: bool = False
-
-
-class _Answer(msgspec.Struct):
-    results: list[Result] = []
-    error: str = ""
-    message: str = ""  # of 2.x and 3.x
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
+_PIECE: Final = 2**16
+_WHOLE: Final = 10  # an answer that goes on may take so many times the time-out
 
 
 class InfluxHttp:
@@ -56,24 +40,66 @@ class InfluxHttp:
             num_pools=1, maxsize=_CONNECTIONS, retries=False, timeout=Timeout(total=config.timeout_s)
         )
 
-    def query(self, text: str, timeout_s: float | None = None, fields: dict[str, str] | None = None) -> list[Result]:
-        """The results of InfluxQL statements; an error of one stands in its result."""
-        form = {"q": text, "db": self.database, "epoch": "ns"} | (fields or {})
-        answer = self.post(f"{self.url}/query", urlencode(form).encode(), _FORM, timeout_s)
-        if answer.status != 200:
-            raise self.wrong_answer(answer)
+    def query(self, text: str, timeout_s: float | None = None) -> Result:
+        """The whole answer to one InfluxQL statement of few rows; what it says is wrong stands in `error`."""
+        whole = Result()
+        for result in self.chunks(text, timeout_s):
+            whole.series += result.series
+            whole.error = whole.error or result.error
+        return whole
+
+    def chunks(
+        self, text: str, timeout_s: float | None = None, fields: dict[str, str] | None = None
+    ) -> Iterator[Result]:
+        """The answer to one InfluxQL statement, some rows at a time, in bounded memory; an error of it stands in one.
+
+        Raises LinkError, also after some rows, when the answer is not whole: cut by the server or on the way.
+        """
+        form = {"q": text, "db": self.database, "epoch": "ns"} | ASKED_FOR | (fields or {})
+        result = None
         try:
-            return _decode_answer(answer.data).results
+            for result in results(self._pieces(urlencode(form).encode(), timeout_s or self._timeout_s)):
+                yield result
         except msgspec.DecodeError as error:
             raise self.trouble(f"gave an answer that is not its own: {error}", "look at store.url") from None
+        if result is None:
+            raise self.trouble("answered a query with nothing", "look whether store.url is an InfluxDB")
+        if result.goes_on and not result.error:
+            raise self.trouble("cut its answer short", "look at its log, and at what stands before it")
 
     def post(
         self, url: str, body: bytes, headers: dict[str, str] | None = None, timeout_s: float | None = None
     ) -> urllib3.BaseHTTPResponse:
+        """A request and its whole answer."""
+        with self._errors(timeout_s):
+            return self._request(url, body, headers or {}, timeout_s, whole=True)
+
+    def _pieces(self, body: bytes, timeout_s: float) -> Iterator[bytes]:
+        deadline = time.monotonic() + _WHOLE * timeout_s
+        with self._errors(timeout_s), closing(self._request(f"{self.url}/query", body, _FORM, timeout_s)) as answer:
+            if answer.status != 200:
+                raise self.refused(answer.status, error_text(answer.data))
+            try:
+                for piece in answer.stream(_PIECE):
+                    if time.monotonic() > deadline:
+                        raise self.slow(_WHOLE * timeout_s)
+                    yield piece
+            except urllib3.exceptions.ProtocolError as error:
+                raise self.trouble(f"broke off in the middle of an answer: {error}", "ask again") from None
+
+    def _request(
+        self, url: str, body: bytes, headers: dict[str, str], timeout_s: float | None, whole: bool = False
+    ) -> urllib3.BaseHTTPResponse:
         timeout = Timeout(total=timeout_s or self._timeout_s)
-        all_headers = self._headers | (headers or {})
+        every = self._headers | headers
+        return self._pool.request(
+            "POST", url, body=body, headers=every, redirect=False, timeout=timeout, preload_content=whole
+        )
+
+    @contextmanager
+    def _errors(self, timeout_s: float | None) -> Iterator[None]:
         try:
-            return self._pool.request("POST", url, body=body, headers=all_headers, redirect=False, timeout=timeout)
+            yield
         except urllib3.exceptions.NewConnectionError as error:  # a kind of time-out to urllib3
             raise self.away(error) from None
         except urllib3.exceptions.TimeoutError:
@@ -108,7 +134,7 @@ class InfluxHttp:
 def error_text(body: bytes) -> str:
     """What an answer says is wrong, in one line."""
     try:
-        answer = _decode_answer(body)
+        answer = decode_answer(body)
         text = answer.error or answer.message
     except msgspec.DecodeError:
         text = body.decode("utf-8", "replace")

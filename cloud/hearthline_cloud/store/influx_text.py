@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from urllib.parse import unquote
 
-from hearthline_cloud.store.influx_http import Series
+from hearthline_cloud.store.influx_answers import Series
 from hearthline_cloud.store.port import MAX_TIME_NS, MIN_TIME_NS, SeriesKey, SeriesQuery, Summary, Tags
 from hearthline_cloud.store.tiers import Span, Tier, windows_of
 

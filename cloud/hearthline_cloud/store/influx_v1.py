@@ -51,7 +51,7 @@ class InfluxV1:
     def roll_up(self, measurement: str, tier: Tier, span: Span, gateway: str | None) -> str:
         """InfluxDB does it by itself; what it says is wrong, "" when nothing is."""
         text = summarise(measurement, tier, span, gateway, into=self._http.database)
-        (result,) = self._http.query(text, _ROLL_UP_S)
+        result = self._http.query(text, _ROLL_UP_S)
         if "not found" in result.error:
             raise self._http.trouble(f"could not summarise: {result.error}", "run hearthline cloud store migrate")
         return result.error
@@ -84,13 +84,13 @@ class InfluxV1:
         policies = self._policies() or {}
         days = {("raw" if name == RAW_POLICY else name): kept for name, kept in policies.items()}
         version = self._http.post(f"{self._http.url}/ping", b"").headers.get(_SIGNATURE, "of an unknown version")
-        (counted,) = self._http.query(f"SHOW SERIES CARDINALITY ON {database}")
+        counted = self._http.query(f"SHOW SERIES CARDINALITY ON {database}")
         series = next((int(row[0] or 0) for each in counted.series for row in each.values), 0)
         return StoreState(f"InfluxDB {version}", f"{self._http.url}, database {self._http.database}", days, series)
 
     def _policies(self) -> dict[str, float] | None:
         """The retention policies and for how many days each keeps (0: for ever); None without the database."""
-        (result,) = self._http.query(f"SHOW RETENTION POLICIES ON {identifier(self._http.database)}")
+        result = self._http.query(f"SHOW RETENTION POLICIES ON {identifier(self._http.database)}")
         if result.error.startswith("database not found"):
             return None
         if result.error:
@@ -98,9 +98,9 @@ class InfluxV1:
         return {str(row[0]): _days(str(row[1])) for series in result.series for row in series.values}
 
     def _do(self, text: str) -> None:
-        for result in self._http.query(text):
-            if result.error:
-                raise self._http.trouble(f"refused: {result.error}", f"let its administrator do it: {text}")
+        result = self._http.query(text)
+        if result.error:
+            raise self._http.trouble(f"refused: {result.error}", f"let its administrator do it: {text}")
 
 
 def _kept(days: float, tier: Tier, name: str = "") -> str:

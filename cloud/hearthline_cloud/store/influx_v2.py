@@ -68,20 +68,26 @@ class InfluxV2:
 
     def roll_up(self, measurement: str, tier: Tier, span: Span, gateway: str | None) -> str:
         """Read the summaries and write them into their bucket; what is wrong, "" when nothing is."""
-        (result,) = self._http.query(summarise(measurement, tier, span, gateway), _ROLL_UP_S)
-        if result.error:
-            return result.error
-        lines = [
-            summary_line(line_head((unquote(measurement), *astuple(row.tags))), row)
-            for series in result.series
-            for row in summary_rows(series, None if windows_of(tier, span) else span[0])
-        ]
-        for first in range(0, len(lines), _LINES_AT_ONCE):
-            answer = self.write("\n".join(lines[first : first + _LINES_AT_ONCE]).encode(), tier)
-            if answer.status in (400, 422):
-                return answer.text
-            if answer.status != 204:
-                raise self._http.refused(answer.status, answer.text)
+        lines: list[str] = []
+        at_ns = None if windows_of(tier, span) else span[0]
+        for result in self._http.chunks(summarise(measurement, tier, span, gateway), _ROLL_UP_S):
+            if result.error:
+                return result.error
+            for series in result.series:
+                rows = summary_rows(series, at_ns)
+                lines += [summary_line(line_head((unquote(measurement), *astuple(row.tags))), row) for row in rows]
+            if len(lines) >= _LINES_AT_ONCE and (problem := self._put(lines, tier)):
+                return problem
+        return self._put(lines, tier)
+
+    def _put(self, lines: list[str], tier: Tier) -> str:
+        """Write summaries, and empty the list; what is wrong with them, "" when nothing is."""
+        answer = self.write("\n".join(lines).encode(), tier) if lines else Answer(204, "")
+        lines.clear()
+        if answer.status in (400, 422):
+            return answer.text
+        if answer.status != 204:
+            raise self._http.refused(answer.status, answer.text)
         return ""
 
     def source(self, tier: Tier) -> dict[str, str]:
