@@ -64,11 +64,14 @@ def code(
         with database.transaction() as connection:
             made = offer(connection, authority, keys, gateway, now_ns, hours=hours, again=again, actor=_ACTOR)
         _follow(settings, database, made.gateway, made.has_revoked, now_ns)
-    if label is not None:
-        drawn = draw(Label(gateway, center, fresh, f"-> {rfc3339(made.ends_ns)[:16]}Z"), kind)
-        _write(label, drawn)
     command = f"hearthline gateway enrol {fresh.text}" + (f" --center {center}" if center else "")
-    _tell(made, fresh, center, command, label, json)
+    written: Path | None = None
+    try:
+        if label is not None:
+            _write(label, draw(Label(gateway, center, fresh, f"-> {rfc3339(made.ends_ns)[:16]}Z"), kind))
+            written = label
+    finally:  # the code before is withdrawn, and this one is good without its label
+        _tell(made, fresh, center, command, written, json)
 
 
 def bundle(

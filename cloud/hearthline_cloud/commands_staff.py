@@ -74,12 +74,8 @@ def edit(
     with people_of(config) as people:
         accounts, now_ns = people.accounts, time.time_ns()
         _account(accounts.all(now_ns), name)
-        if role:
-            accounts.set_role(name, role, now_ns, me())
-        if community or all_communities:
-            accounts.set_communities(name, community or None, now_ns, me())
-        if enable:
-            accounts.set_disabled(name, False, now_ns, me())
+        places = None if all_communities else community or ()
+        accounts.edit(name, now_ns, me(), role=role, communities=places, is_opened=enable)
     if enable:
         note_closed(config, name, closed=False)
     say({"kind": "staff", "id": name, "done": "changed"}, json, SPEECH.say("staff.changed", name=name))

@@ -19,8 +19,9 @@ import typer
 from hearthline.config import read_secret
 from hearthline_cloud import withdrawn
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
+from hearthline_cloud.commands_registry_texts import SPEECH
 from hearthline_cloud.config import load_cloud_config
-from hearthline_cloud.people import People
+from hearthline_cloud.people import Account, People
 from hearthline_cloud.permissions import Role
 from hearthline_cloud.personal.opening import open_database
 
@@ -87,7 +88,7 @@ def change_role(
     """
     with people_of(config) as people:
         people.accounts.set_role(name, role, time.time_ns(), _me())
-    _say({"name": name, "role": role.value}, json, f"{name} is {role} now.")
+    _say({"name": name, "role": role.value}, json, SPEECH.say("user.role", name=name, role=role.value))
 
 
 @user_app.command("communities")
@@ -103,8 +104,9 @@ def change_communities(
     """
     with people_of(config) as people:
         people.accounts.set_communities(name, community or None, time.time_ns(), _me())
-    told = ", ".join(community) if community else "all communities"
-    _say({"name": name, "communities": community or None}, json, f"{name} sees {told} now.")
+    told = ", ".join(community) if community else SPEECH.say("staff.all")
+    said = SPEECH.say("user.communities", name=name, communities=told)
+    _say({"name": name, "communities": community or None}, json, said)
 
 
 @user_app.command("disable")
@@ -116,7 +118,7 @@ def disable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
     with people_of(config) as people:
         people.accounts.set_disabled(name, True, time.time_ns(), _me())
     note_closed(config, name, True)
-    _say({"name": name, "disabled": True}, json, f"{name} cannot log in any more.")
+    _say({"name": name, "disabled": True}, json, SPEECH.say("user.disabled", name=name))
 
 
 @user_app.command("enable")
@@ -128,7 +130,7 @@ def enable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Json
     with people_of(config) as people:
         people.accounts.set_disabled(name, False, time.time_ns(), _me())
     note_closed(config, name, False)
-    _say({"name": name, "disabled": False}, json, f"{name} can log in again.")
+    _say({"name": name, "disabled": False}, json, SPEECH.say("user.enabled", name=name))
 
 
 @user_app.command("reset-second-factor")
@@ -139,7 +141,7 @@ def reset_second_factor(name: NameArgument, config: ConfigOption = DEFAULT_CONFI
     """
     with people_of(config) as people:
         people.factors.remove(name, time.time_ns(), _me())
-    _say({"name": name}, json, f"{name} logs in with the password alone, and sets up a new one.")
+    _say({"name": name}, json, SPEECH.say("user.factor-gone", name=name))
 
 
 @user_app.command("logout")
@@ -150,7 +152,7 @@ def log_out(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
     """
     with people_of(config) as people:
         people.accounts.log_out_everywhere(name, time.time_ns(), _me())
-    _say({"name": name}, json, f"{name} is logged out everywhere.")
+    _say({"name": name}, json, SPEECH.say("user.logged-out", name=name))
 
 
 @user_app.command("list")
@@ -161,14 +163,14 @@ def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
     """
     with people_of(config) as people:
         found = people.accounts.all(time.time_ns())
-    lines = [
-        f"{each.name}: {each.role}, {'all communities' if each.communities is None else ', '.join(each.communities)}, "
-        f"{each.sessions} sessions"
-        + (", second factor" if each.second_factor else "")
-        + (", disabled" if each.disabled else "")
-        for each in found
-    ]
-    _say(found, json, "\n".join(lines) or "There is no account yet: hearthline cloud user add NAME.")
+    _say(found, json, "\n".join(_line(each) for each in found) or SPEECH.say("user.none"))
+
+
+def _line(account: Account) -> str:
+    places = SPEECH.say("staff.all") if account.communities is None else ", ".join(account.communities)
+    told = SPEECH.say("user.line", name=account.name, role=account.role.value, places=places, sessions=account.sessions)
+    more = {"user.with-factor": account.second_factor, "user.closed": account.disabled}
+    return told + "".join(SPEECH.say(key) for key, holds in more.items() if holds)
 
 
 def note_closed(config: Path, name: str, closed: bool) -> None:
@@ -197,7 +199,8 @@ def _password(file: Path | None) -> str:
 
 def _say_login(name: str, password: str, made: bool, as_json: bool) -> None:
     printed = {"name": name} | ({"password": password} if made else {})
-    _say(printed, as_json, f"{name} can log in" + (f" with the password {password} (shown only now)." if made else "."))
+    said = SPEECH.say("user.password", name=name, password=password) if made else SPEECH.say("user.login", name=name)
+    _say(printed, as_json, said)
 
 
 def _say(machine: object, as_json: bool, human: str) -> None:

@@ -16,21 +16,8 @@ from typing import Any
 from hearthline import __version__
 from hearthline.errors import HearthlineError, NotInstalledError
 from hearthline.speech import CHOSEN, LANGUAGES
+from hearthline.usage_texts import TEXTS, mistake
 
-_HELP = {
-    "demo": "the whole product on this machine: press a pendant, watch the alert arrive",
-    "edge": "the gateway in the home: run, doctor, outbox, decode",
-    "cloud": "the community center: run, migrate, user, registry",
-    "dashboards": "Grafana's dashboards and provisioning: build, check, push",
-    "sim": "simulated devices and homes, byte-exact firmware",
-    "community": "communities: add, list, show, edit, remove, import",
-    "home": "homes and their addresses: add, list, show, edit, remove, import",
-    "resident": "who lives in a home: add, list, show, edit, remove, import",
-    "contact": "whom to call for a resident: add, list, show, edit, remove",
-    "staff": "accounts of the center's people: add, list, show, edit, remove",
-    "gateway": "gateways: add, code, enrol, commission, state, configure, …",
-    "device": "pendants, cuffs, meters: add (in the home: press and learn), list, show, edit, remove, import",
-}
 _EXTRAS = {"hearthline_edge": "edge,cli", "hearthline_cloud": "cloud"}
 _CENTER, _HOME = "center", "home"
 _OF_THE_CENTER = "--gateway"
@@ -47,7 +34,7 @@ def run(arguments: list[str]) -> int:
         commands.setdefault(entry.name.partition(".")[0], []).append(entry)
     if arguments[:1] == ["--lang"]:
         if arguments[1:2] not in [[each] for each in LANGUAGES]:
-            return _fail(f"--lang takes one of: {', '.join(LANGUAGES)}", 2)
+            return _fail(TEXTS.say("bad-lang", languages=", ".join(LANGUAGES)), 2)
         os.environ[CHOSEN] = arguments[1]
         arguments = arguments[2:]
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -58,11 +45,13 @@ def run(arguments: list[str]) -> int:
         return 0
     name, *rest = arguments
     if name not in commands:
-        return _fail(f"unknown command {name!r}; there are: {', '.join(sorted(commands))}", 2)
+        return _fail(TEXTS.say("unknown", name=name, names=", ".join(sorted(commands))), 2)
     try:
         return _call(name, commands[name], rest)
     except HearthlineError as error:
         return _fail(str(error), error.exit_code)
+    except KeyboardInterrupt:  # before a command has begun: on a small board that takes seconds
+        return 1
     except BrokenPipeError:  # whoever reads what we print has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -87,9 +76,20 @@ def _call(name: str, entries: list[EntryPoint], arguments: list[str]) -> int:
     except typer.Abort:
         return 1
     except click_errors as error:
-        error.show()
+        _show(error)
         return 2
     return result if isinstance(result, int) else 0
+
+
+def _show(error: Any) -> None:
+    """What is wrong with the command line."""
+    context = getattr(error, "ctx", None)
+    usage, command = ("", "") if context is None else (context.get_usage(), context.command_path)
+    told = mistake(error.format_message(), usage, command)
+    if told is None or type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+    else:
+        print(told, file=sys.stderr)  # noqa: T201
 
 
 def _load(entry: EntryPoint) -> Any:
@@ -122,10 +122,7 @@ def _merged(parts: dict[str, Any], arguments: list[str]) -> Any:
 def _not_installed(entry: EntryPoint, missing: str) -> NotInstalledError:
     word = entry.name.partition(".")[0]
     extra = _EXTRAS.get(entry.value.partition(".")[0], word)
-    return NotInstalledError(
-        f"'hearthline {word}' is not installed here (no module {missing!r}). "
-        f"Install it with: pip install 'hearthline[{extra}]'"
-    )
+    return NotInstalledError(TEXTS.say("not-installed", word=word, missing=missing, extra=extra))
 
 
 def _fail(message: str, code: int) -> int:
@@ -134,7 +131,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _usage(commands: Iterable[str]) -> str:
-    lines = ["usage: hearthline [--lang zh|en] COMMAND …", ""]
-    lines += [f"  {name:10} {_HELP.get(name, '')}" for name in sorted(commands)]
-    lines += ["", "example: hearthline demo"]
+    lines = [TEXTS.say("usage"), ""]
+    lines += [f"  {name:10} {TEXTS.say(name) if name in TEXTS.texts else ''}" for name in sorted(commands)]
+    lines += ["", TEXTS.say("example")]
     return "\n".join(lines)

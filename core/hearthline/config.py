@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from hearthline.errors import ConfigError
+from hearthline.usage_texts import TEXTS
 
 T = TypeVar("T")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -39,7 +40,7 @@ def load_tree(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return tomllib.load(file)
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such configuration file; give its place with --config FILE") from None
+        raise ConfigError(TEXTS.say("no-config", path=path)) from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # tomllib's own errors, text that is no UTF-8, numbers without end

@@ -133,6 +133,18 @@ def test_what_cannot_be_done_is_told(
         assert connection.execute(select(schema.certificate).where(valid)).all() == []
 
 
+def test_a_code_is_told_though_its_label_cannot_be_written(config: Path, database: Database) -> None:
+    """The code before is withdrawn: somebody has to have the new one."""
+    result = run(config, "code", "gw-1", "--label", "/nowhere/label.svg", "--json")
+    assert "cannot be written" in str(error_of(result))
+    told = json.loads(result.stdout)
+    assert told["label"] is None
+    with database.reading() as connection:
+        assert connection.execute(select(schema.enrolment.c.id)).scalars().all() == [
+            read_label(told["code"]).code.offer
+        ]
+
+
 def test_without_an_authority_there_is_no_code(tmp_path: Path) -> None:
     config = tmp_path / "cloud.toml"
     config.write_text(f'data_dir = "{tmp_path}"\n')

@@ -13,7 +13,7 @@ from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from cloud_center import Cloud
-from hearthline.errors import ConfigError
+from hearthline.errors import ConfigError, RefusedError
 from hearthline.speech import CHOSEN
 from hearthline_cloud import commands_registry, commands_registry_shared, commands_staff, schema
 from hearthline_cloud.commands import app as cloud_app
@@ -179,6 +179,26 @@ def test_accounts_are_the_same_as_those_of_cloud_user(center: Center) -> None:
     for line in ("staff edit mei", "staff edit mei --community com-1 --all-communities"):
         with pytest.raises(ConfigError):
             center.run(line)
+
+
+def test_an_account_is_changed_whole_or_not_at_all(center: Center) -> None:
+    center.json("staff add mei --role nurse --community com-1")
+    with pytest.raises(RefusedError, match="com-x"):
+        center.run("staff edit mei --role administrator --community com-x")
+    with pytest.raises(RefusedError, match="com-x"):
+        center.run("staff edit mei --role administrator --community com-1 --community com-x --open")
+    shown = center.json("staff show mei")
+    assert (shown["role"], shown["communities"]) == ("nurse", ["com-1"])
+    center.run("staff edit mei --role installer --all-communities")
+    shown = center.json("staff show mei")
+    assert (shown["role"], shown["communities"]) == ("installer", None)
+
+
+def test_accounts_are_told_in_the_terminals_language(center: Center, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CHOSEN, "zh")
+    assert "只显示这一次" in center.run("staff add mei --role nurse").stdout
+    assert "mei：nurse，全部社区，登录数 0" in center.run("staff list").stdout
+    assert "不能再登录" in center.run("staff remove mei").stdout
 
 
 def test_accounts_come_in_from_a_table_with_a_password_each_or_not_at_all(center: Center, tmp_path: Path) -> None:

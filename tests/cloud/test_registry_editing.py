@@ -128,6 +128,20 @@ def test_a_telephone_number_gets_plain_digits(written: str, kept: str | None) ->
 
 
 @pytest.mark.parametrize(
+    ("written", "is_whole"),
+    [
+        (2155500142, False), ("57155500142", False), ("1055500142", False), ("02155500142", True),
+        ("55500142", True), ("13800000142", True), ("4008100142", True), ("8008100142", True), ("12320", True),
+        ("+12125550142", True), ("212-555-0142", True),
+    ],
+)  # fmt: skip
+def test_a_telephone_number_whose_first_0_a_spreadsheet_took_away_is_told(written: object, is_whole: bool) -> None:
+    values, problems = clean(Kind.CONTACT, {"phone": written}, NOW)
+    assert [each.code for each in problems] == ([] if is_whole else ["lost-zero"])
+    assert ("phone" in values) is is_whole
+
+
+@pytest.mark.parametrize(
     ("written", "kept"), [("1941年", 1941), ("１９４１", 1941), (1941.0, 1941), (1941, 1941), ("", None), (None, None)]
 )
 def test_a_year_as_people_and_spreadsheets_write_it(written: object, kept: int | None) -> None:

@@ -188,6 +188,7 @@ def test_every_problem_is_told_by_row_and_column_and_nothing_is_changed(cloud: C
         ("homes.csv", b"\xd0\xcf\x11\xe0 old", "old-workbook"),
         ("homes.xlsx", b"PK\x03\x04 cut off", "bad-workbook"),
         ("homes.csv", b"id,name\n" + b"x" * 200_000, "bad-csv"),
+        ("homes.csv", b'id,community,name,address\nh-1,com-1,a,"nobody closes this\nh-2,com-1,b,\n', "bad-csv"),
     ],
 )
 def test_a_file_that_is_no_table_is_told_in_a_sentence(name: str, content: bytes, code: str) -> None:
@@ -227,6 +228,11 @@ def test_a_workbook_brings_every_sheet_and_numbers_as_a_spreadsheet_has_them(clo
     assert look(cloud, {"registry.xlsx": data}) == [(4, "birth year", "bad-year")]
     assert [entry.where.sheet for entry in read({"registry.xlsx": data}).entries] == ["住家", "residents", "residents"]
     assert look(cloud, {"registry.xlsx": workbook(Sheet1=[["id"]])}) == [(None, "", "which-sheet")]
+    homes: list[list[object]] = [["id", "community", "name"], ["h-1", "com-1", "3号楼"]]
+    with_empty = read({"x.xlsx": workbook(Sheet1=homes, Sheet2=[], Sheet3=[["", None]])}, Kind.HOME)
+    assert ([entry.raw["id"] for entry in with_empty.entries], with_empty.problems) == (["h-1"], [])
+    (nothing,) = read({"x.xlsx": workbook(Sheet1=[], Sheet2=[])}, Kind.HOME).problems
+    assert nothing.problem.code == "empty"
 
 
 def test_a_workbook_that_unpacks_without_end_or_declares_entities_is_refused() -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 
 import pytest
 
 from hearthline import __version__, cli
 from hearthline.speech import CHOSEN, language
+from hearthline.usage_texts import TEXTS
 
 Rooms = Callable[[str], None]
 
@@ -86,6 +87,43 @@ def test_exit_codes(
 def test_ctrl_c_is_no_success(room: Rooms) -> None:
     room(PARTS)
     assert cli.run(["cloud", "stopped"]) in (1, 130)  # 130 is the shell's word for it
+
+
+def test_ctrl_c_while_a_part_is_being_loaded_is_no_traceback(room: Rooms, capsys: pytest.CaptureFixture[str]) -> None:
+    room("raise KeyboardInterrupt")
+    assert cli.run(["cloud", "good"]) == 1
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["cloud", "nonsense"], "没有“nonsense”这个命令"),
+        (["cloud", "good", "--no-such-option"], "没有选项 --no-such-option"),
+        (["cloud", "good", "one", "more"], "多出了：one more"),
+        (["cloud", "exits"], "缺少 "),
+        (["cloud", "exits", "x"], "的值不能用："),
+        (["nix"], "没有“nix”这个命令；可用：cloud"),
+    ],
+)
+def test_a_mistake_in_a_command_line_is_told_in_the_terminals_language(
+    room: Rooms, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+) -> None:
+    room(PARTS)
+    monkeypatch.setenv(CHOSEN, "zh")
+    assert cli.run(arguments) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Error" not in told
+    monkeypatch.setenv(CHOSEN, "en")
+    assert cli.run(arguments) == 2
+    assert not any("\u4e00" <= letter <= "\u9fff" for letter in capsys.readouterr().err)
+
+
+def test_every_command_is_in_the_list_in_both_languages() -> None:
+    words = {entry.name.partition(".")[0] for entry in entry_points(group="hearthline.commands")}
+    assert words
+    assert words <= set(TEXTS.texts)
 
 
 def test_a_part_that_is_not_installed_names_its_extra(room: Rooms, capsys: pytest.CaptureFixture[str]) -> None:

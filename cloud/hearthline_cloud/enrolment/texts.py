@@ -13,8 +13,8 @@ TEXTS = Speech(
             "Example: hearthline gateway code gw-east-1 --label gw-east-1.pdf",
         ),
         "bundle.help": (
-            "把一台网关所需的一切写成一个加密文件，放在U盘上带到没有网络的家里，并生成打开它的注册码。"
-            "网关上运行：hearthline gateway enrol --bundle 文件 注册码\n\n"
+            "为没有网络的家生成U盘上的加密文件和注册码。\n\n"
+            "网关所需的一切都在文件里，注册码打开它。网关上运行：hearthline gateway enrol --bundle 文件 注册码\n\n"
             "例：hearthline gateway bundle gw-east-1 --out /media/stick/gw-east-1.hearthline",
             "Write all that a gateway needs into an encrypted file, for a home without a network, and make the code"
             " that opens it. On the gateway: hearthline gateway enrol --bundle FILE CODE\n\n"

@@ -6,7 +6,7 @@ A password is kept as its argon2id hash: whoever reads the database can log in a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,6 +117,30 @@ class Accounts:
             change(connection, name, center_wide=communities is None)
             _set_communities(connection, name, communities)
             tell(connection, name, now_ns, by, **_told(communities))
+
+    def edit(
+        self,
+        name: str,
+        now_ns: int,
+        by: str,
+        *,
+        role: Role | None = None,
+        communities: Collection[str] | None = (),
+        is_opened: bool = False,
+    ) -> None:
+        """All of it or nothing. `communities`: None for every one, () for as they are. Raises RefusedError."""
+        are_given = communities is None or len(communities) > 0
+        wanted: dict[str, Any] = {"role": role} if role else {}
+        wanted |= {"disabled": False} if is_opened else {}
+        wanted |= {"center_wide": communities is None} if are_given else {}
+        told: dict[str, Any] = {"role": role.value} if role else {}
+        told |= {"disabled": False} if is_opened else {}
+        told |= _told(communities) if are_given else {}
+        with self._database.transaction() as connection:
+            change(connection, name, **wanted)
+            if are_given:
+                _set_communities(connection, name, communities)
+            tell(connection, name, now_ns, by, **told)
 
     def set_disabled(self, name: str, disabled: bool, now_ns: int, by: str = journal.SYSTEM) -> None:
         """Close an account, or open it again. Its name stays in the journal, so it is never removed."""

@@ -1,8 +1,9 @@
 """One entry as somebody wrote it, made into values: trimmed, full-width digits narrowed, each field checked. Pure.
 
 An id stands on the wire and in the time series, so it must not tell who is meant: letters other than A to Z and the
-name itself are refused. A telephone number is kept as it was written, with plain digits. A device's id is what its
-gateway says, which may be a name that somebody gave it, with spaces: `z2m:SOS 1`.
+name itself are refused. A telephone number is kept as it was written, with plain digits; one whose first 0 a
+spreadsheet has taken away would reach nobody, and is refused. A device's id is what its gateway says, which may be a
+name that somebody gave it, with spaces: `z2m:SOS 1`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ FIRST_YEAR = 1850
 MAX_USER = 255  # what a cuff's user byte holds
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _PHONE = re.compile(r"\+?[0-9()./ -]*[0-9](?: ?(?:转|ext\.?|x|#) ?[0-9]{1,6})?", re.IGNORECASE)
+_LOST_ZERO = re.compile(r"(?!400|800)[2-9][0-9]{9,10}|10[0-9]{8}")  # China: area code and number
 _DIGITS = range(3, 21)  # from an emergency number to E.164 with an extension
 _LONGEST_NUMBER = 6  # digits; `int` of thousands of them is slow, and no field holds more
 _PERIOD = re.compile(r"(\d{1,6})(min|h|d|分钟|小时|天)")
@@ -120,6 +122,8 @@ def _phone(field: Field, text: str, now_ns: int) -> Any:
     text = text.translate({ord("–"): "-", ord("—"): "-", ord("‐"): "-"})
     if not text:
         return ""
+    if _LOST_ZERO.fullmatch(text):
+        return problem("lost-zero", field.name)
     digits = sum(letter.isdigit() for letter in text)
     return text if _PHONE.fullmatch(text) and digits in _DIGITS else problem("bad-phone", field.name)
 

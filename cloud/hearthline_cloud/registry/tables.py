@@ -87,15 +87,15 @@ def _read_workbook(data: bytes, name: str, kind: Kind | None, read: Read, most: 
     found = 0
     try:
         for title, rows in read_sheets(data, most_bytes):
-            chosen = kind_called(title) or kind
+            named = kind_called(title)
+            chosen = named or kind
             if title.casefold() in IGNORED_SHEETS:
                 continue
             if chosen is None:
-                if any(rows):  # an empty sheet says nothing
+                if any(any(row) for row in rows):  # an empty sheet says nothing
                     read.tell(Place(name, title, 0), problem("which-sheet", kinds=", ".join(REGISTERED)))
                 continue
-            found += 1
-            _Table(chosen, name, title, read, most).take(rows)
+            found += _Table(chosen, name, title, read, most).take(rows, may_be_empty=named is None)
     except BadWorkbookError as error:
         read.tell(Place(name, "", 0), error.problem)
         return
@@ -109,7 +109,8 @@ def _csv_rows(text: str, kind: Kind) -> Iterator[list[str]]:
     known = _columns(kind)
     by_each = {sign: sum(_plain(part.strip('"')) in known for part in head.split(sign)) for sign in _DELIMITERS}
     best = max(_DELIMITERS, key=lambda sign: by_each[sign])
-    yield from csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=best)
+    # strict: a quotation mark that nobody closed would swallow the rows below it
+    yield from csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), delimiter=best, strict=True)
 
 
 def _columns(kind: Kind) -> dict[str, Field]:
@@ -130,27 +131,32 @@ class _Table:
         self._headings: dict[str, str] = {}  # field -> as it stands there
         self._head = Place(file, sheet, 1, self._headings)
 
-    def take(self, rows: Iterable[Sequence[str]]) -> None:
-        """Add its entries; a table that is garbled or has no headings adds none."""
+    def take(self, rows: Iterable[Sequence[str]], *, may_be_empty: bool = False) -> bool:
+        """Add its entries; a table that is garbled or has no headings adds none. Whether there was anything in it.
+
+        `may_be_empty`: a sheet that a spreadsheet made by itself.
+        """
         numbered = ((number, row) for number, row in enumerate(rows, 1) if any(cell.strip() for cell in row))
         try:
             number, head = next(numbered, (0, []))
             body = list(self._bounded(numbered))
         except csv.Error as error:
             self._tell(problem("bad-csv", error=error))
-            return
+            return True
         if not head:
-            self._tell(problem("empty"))
-            return
+            if not may_be_empty:
+                self._tell(problem("empty"))
+            return not may_be_empty
         self._head = Place(self._head.file, self._head.sheet, number, self._headings)
         self._garbled, of = garbled(cell for row in (head, *(row for _, row in body)) for cell in row)
         if self._garbled and self._garbled >= of * GARBLED_SHARE:
             self._tell(problem("garbled"))
-            return
+            return True
         fields = self._fields(head)
         if fields is not None:
             for number, row in body:
                 self._add(number, fields, row)
+        return True
 
     def _tell(self, wrong: Problem, row: int = 0) -> None:
         place = self._head if not row else Place(self._head.file, self._head.sheet, row, self._headings)

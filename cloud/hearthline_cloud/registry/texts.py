@@ -34,7 +34,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "含有无法识别的字符（�）：文件保存时编码已出错，请从原文件重新导出",
         "it holds the replacement character (�): the text was damaged when the file was saved; export it anew",
     ),
-    "control": ("含有控制字符", "it holds control characters"),
+    "control": (
+        "含有换行或控制字符：请改成一行文字",
+        "it holds a line break or control characters: make it one line of text",
+    ),
     "too-long": ("有 {found} 个字，最多 {longest} 个字", "it has {found} characters, of {longest} at most"),
     "bad-id": (
         "“{id}”不能用作编号：只能是 1 到 {longest} 个英文字母、数字、“.”、“_”、“-”，以字母或数字开头；"
@@ -49,6 +52,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     "bad-phone": (
         "不是电话号码：应为 3 到 20 位数字，可带“+”、“-”、空格、括号和分机（转 8）",
         "this is no telephone number: 3 to 20 digits, with '+', '-', spaces, brackets and an extension (ext 8)",
+    ),
+    "lost-zero": (
+        "像是座机号码少了开头的 0（表格软件会去掉它）：请补上 0，并把这一列设为“文本”；国外号码请以“+”和国家代码开头",
+        "a number of China without the 0 before its area code, which spreadsheets take away: write it, and make the "
+        "column one of text; a number abroad begins with '+' and the country's code",
     ),
     "bad-year": ("不是年份：应为 {first} 到 {last}", "this is no year from {first} to {last}"),
     "bad-number": ("应为 0 到 {last} 的整数", "this must be a whole number from 0 to {last}"),
@@ -170,7 +178,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "too-large": ("文件太大，展开后超过 {most}", "it is too large: more than {most} when it is unpacked"),
     "too-many-rows": ("超过 {most} 行；请分成几个文件", "it has more than {most} rows: divide it"),
-    "bad-csv": ("不是 CSV：{error}", "this is no CSV: {error}"),
+    "bad-csv": (
+        "不是完整的 CSV：{error}；请检查引号是否成对，或另存为 .xlsx",
+        "this is no whole CSV: {error}; see whether each quotation mark is closed, or save it as .xlsx",
+    ),
     "empty": ("没有内容：第一行应为列标题", "there is nothing in it: the first row should say what each column is"),
     "which-kind": (
         "不知道文件内容是什么：请命名为 {kinds} 之一，或使用 --kind",
