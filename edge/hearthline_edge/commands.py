@@ -17,6 +17,7 @@ import typer
 
 from hearthline.clock import SystemClock
 from hearthline.errors import ConfigError, ProtocolError, RefusedError
+from hearthline.whole_file import write_whole
 from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
 from hearthline_edge.commands_devices import devices
 from hearthline_edge.commands_install import install, remove
@@ -30,7 +31,6 @@ from hearthline_edge.outbox_view import OutboxView, look_into
 from hearthline_edge.profiles import ProfileView, describe, driver_of, load_profile, load_profiles
 from hearthline_edge.recording import read_recording
 from hearthline_edge.replay import replay
-from hearthline_edge.secret import write_secret
 
 _BITS_PER_BYTE = 10  # on a serial line, with start and stop
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None)
@@ -145,7 +145,7 @@ def request(
     key = new_key()
     try:
         out.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_secret(key_file, key_pem(key))
+        write_whole(key_file, key_pem(key))
         request_file.write_bytes(signing_request(gateway, key))
     except OSError as error:
         raise ConfigError(f"{out}: cannot be written: {error.strerror}") from None

@@ -37,7 +37,7 @@ from hearthline_edge.config import EdgeConfig, load_edge_config
 from hearthline_edge.control import SOCKET
 from hearthline_edge.control_client import ControlClient
 from hearthline_edge.expecting import LONGEST_WAIT_S
-from hearthline_edge.secret import as_owner_of
+from hearthline_edge.foreign_folder import as_owner_of
 
 NO_ROOM: Final = frozenset({"", "worn", "随身", "随身佩戴"})
 _KEYS: Final = dict(zip("nbedl", SKIPPED_FOR, strict=True))  # what an installer types to skip a step

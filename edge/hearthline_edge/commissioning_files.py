@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hearthline.commissioning import Report, Step, StepState, canonical
 from hearthline.errors import ConfigError
 from hearthline.speech import language
+from hearthline.whole_file import write_whole
 from hearthline_edge.commissioning_texts import TEXTS, say
 from hearthline_edge.config import EdgeConfig
-from hearthline_edge.secret import write_secret
 from hearthline_edge.wallet import Wallet
 
 _STYLE = """
@@ -65,7 +65,7 @@ def write_report(folder: Path, report: Report, document: Mapping[str, Any], sign
     }
     for path, content in contents.items():
         try:
-            write_secret(path, content)
+            write_whole(path, content)
         except OSError as error:
             raise ConfigError(say("not-written", path=path, error=error.strerror)) from None
     first, second = contents

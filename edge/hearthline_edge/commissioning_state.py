@@ -15,8 +15,9 @@ import msgspec
 
 from hearthline.commissioning import MAX_STEPS, Reason, Report, Step, StepState
 from hearthline.errors import ConfigError
+from hearthline.whole_file import write_whole
 from hearthline_edge.commissioning_plan import Planned
-from hearthline_edge.secret import as_owner_of, read_plain, write_secret
+from hearthline_edge.foreign_folder import as_owner_of, read_plain
 
 FILE: Final = "under-way.json"
 _MOST_RUNS: Final = 64
@@ -82,7 +83,7 @@ def save_state(folder: Path, state: State) -> None:
     try:
         with as_owner_of(folder.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
-            write_secret(folder / FILE, msgspec.json.encode(state))
+            write_whole(folder / FILE, msgspec.json.encode(state))
     except OSError as error:
         raise ConfigError(f"{folder / FILE}: cannot be written: {error.strerror}; free space, or use sudo") from None
 

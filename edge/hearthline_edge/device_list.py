@@ -23,8 +23,9 @@ from msgspec import Meta
 from hearthline.config import Config, check_config
 from hearthline.errors import ConfigError
 from hearthline.toml_text import to_toml
+from hearthline.whole_file import write_whole
 from hearthline.wire import MAX_DEVICE
-from hearthline_edge.secret import read_plain, write_secret
+from hearthline_edge.foreign_folder import read_plain
 
 FILE: Final = "devices.toml"
 Role = Literal["emergency", "service", "cancel", "ignore"]
@@ -93,10 +94,8 @@ def write_list(folder: Path, devices: Iterable[ListedDevice]) -> None:
     path = folder / FILE
     folder.mkdir(mode=0o755, exist_ok=True)
     entries = [_shown(device) for device in devices]
-    write_secret(path, to_toml({"device": entries} if entries else {}, _NOTE).encode())
-    owner = folder.stat()
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        os.chown(path, owner.st_uid, owner.st_gid)
+    content = to_toml({"device": entries} if entries else {}, _NOTE).encode()
+    write_whole(path, content, owner=folder.stat() if os.geteuid() == 0 else None)
 
 
 def set_aside_list(folder: Path) -> None:

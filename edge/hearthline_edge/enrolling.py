@@ -22,6 +22,7 @@ from hearthline.clock import Stamp, rfc3339
 from hearthline.config import check_config
 from hearthline.enrolment import MAX_KIT, Keys, Kind, Kit, SealError, Unsealed, decode_kit, open_sealed
 from hearthline.errors import ConfigError
+from hearthline.whole_file import PUBLIC, write_whole
 from hearthline_edge import enrolling_config as text
 from hearthline_edge.agent_folder import NAME as AGENT
 from hearthline_edge.agent_folder import agent_folder
@@ -32,9 +33,9 @@ from hearthline_edge.enrolling_config import CERTIFICATE, EDGE, KEY, ROOT, SECON
 from hearthline_edge.enrolling_folder import File, Stage, give_as, told
 from hearthline_edge.enrolling_link import Words
 from hearthline_edge.enrolling_texts import EnrolError
+from hearthline_edge.foreign_folder import read_plain
 from hearthline_edge.link import CertificateFiles, tls_context
 from hearthline_edge.remote_trial import CENTER_FILE
-from hearthline_edge.secret import read_plain, write_secret
 
 _BROKERS: Final = ("/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto")
 _PORTS: Final = Path("/dev/serial/by-id")
@@ -178,8 +179,7 @@ def _make_agents_own(own: Path, present: Path, kit: Kit, is_same: bool) -> None:
     write_list(own, with_center_list(_bound_here(present) if is_same else [], listed))
     changed = _plain(present / CENTER_FILE) if is_same else None
     if changed is not None:
-        write_secret(own / CENTER_FILE, changed)
-        (own / CENTER_FILE).chmod(0o644)
+        write_whole(own / CENTER_FILE, changed, PUBLIC)
     if present.is_dir():
         for each in (own, *own.iterdir()):
             give_as(present, each)

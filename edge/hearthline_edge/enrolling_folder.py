@@ -23,14 +23,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
+from hearthline.whole_file import PRIVATE, PUBLIC, sync_folder, write_whole
 from hearthline_edge.enrolling_texts import EnrolError
-from hearthline_edge.secret import sync_folder, write_secret
 
 OFFER, KEY, ENROLLED = "offer", "uplink.key", "enrolled"
 _MAKING, _READY = "making", "ready"
-_PUBLIC: Final = 0o644
 _RENAME_EXCHANGE, _AT_FDCWD = 2, -100  # of linux/fs.h and fcntl.h
 _CANNOT_EXCHANGE = (errno.EINVAL, errno.ENOSYS)
 
@@ -64,7 +62,7 @@ class Stage:
                 self._settle()
                 for each in list(self.place.iterdir()):
                     _remove(each)
-                write_secret(self.place / OFFER, self.offer.encode())
+                write_whole(self.place / OFFER, self.offer.encode())
             yield
         except BlockingIOError:
             raise EnrolError("other_run") from None
@@ -94,9 +92,7 @@ class Stage:
                 if each.name not in files and each.name not in left_out and each.name != ENROLLED:
                     _copy(each, place / each.name)
         for name, file in files.items():
-            write_secret(place / name, file.content)
-            if file.is_public:
-                (place / name).chmod(_PUBLIC)
+            write_whole(place / name, file.content, PUBLIC if file.is_public else PRIVATE)
             if self.folder.is_dir():
                 before = self.folder / name
                 give_as(before if before.exists() else self.folder, place / name)
@@ -105,7 +101,7 @@ class Stage:
     def made(self) -> None:
         """What is in the making is right: from now on it only has to be put in its place."""
         place = self.place / _MAKING
-        write_secret(place / ENROLLED, self.offer.encode())
+        write_whole(place / ENROLLED, self.offer.encode())
         if self.folder.is_dir():
             give_as(self.folder, place)
             place.chmod(stat.S_IMODE(self.folder.stat().st_mode))

@@ -18,10 +18,10 @@ from pathlib import Path, PurePosixPath
 from hearthline.clock import Stamp
 from hearthline.config import secret_files
 from hearthline.errors import ConfigError, RefusedError
+from hearthline.whole_file import PUBLIC, sync_folder, write_whole
 from hearthline_edge.agent_folder import agent_folder
 from hearthline_edge.config import EdgeConfig
 from hearthline_edge.outbox_view import look_into
-from hearthline_edge.secret import sync_folder
 from hearthline_edge.service import (
     BROKER_FILE,
     BROKER_UNIT,
@@ -193,14 +193,7 @@ def _put(path: Path, text: str) -> bool:
         pass  # whatever is in the way shows when it is written
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.new")
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.chmod(0o644)
-        beside.replace(path)
-        sync_folder(path.parent)
+        write_whole(path, text.encode(), PUBLIC)
     except PermissionError:
         raise ConfigError(f"{path}: cannot be written; run the command as root") from None
     except OSError as error:

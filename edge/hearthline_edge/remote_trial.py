@@ -13,7 +13,6 @@ before it looks at the configuration: one that ends the agent is taken back at a
 
 from __future__ import annotations
 
-import os
 import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -23,8 +22,9 @@ from msgspec import structs
 
 from hearthline.remote import TRIAL_S, Result
 from hearthline.toml_text import to_toml
+from hearthline.whole_file import PUBLIC, write_whole
 from hearthline_edge.agent_folder import agent_folder
-from hearthline_edge.secret import read_plain, sync_folder
+from hearthline_edge.foreign_folder import read_plain
 
 CENTER_FILE: Final = "center.toml"
 TRIAL_FILE: Final = "center-trial.json"
@@ -121,13 +121,6 @@ class Folder:
         self._write(self._trial_file, msgspec.json.encode(trial))
 
     def _write(self, path: Path, content: bytes) -> None:
-        """Whole or not at all. Everybody may read it: it holds no secret, and the doctor is run by people."""
+        """Everybody may read it: it holds no secret, and the doctor is run by people."""
         path.parent.mkdir(mode=0o755, exist_ok=True)
-        beside = path.with_name(f".{path.name}.new")
-        with beside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.chmod(0o644)
-        beside.replace(path)
-        sync_folder(path.parent)
+        write_whole(path, content, PUBLIC)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from hearthline.errors import ConfigError
-from hearthline_edge.secret import write_secret
+from hearthline.whole_file import write_whole
 
 _NICE = 19
 
@@ -80,7 +80,7 @@ def kept_key(path: Path) -> ec.EllipticCurvePrivateKey:
         return _load(path)
     except ConfigError:  # there is none yet, or what a full disk has left of one
         key = new_key()
-        write_secret(path, key_pem(key))
+        write_whole(path, key_pem(key))
         return key
 
 

@@ -10,7 +10,6 @@ folder is the agent's: what became of its note. Versions of different age read b
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
@@ -18,10 +17,10 @@ from typing import TypeVar
 import msgspec
 
 from hearthline.errors import StorageError
+from hearthline.whole_file import PUBLIC, write_whole
+from hearthline_edge.foreign_folder import read_plain
 from hearthline_edge.outbox_rows import Fate
-from hearthline_edge.secret import sync_folder, write_secret
 
-_MOST_BYTES = 16 * 1024
 T = TypeVar("T")
 
 
@@ -71,15 +70,7 @@ def read_update(root: Path) -> Update | None:
 
 def write_update(root: Path, update: Update) -> None:
     """Everybody may read it, and it is on the disk afterwards. Raises OSError."""
-    path = root / "update.json"
-    beside = path.with_name(".update.json.new")
-    with beside.open("wb") as file:
-        file.write(msgspec.json.encode(update))
-        file.flush()
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(root)
+    write_whole(root / "update.json", msgspec.json.encode(update), PUBLIC)
 
 
 def read_told(data_dir: Path) -> Told | None:
@@ -92,17 +83,13 @@ def read_told(data_dir: Path) -> Told | None:
 
 def write_told(data_dir: Path, told: Told) -> None:
     """Raises OSError."""
-    write_secret(data_dir / "update-told.json", msgspec.json.encode(told))
+    write_whole(data_dir / "update-told.json", msgspec.json.encode(told))
 
 
 def _read(path: Path, shape: type[T]) -> T | None:
     """Never follows a link and never waits for a pipe: a root process reads what another user wrote."""
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            return msgspec.json.decode(os.read(handle, _MOST_BYTES), type=shape)
-        finally:
-            os.close(handle)
+        return msgspec.json.decode(read_plain(path), type=shape)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hearthline import __version__
-from hearthline_edge.secret import sync_folder
+from hearthline.whole_file import sync_folder
 
 CURRENT, PREVIOUS, GUARD = "current", "previous", "guard"
 KEYS = "release-keys"

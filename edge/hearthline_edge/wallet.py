@@ -25,11 +25,11 @@ from typing import Final
 from hearthline.clock import Stamp
 from hearthline.errors import ConfigError, ProtocolError
 from hearthline.log import Log
+from hearthline.whole_file import sync_folder, write_whole
 from hearthline.wire import CertificateAnswer
 from hearthline_edge.certificate import Facts, facts
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.link import CertificateFiles, tls_context
-from hearthline_edge.secret import sync_folder, write_secret
 
 FOLDER: Final = "certificates"
 KEY, CERTIFICATE, SECOND, PROVEN, NEXT_KEY = "uplink.key", "uplink.crt", "second.crt", "proven", "next.key"
@@ -119,9 +119,9 @@ class Wallet:
         under_way = self.folder / f"{_UNDER_WAY}{secrets.token_hex(4)}"
         under_way.mkdir(mode=0o700)
         try:
-            write_secret(under_way / KEY, key.read_bytes())
-            write_secret(under_way / CERTIFICATE, answer.first.encode())
-            write_secret(under_way / SECOND, answer.second.encode())
+            write_whole(under_way / KEY, key.read_bytes())
+            write_whole(under_way / CERTIFICATE, answer.first.encode())
+            write_whole(under_way / SECOND, answer.second.encode())
             trial = _identity_in(under_way)
             if trial.facts is None:
                 raise ConfigError("the center's answer holds no certificate")
@@ -145,7 +145,7 @@ class Wallet:
         self.chosen = identity
         if identity.folder is not None and not identity.is_proven:
             with suppress(OSError):  # a full disk: then it is tried once more after the restart
-                write_secret(identity.folder / PROVEN, b"")
+                write_whole(identity.folder / PROVEN, b"")
 
     def settled(self) -> None:
         """Remove the renewals that are older than the chosen one, and their keys."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,6 +28,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hearthline.config import check_private
 from hearthline.errors import ConfigError, RefusedError
+from hearthline.whole_file import PRIVATE, PUBLIC, write_whole
 
 ROOT_DAYS, ISSUING_DAYS, SERVER_DAYS, GATEWAY_DAYS = 20 * 365, 5 * 365, 365, 90
 LIST_DAYS = 7
@@ -226,28 +226,12 @@ def list_ends(path: Path) -> datetime | None:
 
 def write_secret(path: Path, content: bytes) -> None:
     """A file that only its owner can read, whole or not at all."""
-    _write(path, content, 0o600)
+    write_whole(path, content, PRIVATE)
 
 
 def write_public(path: Path, content: bytes) -> None:
     """A file that everybody may read, whole or not at all."""
-    _write(path, content, 0o644)
-
-
-def _write(path: Path, content: bytes, mode: int) -> None:
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    write_whole(path, content, PUBLIC)
 
 
 _SIGNS = x509.KeyUsage(

@@ -201,11 +201,11 @@ def test_a_folder_that_cannot_be_written_is_said_and_nothing_is_half_done(
     pressing: Gateway, make_center: MakeCenter
 ) -> None:
     center = make_center(pressing)
-    (pressing.folder / "agent" / f"{FILE}.new").mkdir(parents=True)  # in the way of every write
+    (pressing.folder / "agent" / f".{FILE}.new").mkdir(parents=True)  # in the way of every write
     with pytest.raises(RefusedError, match=r"devices\.toml cannot be written"):
         bind(pressing)
     assert states(pressing) == {}
     wait_for(lambda: center.fault("cannot be written"), "the fault")
-    (pressing.folder / "agent" / f"{FILE}.new").rmdir()
+    (pressing.folder / "agent" / f".{FILE}.new").rmdir()
     bind(pressing)
     wait_for(lambda: not center.fault("cannot be written"), "the end of the fault")

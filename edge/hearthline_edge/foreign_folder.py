@@ -1,7 +1,4 @@
-"""Files that are there whole or not at all, also after a power cut, and that only their owner can read.
-
-And how root reads and writes in a folder that somebody else may change: plain files alone, or as its owner.
-"""
+"""How root reads and writes in a folder that somebody else may change: plain files alone, or as its owner."""
 
 from __future__ import annotations
 
@@ -14,19 +11,6 @@ from pathlib import Path
 from typing import Final
 
 _MOST_READ: Final = 1024 * 1024  # bytes of one file
-
-
-def write_secret(path: Path, content: bytes) -> None:
-    """Replaces what is there; mode 0600. Raises OSError."""
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-    sync_folder(path.parent)
 
 
 def read_plain(path: Path) -> bytes:
@@ -63,12 +47,3 @@ def as_owner_of(folder: Path) -> Iterator[None]:
         os.seteuid(0)
         os.setegid(group)
         os.setgroups(groups)
-
-
-def sync_folder(folder: Path) -> None:
-    """What was made, renamed or removed in it stays so."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
