@@ -3,10 +3,12 @@
     python bench/dashboards.py                                      # a year of 200 homes, what no query reads left out
     python bench/dashboards.py --homes 20 --days 60 --whole --embedded   # everything through both stores
     python bench/dashboards.py --url http://127.0.0.1:8086          # data that is there already
+    python bench/dashboards.py --url … --at 1795347903 --embedded-at DIR   # and in an embedded store, up to that second
 
 Each query is asked as Grafana asks it, with everything chosen, over the range that its dashboard opens with and, where
 the panel follows the time picker, over a year. The first answer is told apart: it reads from the disk. With --embedded
-the same data goes into the embedded store too, and the questions that its port offers are asked of both.
+the same data goes into the embedded store too, and the questions that its port offers are asked of both; it fails when
+they do not find the same number of values.
 """
 
 from __future__ import annotations
@@ -137,14 +139,18 @@ def tell(found: list[Timing]) -> None:
         print(f"  {each.board}: {each.panel}, {each.span}: {each.median_s:.2f} s, longest {each.longest_s:.2f} s")
 
 
-def compare(stores: dict[str, TimeSeries], now_ns: int) -> None:
+def compare(stores: dict[str, TimeSeries], now_ns: int) -> list[str]:
+    """Tells how long each took; the questions to which they found different numbers of values."""
+    different = []
     print(f"\n{'question':<48}" + "".join(f"{name:>12}" for name in stores) + f"{'values':>10}")
     for name, ask in questions(now_ns).items():
-        cells, values = "", 0
-        for store in stores.values():
-            values, _, later = timed(partial(ask, store))
-            cells += f"{1000 * median(later):>9.1f} ms"
-        print(f"{name:<48}{cells}{values:>10}")
+        answers = [timed(partial(ask, store)) for store in stores.values()]
+        values = list(dict.fromkeys(found for found, _, _ in answers))
+        cells = "".join(f"{1000 * median(later):>9.1f} ms" for _, _, later in answers)
+        print(f"{name:<48}{cells}{'/'.join(map(str, values)):>10}")
+        if len(values) > 1:
+            different.append(name)
+    return different
 
 
 def main() -> None:
@@ -155,6 +161,7 @@ def main() -> None:
     parser.add_argument("--at", type=int, help="the Unix time that is now in that data; by default this moment")
     parser.add_argument("--whole", action="store_true", help="also what no query reads, summarised by the store: long")
     parser.add_argument("--embedded", action="store_true", help="the same data in the embedded store, too: whole")
+    parser.add_argument("--embedded-at", type=Path, help="a folder with an embedded store that holds such data already")
     asked = parser.parse_args()
     now_s = asked.at or int(time.time())
     with ExitStack() as stack:
@@ -174,8 +181,11 @@ def main() -> None:
             embedded = stack.enter_context(closing(EmbeddedStore(folder)))
             fill_embedded(embedded, asked.homes, asked.days, now_s)
             stores["embedded"] = embedded
-        if asked.embedded or asked.url:
-            compare(stores, now_s * NS)
+        if asked.embedded_at:
+            stores["embedded"] = stack.enter_context(closing(EmbeddedStore(asked.embedded_at)))
+        different = compare(stores, now_s * NS) if asked.url or len(stores) > 1 else []
+        if different:
+            sys.exit(f"not the same data, or not the same answers: {'; '.join(different)}")
 
 
 if __name__ == "__main__":

@@ -26,13 +26,13 @@ from hearthline_cloud.ingest.telemetry_lane import REFUSED
 from hearthline_cloud.store import Point, SeriesQuery, Tier, TimeSeries
 from hearthline_cloud.store.influx_text import line, line_head
 from hearthline_cloud.store.lines import LineReader
+from hearthline_cloud.store.paging import every_sample
 from hearthline_cloud.store.tiers import Span, day_of, days_of, weeks_of
 
 _BATCH = 5000
 _EVENTS = 1000
 _READ_AT_ONCE = 50_000
 _REASONS_KEPT = 10
-_SHORTEST_NS = NS
 
 Say = Callable[[str], None]
 
@@ -170,14 +170,7 @@ def retry_refused(target: Target) -> Moved:
 
 
 def _lines(store: TimeSeries, quantity: str, begin: int, end: int) -> Iterator[str]:
-    """The values of a span; one that holds too many is read in halves."""
-    samples = store.read(SeriesQuery(quantity, begin, end, limit=_READ_AT_ONCE))
-    if len(samples) == _READ_AT_ONCE and end - begin > _SHORTEST_NS:
-        middle = (begin + end) // 2
-        yield from _lines(store, quantity, begin, middle)
-        yield from _lines(store, quantity, middle, end)
-        return
-    for each in samples:
+    for each in every_sample(store, SeriesQuery(quantity, begin, end, limit=_READ_AT_ONCE)):
         tags = each.tags
         series = (quantity, tags.community, tags.home, tags.gateway, tags.device, tags.resident)
         yield f"{line(line_head(series), each.value, each.time_ns)}\n"

@@ -33,6 +33,7 @@ from hearthline_cloud.store import (
     Tier,
     TimeSeries,
 )
+from hearthline_cloud.store.paging import every_sample
 from hearthline_cloud.store.tiers import DAY_NS, QUARTER_NS
 
 HOSTILE = [
@@ -270,6 +271,15 @@ def test_an_answer_of_more_than_ten_thousand_rows_is_whole(store: TimeSeries) ->
 
 def told(row: Sample | Summary) -> tuple[int, str, float]:
     return row.time_ns, row.tags.device, row.value if isinstance(row, Sample) else row.last
+
+
+@pytest.mark.parametrize("page", [1, 2, 5, 12, 100])
+def test_pages_leave_nothing_out_and_double_nothing(store: Store, page: int) -> None:
+    """Three devices measure at the same moments, so that a page may end between them."""
+    points = [point(index, device=f"meter-{number}") for index in range(10) for number in range(3)]
+    assert store.write(points) == []
+    found = [(each.time_ns, each.tags.device) for each in every_sample(store, everything(limit=page))]
+    assert sorted(found) == [(each.time_ns, each.device) for each in points]
 
 
 def test_killed_in_mid_answer_no_short_answer_comes_out_and_afterwards_it_is_whole(site: Site) -> None:

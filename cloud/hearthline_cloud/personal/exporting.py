@@ -13,6 +13,7 @@ from hearthline.errors import RefusedError
 from hearthline_cloud import journal, schema
 from hearthline_cloud.personal.vault import open_notes
 from hearthline_cloud.store import SeriesQuery, TimeSeries
+from hearthline_cloud.store.paging import every_sample
 from hearthline_cloud.store.port import MAX_TIME_NS, MIN_TIME_NS
 
 EXPORTED = "resident-exported"  # the kind of the journal's entry
@@ -79,15 +80,9 @@ def _journal(connection: Connection, who: str) -> list[dict[str, Any]]:
 def _readings(store: TimeSeries, tags: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
     for quantity in store.quantities():
         for which in tags:
-            from_ns = MIN_TIME_NS
-            while True:
-                query = SeriesQuery(quantity, from_ns, MAX_TIME_NS, limit=_PAGE, **which)  # type: ignore[arg-type]
-                samples = store.read(query)
-                for sample in samples:
-                    yield {"quantity": quantity, **which, "at": rfc3339(sample.time_ns), "value": sample.value}
-                if len(samples) < _PAGE:
-                    break
-                from_ns = samples[-1].time_ns + 1
+            query = SeriesQuery(quantity, MIN_TIME_NS, MAX_TIME_NS, limit=_PAGE, **which)  # type: ignore[arg-type]
+            for sample in every_sample(store, query):
+                yield {"quantity": quantity, **which, "at": rfc3339(sample.time_ns), "value": sample.value}
 
 
 def _rows(connection: Connection, query: Any) -> list[dict[str, Any]]:
