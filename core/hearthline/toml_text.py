@@ -3,6 +3,10 @@
 key = value        first
 [table]            then the tables, what lies in them inline
 [[list]]           then the lists of tables, one a table
+
+Why not tomli-w 1.2 (MIT, 230 lines): it has no comments, and whether a list is one array or tables, and a table of a
+table inline or apart, follows there from the length of what is in them. A list of devices would change its form with
+a longer name, and an installer reads and compares it; here it is always written as the examples write it.
 """
 
 from __future__ import annotations

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -35,9 +34,10 @@ from hearthline_edge.commissioning_texts import say
 from hearthline_edge.commissioning_walk import Bounds, Walk
 from hearthline_edge.config import EdgeConfig, load_edge_config
 from hearthline_edge.control import SOCKET
-from hearthline_edge.control_client import ControlClient
+from hearthline_edge.control_client import ControlClient, Line
 from hearthline_edge.expecting import LONGEST_WAIT_S
 from hearthline_edge.foreign_folder import as_owner_of
+from hearthline_edge.terminal import LeftError, Terminal
 
 NO_ROOM: Final = frozenset({"", "worn", "随身", "随身佩戴"})
 _KEYS: Final = dict(zip("nbedl", SKIPPED_FOR, strict=True))  # what an installer types to skip a step
@@ -47,21 +47,6 @@ _VITAL_S, _READING_S = (
 )  # a measurement takes minutes; a meter may be read every quarter of an hour
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The agent's configuration file.", metavar="FILE")]
-
-
-@dataclass(frozen=True, slots=True)
-class Typed:
-    """The installer's keyboard."""
-
-    def fileno(self) -> int:
-        return sys.stdin.fileno()
-
-    def skipped(self) -> Reason | None:
-        """Raises Abort at the end of the input."""
-        line = sys.stdin.readline()
-        if not line:
-            raise typer.Abort
-        return _KEYS.get(line.strip().lower()[:1])
 
 
 def commission(
@@ -95,12 +80,12 @@ def commission(
         quiet=json,
     )
     state = None if anew else load_state(place, settings.gateway)
-    state = tool.prepare(state, [each.strip() for each in rooms.split(",") if each.strip()])
-    if key is None:
-        tool.tell("unsigned")
     try:
+        state = tool.prepare(state, _names(rooms))
+        if key is None:
+            tool.tell("unsigned")
         report = tool.walk(state)
-    except (KeyboardInterrupt, typer.Abort):
+    except (KeyboardInterrupt, LeftError):
         tool.tell("stopped")
         return 1
     document = as_document(report)
@@ -119,7 +104,7 @@ class Tool:
         self._config = config
         self._place = place
         self._bounds = bounds
-        self._asks = asks
+        self._terminal = Terminal(lambda text: typer.echo(text, err=quiet)) if asks else None
         self._quiet = quiet
         self._client = ControlClient(Path(config.data_dir) / SOCKET)
         self._clock = SystemClock(config.clock.trust)
@@ -140,11 +125,9 @@ class Tool:
             state = State(gateway=self._config.gateway, begun=self._now())
         if rooms:
             state.rooms = list(rooms)
-        elif not state.rooms and self._asks and known and any(each.room in NO_ROOM for each in devices):
-            told = typer.prompt(say("ask-rooms"), default=", ".join(known))
-            state.rooms = [
-                each.strip() for each in told.replace("，", ",").replace("、", ",").split(",") if each.strip()
-            ]
+        elif not state.rooms and self._terminal and known and any(each.room in NO_ROOM for each in devices):
+            told = self._terminal.ask(f"{say('ask-rooms')} [{', '.join(known)}]: ")
+            state.rooms = _names(told.replace("，", ",").replace("、", ",")) or list(known)
         self._planned = plan(devices, state.rooms, NO_ROOM)
         if not self._planned:
             raise ConfigError(say("nothing"))
@@ -155,7 +138,7 @@ class Tool:
         """Each step that has not passed; its state is on the disk before the next is asked for."""
         steps = len(self._planned)
         self.tell("begin", steps=steps)
-        if self._asks:
+        if self._terminal is not None:
             keys = ", ".join(f"{key} = {reason_in_words(reason)}" for key, reason in _KEYS.items())
             self.tell("how-to-skip", keys=keys)
         for number, planned in enumerate(self._planned, 1):
@@ -185,11 +168,13 @@ class Tool:
         return self._walk
 
     def _try(self, walk: Walk, planned: Planned) -> Step:
+        terminal = self._terminal
+        word = None if terminal is None else partial(_skipped, terminal)
         while True:
-            step = walk.take(planned, self._now(), Typed() if self._asks else None)
+            step = walk.take(planned, self._now(), word)
             self._say_how(step)
             failed = step.state is StepState.FAILED and step.reason != Reason.NOT_RECEIVED
-            if not (failed and self._asks and typer.confirm(say("again"), default=True)):
+            if not (failed and terminal and terminal.agrees(say("again"))):
                 return step
 
     def _say_how(self, step: Step) -> None:
@@ -224,3 +209,11 @@ class Tool:
 
     def _now(self) -> str:
         return rfc3339(self._clock.now().wall_ns)
+
+
+def _skipped(terminal: Terminal, line: Line, seconds: float) -> Reason | None:
+    return _KEYS.get((terminal.typed([line], seconds) or "").lower()[:1])
+
+
+def _names(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]

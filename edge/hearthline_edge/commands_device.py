@@ -15,9 +15,9 @@ from hearthline_edge.control import SOCKET
 from hearthline_edge.control_client import ControlClient
 from hearthline_edge.devices import MqttDriver, find_drivers
 from hearthline_edge.pairing import ANY, FAMILIES, ROOMS
-from hearthline_edge.pairing_terminal import LeftError, Terminal
 from hearthline_edge.pairing_texts import SPEECH
 from hearthline_edge.pairing_wizard import Given, Wizard
+from hearthline_edge.terminal import LeftError, Terminal
 
 _ROLES = ("emergency", "service", "cancel", "ignore")
 _DONE = ("bound", "waiting", "unknown-gateway")

@@ -50,8 +50,8 @@ TEXTS = Speech(
             "{steps} steps. The press that you are asked for pages nobody; any other press is an alarm.",
         ),
         "how-to-skip": (
-            "无法试时输入原因并回车：{keys}",
-            "To skip a step, type its reason and Enter: {keys}",
+            "无法试时输入原因并回车：{keys}；q 停止，以后再继续",
+            "To skip a step, type its reason and Enter: {keys}; q stops, to go on later",
         ),
         "online": ("中心已知晓，本次验收已打开。", "The center knows of this run."),
         "offline": (

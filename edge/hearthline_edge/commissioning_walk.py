@@ -8,11 +8,10 @@ Without a line to the center a step is stored, and that the center has received 
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
@@ -28,14 +27,8 @@ _STORED_S: Final = 5.0
 _LOOK_S: Final = 0.25
 
 
-class Word(Protocol):
-    """Where the installer may say that a step is not to be tried. `None`: nobody is asked."""
-
-    def fileno(self) -> int: ...
-
-    def skipped(self) -> Reason | None:
-        """What was typed says: skip it, for this reason; or nothing that matters."""
-        ...
+Word = Callable[[Line, float], Reason | None]
+"""Waits until the agent speaks, the seconds are over, or the installer says why a step is not to be tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +167,10 @@ def _wait(
     """What the agent says that is meant, or the installer's reason to skip it; None: neither in time."""
     deadline = time.monotonic() + wait_s
     while (left_s := deadline - time.monotonic()) > 0:
-        told = line.next(0.0)
-        if told is not None:
-            if is_meant(told):
-                return told
-            continue
-        ready, _, _ = select.select([line.fileno(), *([] if word is None else [word.fileno()])], [], [], left_s)
-        if word is not None and word.fileno() in ready and (reason := word.skipped()) is not None:
+        told = line.next(left_s if word is None else 0.0)
+        if told is not None and is_meant(told):
+            return told
+        if told is None and word is not None and (reason := word(line, left_s)) is not None:
             return reason
     return None
 

@@ -31,9 +31,10 @@ from hearthline_edge.pairing import (
     kind_of,
     roles_of,
 )
+from hearthline_edge.pairing_choice import chosen
 from hearthline_edge.pairing_label import in_terminal, write_svg
-from hearthline_edge.pairing_terminal import Terminal, chosen
 from hearthline_edge.pairing_texts import SPEECH
+from hearthline_edge.terminal import Terminal
 
 _HINT_S = 30.0
 _EXPECT_S = 300.0

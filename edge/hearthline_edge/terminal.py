@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from hearthline_edge.pairing_texts import SPEECH
-
 _CHUNK = 4096
 LEAVE = ("q", "quit", "退出")
+_YES, _NO = ("", "y", "yes", "是"), ("n", "no", "否")
 
 
 class LeftError(Exception):
@@ -43,6 +42,12 @@ class Terminal:
             pass
         return line
 
+    def agrees(self, question: str) -> bool:
+        """Yes, also for Enter alone. Raises LeftError as `ask` does."""
+        while (answer := self.ask(f"{question} [Y/n]: ").lower()) not in (*_YES, *_NO):
+            pass
+        return answer in _YES
+
     def typed(self, others: Sequence[Speaker], seconds: float | None) -> str | None:
         """The line that was typed, or None: one of the others has spoken, or the time is over."""
         source = sys.stdin.fileno() if self._given is None else self._given
@@ -62,17 +67,3 @@ class Terminal:
         if text.lower() in LEAVE:
             raise LeftError
         return text
-
-
-def chosen(terminal: Terminal, title: str, options: Sequence[str], default: int | None = None) -> int:
-    """The index of the option that somebody has chosen by its number."""
-    terminal.say(title)
-    for number, option in enumerate(options, 1):
-        terminal.say(f"  {number}) {option}")
-    while True:
-        text = terminal.ask("> " if default is None else f"[{default + 1}] > ")
-        if not text and default is not None:
-            return default
-        if text.isdecimal() and 0 < int(text) <= len(options):
-            return int(text) - 1
-        terminal.say(SPEECH.say("no-such-number"))
