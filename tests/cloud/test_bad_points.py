@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from cloud_center import Cloud
 from hearthline import wire
@@ -134,6 +135,15 @@ def test_one_device_id_on_two_gateways_is_two_series(cloud: Cloud, store: Embedd
     take(cloud, store, mine)
     found = store.read(SeriesQuery("power", 0, 2**62))
     assert [(each.tags.gateway, each.value) for each in found] == [("gw-1", 1.0), ("gw-2", 1.0)]
+
+
+def test_what_a_gateway_measured_before_it_moved_stays_with_its_old_home(cloud: Cloud, store: EmbeddedStore) -> None:
+    take(cloud, store, wire.encode_pack(cloud.gateway.pack(1.0)))
+    with cloud.database.transaction() as connection:
+        connection.execute(update(schema.gateway).values(home_id="home-2"))
+    take(cloud, store, wire.encode_pack(cloud.gateway.pack(2.0)))
+    found = store.read(SeriesQuery("power", 0, 2**62))
+    assert [(each.tags.home, each.value) for each in found] == [("home-1", 1.0), ("home-2", 2.0)]
 
 
 def test_of_two_values_of_one_series_and_moment_the_last_stays(cloud: Cloud, store: EmbeddedStore) -> None:
