@@ -11,16 +11,17 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
-from sqlalchemy import Connection, Table, insert, update
+from sqlalchemy import Connection, Table, insert, select, update
 
 from hearthline.clock import NS
 from hearthline_cloud import schema
 from hearthline_cloud.desk import Desk
+from hearthline_cloud.journal import CARD_SHOWN
 from hearthline_cloud.permissions import ROUTES, Role, may
 from hearthline_cloud.personal.vault import sealed
 from web.client import Client
 from web.seeding import Center
-from web.two_communities import OWN, logged_in, settle
+from web.two_communities import OWN, account, logged_in, settle
 
 FIELDS = {
     "community.name": "planted-community",
@@ -181,6 +182,24 @@ def test_each_role_is_shown_these_fields_and_no_other(served: Center) -> None:
             if found != wanted:
                 wrong[role, route] = {"too much": sorted(found - wanted), "missing": sorted(wanted - found)}
     assert wrong == {}
+
+
+def test_no_card_is_shown_without_a_trace_of_who_looked(served: Center) -> None:
+    keys = plant(served)
+    client = logged_in(served, Role.NURSE, OWN)
+
+    def traces() -> list[tuple[str, str]]:
+        looks = select(schema.journal).where(schema.journal.c.kind == CARD_SHOWN).order_by(schema.journal.c.id)
+        with served.database.reading() as connection:
+            return [(row.actor, row.detail["resident"]) for row in connection.execute(looks)]
+
+    cards = set()
+    for route, path in reads(keys):
+        before = traces()
+        if shown(client, path) & (_CARD - _PERSON):
+            cards.add(route)
+            assert traces()[len(before) :] == [(account(Role.NURSE, OWN), "r-1")], route
+    assert cards == {route for route, fields in CARE.items() if fields & (_CARD - _PERSON)}
 
 
 def test_who_looks_for_a_name_finds_it_in_no_address(served: Center) -> None:
