@@ -67,16 +67,17 @@ def test_a_press_reaches_the_stream_in_time_on_a_line_that_loses_a_third(tmp_pat
 @pytest.mark.timeout(CUT_S + SILENCE_S + 240)
 def test_the_first_alarm_is_through_soon_after_a_cut_a_silence_and_torn_sockets(tmp_path: Path) -> None:
     torn: list[int] = []
-    with stage(tmp_path, Plan(pendants=4, patience_s=120.0), network=True) as on, Household(on.stack) as home:
+    with stage(tmp_path, Plan(pendants=4, patience_s=120.0), network=True) as on:
         line = on.network
         assert line is not None
         on.stack.wait_for_gateway()
-        cut_s = alarm_after(home, 1, line.cut, line.join, CUT_S)
-        began = time.time()
-        silence_s = alarm_after(home, 2, partial(line.lose, 100), partial(line.lose, 0), SILENCE_S)
-        noticed_s = link_lost_after(on.stack.folder / "agent.log", began)
-        torn_s = alarm_after(home, 3, lambda: torn.append(line.kill_sockets()), lambda: None, 0.0)
-        home.wait(lambda: on.stack.waiting_at_home() == 0, "the outbox is empty")
+        with Household(on.stack) as home:
+            cut_s = alarm_after(home, 1, line.cut, line.join, CUT_S)
+            began = time.time()
+            silence_s = alarm_after(home, 2, partial(line.lose, 100), partial(line.lose, 0), SILENCE_S)
+            noticed_s = link_lost_after(on.stack.folder / "agent.log", began)
+            torn_s = alarm_after(home, 3, lambda: torn.append(line.kill_sockets()), lambda: None, 0.0)
+        wait(lambda: on.stack.waiting_at_home() == 0, "the outbox is empty, now that the home says nothing more")
         verdict = reconcile(Ledger.load(on.stack.ledger_path).presses, on.stack.operator.alarm_events())
     publish(
         "the first alarm after the line is back",
@@ -215,19 +216,20 @@ class Household:
 
     def heard_at(self, device: str) -> float:
         """When the stream told of the device's alarm (Unix time)."""
-        self.wait(lambda: device in self._heard, f"the stream tells of {device}")
+        wait(lambda: device in self._heard, f"the stream tells of {device}")
         return self._heard[device]
-
-    def wait(self, test: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 60
-        while not test():
-            assert time.monotonic() < deadline, f"waited in vain until {what}"
-            time.sleep(0.02)
 
     def _take(self, notice: Notice) -> None:
         event = notice.body["event"]
         if notice.body["kind"] in ("raised", "joined") and event is not None:
             self._heard.setdefault(event["device"], notice.at_ns / NS)
+
+
+def wait(test: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 60
+    while not test():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.02)
 
 
 def alarm_after(

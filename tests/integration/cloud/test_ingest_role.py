@@ -32,7 +32,7 @@ from hearthline_cloud.store.embedded import FILE_NAME, EmbeddedStore
 from hearthline_cloud.store.influx import InfluxStore
 from hearthline_cloud.supervising import supervise_once
 from secret_files import write_secret
-from servers import Server, find_binary, free_ports, influxd, mosquitto
+from servers import Server, find_binary, free_ports, influxd, mosquitto, port_answers
 
 pytestmark = pytest.mark.integration
 POWER = SeriesQuery("power", 0, 2**62)
@@ -332,6 +332,8 @@ def test_every_role_stops_within_five_seconds(cloud: Cloud, broker: Server, role
         until(lambda: "cloud running" in role.log)
         if roles in (("ingest",), ()):
             until(lambda: ready(cloud))
+        if roles in (("web",), ()):
+            until(lambda: port_answers(port))
         began = time.monotonic()
         assert role.stop() == 0
         assert time.monotonic() - began < 5
