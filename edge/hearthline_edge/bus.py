@@ -30,9 +30,9 @@ How a session uses it, in this order:
 
     def receive(self, data, now):
         if data: bus.heard(now)
-        for each good frame: if bus.asked is not None and it answers bus.asked: bus.answered(now) (or bus.go_on(…))
-                             elif it is of a known unit: bus.present(unit, now)
-        for what was no frame, with a failed check or over `GLITCH_BYTES`: bus.spoilt()
+        items = bus.taken(decoder.feed(data, now), take)
+            take(frame): if bus.asked is not None and it answers bus.asked: bus.answered(now) (or bus.go_on(…))
+                         elif it is of a known unit: bus.present(unit, now)
         items += bus.notes(now)
     def next_request(self, now):
         sent, delay_s = bus.next_request(now)
@@ -46,7 +46,7 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
 from hearthline.clock import NS, Stamp
-from hearthline_edge.devices import DeviceNote, LineSettings
+from hearthline_edge.devices import DeviceNote, Item, LineSettings, Refused
 from hearthline_edge.silence import Trouble
 
 MISSED_ROUNDS: Final = 3
@@ -87,11 +87,15 @@ class Poll(Generic[Ask]):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`pause_s`: rest before a request; `longest_s`: how long the longest reply takes on the line."""
+    """`pause_s`: rest before a request; `longest_s`: how long the longest reply takes on the line.
+
+    `garbage_was_reply`: more than a glitch that is no frame was one; else only a frame with a failed check was.
+    """
 
     pause_s: float
     longest_s: float
     names_sender: bool = True
+    garbage_was_reply: bool = True
 
 
 @dataclass(slots=True)
@@ -169,6 +173,7 @@ class Bus(Generic[Ask]):
     def __init__(self, polls: Iterable[Poll[Ask]], encode: Callable[[Poll[Ask]], bytes], line: Line) -> None:
         self._encode = encode
         self._names_sender = line.names_sender
+        self._garbage_was_reply = line.garbage_was_reply
         self._pause_ns = round(line.pause_s * NS)
         self._longest_ns = round(line.longest_s * NS)
         self._units: dict[str, _Unit[Ask]] = {}
@@ -194,6 +199,19 @@ class Bus(Generic[Ask]):
         if self._asked is not None:
             later_ns = min(now.mono_ns + _GAP_NS, self._asked.latest_ns)
             self._asked.deadline_ns = max(self._asked.deadline_ns, later_ns)
+
+    def taken(self, found: Iterable[bytes | Refused], take: Callable[[bytes], Iterable[Item]]) -> list[Item]:
+        """What `take` makes of the frames, and the refusals as they are, in order."""
+        items: list[Item] = []
+        for each in found:
+            if not isinstance(each, Refused):
+                items += take(each)
+                continue
+            items.append(each)
+            is_garbage = self._garbage_was_reply and len(each.raw) > 2 * GLITCH_BYTES  # in hexadecimal
+            if each.reason == "checksum" or is_garbage:
+                self.spoilt()
+        return items
 
     def spoilt(self) -> None:
         """A broken frame: if a reply is awaited and does not come, its poll is asked once more."""

@@ -13,7 +13,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass
 from typing import Any, Self
@@ -137,13 +137,13 @@ async def connected(client: aiomqtt.Client) -> AsyncIterator[aiomqtt.Client]:
     """Within the block the client is connected. `client.timeout` bounds CONNACK and the end. Raises MqttError."""
     await client.__aenter__()
     try:
-        _heed_cancellation()
+        heed_cancellation()
         yield client
     finally:
         if _is_cancelled():
             client.timeout = END_S
         await client.__aexit__(None, None, None)
-    _heed_cancellation()
+    heed_cancellation()
 
 
 @contextlib.asynccontextmanager
@@ -160,8 +160,20 @@ async def within(seconds: float) -> AsyncIterator[None]:
         raise aiomqtt.MqttError(f"the broker did not answer within {seconds:g} s") from None
 
 
-def _heed_cancellation() -> None:
-    """Making and ending the connection has only aiomqtt's own bounds: what they swallowed is found here."""
+@contextlib.contextmanager
+def lost_together() -> Iterator[None]:
+    """Around a group of tasks that share a connection. Raises MqttError when some have lost it; bugs as they are."""
+    try:
+        yield
+    except BaseExceptionGroup as errors:
+        lost, bugs = errors.split(aiomqtt.MqttError)
+        if lost is None or bugs is not None:
+            raise
+        raise aiomqtt.MqttError(str(lost.exceptions[0])) from None
+
+
+def heed_cancellation() -> None:
+    """Making and ending a connection, and losing it, have only aiomqtt's own bounds: what they swallowed is here."""
     if _is_cancelled():
         raise asyncio.CancelledError
 

@@ -19,7 +19,7 @@ import aiomqtt
 
 from hearthline.errors import StorageError
 from hearthline.log import Log
-from hearthline_edge.link import within
+from hearthline_edge.link import heed_cancellation, lost_together, within
 
 PATIENCE_S = 0.3  # what an acknowledgement takes on a slow line that loses nothing
 _FIRST_REPEAT_S = 1.5
@@ -75,8 +75,7 @@ class SecondLine:
                     await self._session(client)
             except aiomqtt.MqttError as error:
                 log.debug("second line lost", reason=str(error))
-                if (task := asyncio.current_task()) is not None and task.cancelling():
-                    raise asyncio.CancelledError from None  # it came while the session was being lost
+                heed_cancellation()  # it came while the session was being lost
             if loop.time() - began > _STEADY_S:
                 backoff = shortest
             await asyncio.sleep(backoff * self._rng.uniform(0.7, 1.3))
@@ -84,7 +83,7 @@ class SecondLine:
 
     async def _session(self, client: aiomqtt.Client) -> None:
         client.pending_calls_threshold = 4 * _AT_ONCE
-        try:
+        with lost_together():
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._repeat(client, group))
                 if self._errand is not None:
@@ -93,11 +92,6 @@ class SecondLine:
                     if self._errand is not None:
                         self._errand.heard(message)
                 raise aiomqtt.MqttError("the broker closed the connection")
-        except BaseExceptionGroup as errors:
-            lost, bugs = errors.split(aiomqtt.MqttError)
-            if lost is None or bugs is not None:
-                raise
-            raise aiomqtt.MqttError(str(lost.exceptions[0])) from None
 
     async def _repeat(self, client: aiomqtt.Client, group: asyncio.TaskGroup) -> None:
         loop = asyncio.get_running_loop()

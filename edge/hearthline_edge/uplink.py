@@ -29,7 +29,16 @@ from hearthline.ranges import to_ranges
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
 from hearthline_edge.landed import LandedPacks
-from hearthline_edge.link import ANSWER_S, LinkClient, connected, judge_times, socket_options, within
+from hearthline_edge.link import (
+    ANSWER_S,
+    LinkClient,
+    connected,
+    heed_cancellation,
+    judge_times,
+    lost_together,
+    socket_options,
+    within,
+)
 from hearthline_edge.outbox import EventRow, Outbox, PackRow
 from hearthline_edge.pack_time import Told, note_told_free, told_free, told_time
 from hearthline_edge.renewing import Renewal
@@ -143,8 +152,7 @@ class Uplink:
             except aiomqtt.MqttError as error:
                 if not self._is_changing_over:
                     self._lost(error)
-                if (task := asyncio.current_task()) is not None and task.cancelling():
-                    raise asyncio.CancelledError from None  # it came while the session was being lost
+                heed_cancellation()  # it came while the session was being lost
             if self._is_changing_over:
                 self._is_changing_over = self.connected = False
                 continue
@@ -225,17 +233,15 @@ class Uplink:
         self._wake.set()
         log.info("uplink connected", host=self._config.host, port=self._config.port, mqtt=self._protocol.name)
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._say_status(client, status_period_s))
-                group.create_task(self.landed.run())
-                group.create_task(self._send(client, group))
-                group.create_task(self._change_over())
-                await self._listen(client)  # here: a group that fails at its end leaves its task marked as cancelled
-        except BaseExceptionGroup as errors:
-            lost, bugs = errors.split(aiomqtt.MqttError)
-            if lost is None or bugs is not None:
-                raise
-            raise aiomqtt.MqttError(str(lost.exceptions[0])) from None
+            with lost_together():
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._say_status(client, status_period_s))
+                    group.create_task(self.landed.run())
+                    group.create_task(self._send(client, group))
+                    group.create_task(self._change_over())
+                    await self._listen(
+                        client
+                    )  # here: a group that fails at its end leaves its task marked as cancelled
         except asyncio.CancelledError:
             await self._say_goodbye(client)
             raise

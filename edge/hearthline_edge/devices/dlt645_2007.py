@@ -29,7 +29,7 @@ from typing import Any, Final
 
 from hearthline.clock import Stamp
 from hearthline.config import check_config
-from hearthline_edge.bus import GLITCH_BYTES, Bus, Line, Poll, character_s
+from hearthline_edge.bus import Bus, Line, Poll, character_s
 from hearthline_edge.devices import DeviceNote, GroupingRule, Item, LineSettings, Readings, Refused, Seen, SerialDriver
 from hearthline_edge.devices.dlt645_items import ASCII_ITEMS, MeterItem, bcd_digits, decode_data
 from hearthline_edge.devices.dlt645_lists import DISCOVER, WILDCARD, Ask, reading_lists
@@ -179,14 +179,8 @@ class Dlt645Session:
     def receive(self, data: bytes, now: Stamp) -> Iterable[Item]:
         if data:
             self._bus.heard(now)
-        items: list[Item] = []
-        for found in self._decoder.feed(data, self._bursts.line_time(data, now)):
-            if not isinstance(found, Refused):
-                items += self._take(found, now)
-                continue
-            items.append(found)
-            if found.reason == "checksum" or len(found.raw) > 2 * GLITCH_BYTES:
-                self._bus.spoilt()
+        found = self._decoder.feed(data, self._bursts.line_time(data, now))
+        items = self._bus.taken(found, lambda frame: self._take(frame, now))
         notes = self._bus.notes(now)
         return items + [replace(note, device=self._answered_by.get(note.device, note.device)) for note in notes]
 

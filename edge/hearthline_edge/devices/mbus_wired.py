@@ -167,20 +167,14 @@ class MbusSession:
         meters = list(_meters(options, name))
         self._meters = [meter for meter, _ in meters]
         polls = [Poll(meter.unit, meter, interval_s or options.interval_s, timeout_s) for meter, interval_s in meters]
-        pace = Line(11 / line.baudrate, LONGEST * character_s(line), names_sender=False)
+        pace = Line(11 / line.baudrate, LONGEST * character_s(line), names_sender=False, garbage_was_reply=False)
         self._bus: Bus[_Meter] = Bus(polls, lambda poll: poll.ask.open(), pace)
 
     def receive(self, data: bytes, now: Stamp) -> Iterable[Item]:
         if data:
             self._bus.heard(now)
-        items: list[Item] = []
-        for found in self._decoder.feed(data, self._bursts.line_time(data, now)):
-            if not isinstance(found, Refused):
-                items += self._take(found, now)
-                continue
-            items.append(found)
-            if found.reason == "checksum":
-                self._bus.spoilt()
+        found = self._decoder.feed(data, self._bursts.line_time(data, now))
+        items = self._bus.taken(found, lambda frame: self._take(frame, now))
         notes = self._bus.notes(now)
         return items + [replace(note, device=self._ids.get(note.device, note.device)) for note in notes]
 

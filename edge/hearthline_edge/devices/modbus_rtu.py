@@ -33,7 +33,7 @@ import msgspec
 from hearthline.clock import NS, Stamp
 from hearthline.config import Config, check_config, load_config
 from hearthline.errors import ConfigError
-from hearthline_edge.bus import GLITCH_BYTES, Bus, Line, Poll, character_s, silence_s
+from hearthline_edge.bus import Bus, Line, Poll, character_s, silence_s
 from hearthline_edge.devices import DeviceNote, GroupingRule, Item, LineSettings, Readings, Refused, Seen, SerialDriver
 from hearthline_edge.devices.modbus_frames import (
     EXCEPTIONS,
@@ -135,14 +135,8 @@ class ModbusSession:
     def receive(self, data: bytes, now: Stamp) -> Iterable[Item]:
         if data:
             self._bus.heard(now)
-        items: list[Item] = []
-        for found in self._decoder.feed(data, now):
-            if not isinstance(found, Refused):
-                items += self._take(found, now)
-                continue
-            items.append(found)
-            if found.reason == "checksum" or len(found.raw) > 2 * GLITCH_BYTES:
-                self._bus.spoilt()
+        found = self._decoder.feed(data, now)
+        items = self._bus.taken(found, lambda frame: self._take(frame, now))
         return items + self._bus.notes(now)
 
     def next_request(self, now: Stamp) -> tuple[bytes, float]:
