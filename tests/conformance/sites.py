@@ -133,7 +133,7 @@ class InfluxSite:
                     time.sleep(0.001)
                 self.server.kill()  # most often while a batch is on its way
                 self.server.start()
-            writer.join(60)
+            writer.join(120)
         assert not writer.is_alive()
 
     def kill_in_mid_answer(self) -> None:
