@@ -84,7 +84,7 @@ def _entries(number: int, raised_ns: int, dice: random.Random) -> list[dict[str,
     ):
         at_ns += round(dice.expovariate(1 / mean_s) * NS) if mean_s else 0
         detail = {"outcome": dice.choice(OUTCOMES)} if kind == "resolved" else {}
-        rows.append({"at_ns": at_ns, "kind": kind, "alert_id": number, "actor": actor, "detail": detail})
+        rows.append({"at_ns": at_ns, "kind": kind, "alert_id": number, "actor": actor, "detail": detail, "hash": ""})
     return rows
 
 

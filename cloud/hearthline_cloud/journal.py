@@ -4,8 +4,8 @@
 
 Whoever changes, removes, inserts or reorders an entry breaks every hash after it, unless he writes all of them anew;
 whoever noted a hash elsewhere finds that out too. The words of a note go in as they stand here, sealed (`personal`):
-the chain is checked without their key, and holds when that is destroyed. What an older version wrote in plain text was
-sealed later and left its digest. There is one writer at a time on every database.
+the chain is checked without their key, and holds when that is destroyed. There is one writer at a time on every
+database.
 
 The oldest entries may be removed, from the front alone. Who removes them leaves a stub at the end, an entry that holds
 the hash of the last one removed: with it the chain begins. A stub is part of the chain, so nobody slips one in unseen.
@@ -29,8 +29,7 @@ CARD_SHOWN = "card-shown"  # somebody looked at a resident's card: never on the 
 GENESIS = "0" * 64
 PRUNED = "journal-pruned"  # the stub: {"through": id, "hash": of that entry, "entries": removed so far, "before": time}
 NOTE = "note"  # of a person's own words: {"sealed": …, "of": whose key opens it}
-ERASED = "erased"  # a detail with {"erased": <digest>} is one whose words are gone, or were sealed later
-_BESIDE_A_DIGEST = {ERASED, "sealed", "of"}  # nothing that anybody could write without a key
+ERASED = "erased"  # a detail {"erased": <digest>} is one whose words are gone
 _PAGE = 5000
 
 
@@ -53,7 +52,7 @@ def append(
 def chained(before: str, entry: dict[str, Any]) -> str:
     """The hash of an entry after one whose hash is `before`."""
     detail = entry["detail"]
-    erased = detail.get(ERASED) if isinstance(detail, dict) and set(detail) <= _BESIDE_A_DIGEST else None
+    erased = detail.get(ERASED) if isinstance(detail, dict) and set(detail) == {ERASED} else None
     told = erased if isinstance(erased, str) else digest(detail)
     place = [before, *(entry[name] for name in ("at_ns", "kind", "alert_id", "event_key", "actor"))]
     return digest([*place, told])
@@ -166,6 +165,6 @@ def erase_words(connection: Connection, alert: int) -> int:
     notes = select(journal.c.id, journal.c.detail).where(journal.c.alert_id == alert, journal.c.kind == NOTE)
     worded = [row for row in connection.execute(notes) if set(row.detail) != {ERASED}]
     for row in worded:
-        gone = {ERASED: row.detail.get(ERASED) or digest(row.detail)}
+        gone = {ERASED: digest(row.detail)}
         connection.execute(update(journal).where(journal.c.id == row.id).values(detail=gone))
     return len(worded)

@@ -235,9 +235,9 @@ journal = Table(
     Column("kind", String(32), nullable=False),  # raised, joined, acknowledged, …; vital, gateway, card-shown
     Column("alert_id", _Key),  # no foreign keys: an entry outlives what it speaks of
     Column("event_key", _Key),
-    Column("actor", String(64), nullable=False, server_default=""),
+    Column("actor", String(64), nullable=False),
     Column("detail", JSON, nullable=False),
-    Column("hash", String(64), nullable=False, server_default=""),  # written by `journal.append` alone
+    Column("hash", String(64), nullable=False),  # written by `journal.append` alone
     Index("ix_journal_alert", "alert_id"),
     sqlite_autoincrement=True,
 )
@@ -408,7 +408,7 @@ staff = Table(
     Column("password_hash", Text, nullable=False),
     Column("role", String(16), nullable=False),  # of `permissions.Role`
     Column("created_ns", BigInteger, nullable=False),
-    Column("center_wide", Boolean, nullable=False, server_default=text("true")),  # else: those of staff_community
+    Column("center_wide", Boolean, nullable=False),  # else: those of staff_community
     Column("disabled", Boolean, nullable=False, server_default=text("false")),
 )
 
@@ -463,7 +463,7 @@ session = Table(
     Column("staff_name", ForeignKey("staff.name"), nullable=False),
     Column("created_ns", BigInteger, nullable=False),
     Column("expires_ns", BigInteger, nullable=False),
-    Column("seen_ns", BigInteger, nullable=False, server_default="0"),  # when it was used last, to the minute
+    Column("seen_ns", BigInteger, nullable=False),  # when it was used last, to the minute
 )
 
 heartbeat = Table(
@@ -581,7 +581,7 @@ work_order = Table(
     Column("changed_ns", BigInteger, nullable=False),
     Column("outcome", String(32)),
     Column("words", Personal("", of="subject"), nullable=False, server_default=""),
-    Column("subject", String(80), nullable=False, server_default="center"),  # of `personal_key`
+    Column("subject", String(80), nullable=False),  # of `personal_key`
     Column("version", Integer, nullable=False, server_default="1"),
     Index("uq_work_order_open", "alert_id", "kind", unique=True, sqlite_where=_ORDER_OPEN,
           postgresql_where=_ORDER_OPEN),
@@ -601,7 +601,7 @@ declared = Table(
     Column("from_ns", BigInteger, nullable=False),
     Column("to_ns", BigInteger, nullable=False),  # when it ends, or was ended
     Column("reason", Personal("", of="subject"), nullable=False),  # may speak of a person: shown to staff alone
-    Column("subject", String(80), nullable=False, server_default="center"),  # of `personal_key`
+    Column("subject", String(80), nullable=False),  # of `personal_key`
     Column("declared_by", String(64), nullable=False),
     Column("declared_ns", BigInteger, nullable=False),
     Column("ended_by", String(64)),

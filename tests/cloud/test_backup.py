@@ -80,14 +80,13 @@ class Center:
         times = {"made_ns": NOW_NS, "changed_ns": NOW_NS, "expires_ns": NOW_NS}
         with self.cloud.database.transaction() as connection:
             connection.execute(insert(schema.escalation).values(**values, version=1))
-            order = {"alert_id": 2, "escalation_id": 1, "climb": 0, "kind": "call-back", "state": "issued"}
-            connection.execute(insert(schema.work_order).values(**order, **times))
+            order = {"alert_id": 2, "escalation_id": 1, "climb": 0, "kind": "call-back", "subject": "center"}
+            connection.execute(insert(schema.work_order).values(**order, **times, state="issued"))
         people = People(self.cloud.database, 12)
         people.accounts.add("mei", "a long password", Role.OPERATOR, NOW_NS)
         with self.cloud.database.transaction() as connection:
-            connection.execute(
-                insert(schema.session).values(token_hash="t", staff_name="mei", created_ns=1, expires_ns=2**62)
-            )
+            values = {"token_hash": "t", "staff_name": "mei", "created_ns": 1, "seen_ns": 1, "expires_ns": 2**62}
+            connection.execute(insert(schema.session).values(**values))
 
     def backup(self, **more: Any) -> Manifest:
         config = load_cloud_config(self.config_file)
@@ -153,9 +152,11 @@ def test_a_restored_center_has_every_row_no_session_and_gives_no_number_twice(ce
     assert verdict.known_at == before["journal"][-1][0]
     with database.transaction() as connection:
         connection.execute(schema.work_order.update().values(state="expired"))
-        order = {"alert_id": 2, "escalation_id": 1, "climb": 0, "kind": "call-back", "state": "issued"}
+        order = {"alert_id": 2, "escalation_id": 1, "climb": 0, "kind": "call-back", "subject": "center"}
         times = {"made_ns": NOW_NS, "changed_ns": NOW_NS, "expires_ns": NOW_NS}
-        number = connection.execute(insert(schema.work_order).values(**order, **times)).inserted_primary_key
+        number = connection.execute(
+            insert(schema.work_order).values(**order, **times, state="issued")
+        ).inserted_primary_key
         assert number is not None
         assert number[0] == before["work_order"][-1][0] + NUMBERS_SKIPPED + 1
         asked = insert(schema.feedback).values(alert_id=1, whom="contact", expires_ns=1)

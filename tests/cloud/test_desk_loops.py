@@ -100,7 +100,7 @@ def test_an_order_that_cannot_be_followed_stops_no_other(cloud: Cloud) -> None:
         for alert, kind in ((1, "?"), (2, "volunteer")):
             values = {"alert_id": alert, "escalation_id": alert, "climb": 0, "kind": kind, "volunteer_id": "v-1"}
             times = {"made_ns": NOW_NS, "changed_ns": NOW_NS, "expires_ns": NOW_NS, "due_ns": NOW_NS, "wait_ns": NS}
-            connection.execute(insert(schema.work_order).values(**values, **times, state="issued"))
+            connection.execute(insert(schema.work_order).values(**values, **times, state="issued", subject="center"))
     assert follow_orders(cloud.database, REACHES, NOW_NS, stuck.failed) == 1
     stuck.end_round()
     assert [fault.facts["alert"] for fault in stuck.faults()] == ["1"]

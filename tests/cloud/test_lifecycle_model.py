@@ -252,9 +252,8 @@ def test_desk_and_ingester_do_what_the_model_does(cloud: Cloud, seed: int, kind:
     rng = random.Random(seed)
     with cloud.database.transaction() as connection:
         for name in PEOPLE:
-            connection.execute(
-                schema.staff.insert().values(name=name, password_hash="", role="operator", created_ns=time.time_ns())
-            )
+            account = {"name": name, "password_hash": "", "role": "operator", "created_ns": time.time_ns()}
+            connection.execute(schema.staff.insert().values(**account, center_wide=True))
     real = Real(cloud, TestGateway(f"gw-{seed}"), kind)
     world: World = ()
     last: dict[int, Wish] = {}

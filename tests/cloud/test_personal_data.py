@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, insert, select, text, update
+from sqlalchemy import Connection, select, text, update
 
 from cloud_center import Cloud
 from hearthline.errors import ConfigError
@@ -243,36 +243,6 @@ def test_a_rotation_that_was_killed_between_two_bundles_goes_on(lived_in: Cloud)
     assert read_keys(file) == planned[:1]
     assert lived_in.rows(schema.resident)[0].name == "王秀兰"
     assert [row.name for row in lived_in.rows(schema.volunteer)] == ["Wu Lan", "Sun"]
-    database.close()
-
-
-def test_what_an_older_version_wrote_in_plain_text_is_sealed_and_the_chain_holds(
-    database_url: str, tmp_path: Path
-) -> None:
-    database = Database(database_url)
-    with database.transaction() as connection:
-        connection.execute(insert(schema.community).values(id="com-1", name="East"))
-        plain = "INSERT INTO home (id, community_id, name, address) VALUES ('h', 'com-1', '3-502', 'Nanjing Road 5')"
-        connection.execute(text(plain))
-        connection.execute(
-            text(
-                "INSERT INTO resident (id, home_id, name, birth_year, contacts) "
-                "VALUES ('r', 'h', '王秀兰', '1941', '[{\"phone\": \"1\"}]')"
-            )
-        )
-        case = {"kind": "emergency", "join_key": "k", "state": "raised", "gateway_id": "g", "device_id": "d"}
-        connection.execute(insert(schema.alert).values(**case, resident_id="r", home_id="h", raised_ns=1))
-        journal.append(connection, "note", 5, {"text": "she fell twice"}, alert=1, actor="mei")
-        journal.append(connection, "resolved", 6, {}, alert=1, actor="mei")
-        head = journal.head(connection)
-    with_key(database, tmp_path)
-    assert [word for word in PLANTED if word in everything(database)] == []
-    with database.reading() as connection:
-        (person,) = connection.execute(select(schema.resident)).all()
-        assert (person.name, person.birth_year, person.contacts) == ("王秀兰", 1941, [{"phone": "1"}])
-        verdict = journal.check(connection, head)
-        assert (verdict.broken_at, verdict.known_at) == (None, 2)
-    assert note_of(database) == {"text": "she fell twice"}
     database.close()
 
 

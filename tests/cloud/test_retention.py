@@ -140,10 +140,10 @@ def fill(cloud: Cloud) -> None:
             connection.execute(insert(schema.remote_ask).values(gateway_id="gw-1", **values))
         commission(connection, now_ns)
         staff = {"name": "mei", "password_hash": "", "role": "operator", "created_ns": now_ns}
-        connection.execute(insert(schema.staff).values(**staff))
+        connection.execute(insert(schema.staff).values(**staff, center_wide=True))
         for name, ends_ns in (("ended", now_ns), ("open", now_ns + 2 * YEARS_NS)):
             values = {"token_hash": name, "staff_name": "mei", "created_ns": now_ns}
-            connection.execute(insert(schema.session).values(**values, expires_ns=ends_ns))
+            connection.execute(insert(schema.session).values(**values, seen_ns=now_ns, expires_ns=ends_ns))
             connection.execute(insert(schema.known_device).values(**{**values, "created_ns": ends_ns}))
 
 

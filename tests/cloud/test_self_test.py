@@ -367,7 +367,7 @@ def test_maintenance_asks_nothing_and_misses_nothing_and_after_it_the_time_begin
     window = {"what": "maintenance", "scope": "home", "scope_id": "home-1", "reason": "x", "declared_by": "mei"}
     with cloud.database.transaction() as connection:
         times = {"from_ns": now - 7200 * NS, "to_ns": now + 60 * NS, "declared_ns": now - 7200 * NS}
-        put(connection, schema.declared, **window, **times)
+        put(connection, schema.declared, **window, **times, subject="home:home-1")
     midnight = Window(clock(0), clock(0, 0, 1), UTC)
     assert ask_due(cloud.database, midnight, now) == 0
     assert missed(cloud, now) == 0

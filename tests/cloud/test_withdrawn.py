@@ -43,7 +43,7 @@ def certify(cloud: Cloud, serial: str, gateway: str = "gw-1") -> None:
 
 def test_what_was_withdrawn_is_withdrawn_again(cloud: Cloud, tmp_path: Path) -> None:
     config = config_of(cloud, tmp_path)
-    staff = {"password_hash": "", "role": Role.OPERATOR, "created_ns": 0}
+    staff = {"password_hash": "", "role": Role.OPERATOR, "created_ns": 0, "center_wide": True}
     with cloud.database.transaction() as connection:
         connection.execute(insert(schema.staff), [{"name": name, **staff} for name in ("mei", "jun", "boss")])
     certify(cloud, "a1")

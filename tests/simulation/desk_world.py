@@ -526,4 +526,5 @@ def _populate(connection: Connection) -> None:
             paired = {"home_id": f"home-{number}", "place": place, "volunteer_id": volunteer}
             connection.execute(insert(schema.pairing).values(**paired))
     for name in STAFF:
-        connection.execute(insert(schema.staff).values(name=name, password_hash="", role="operator", created_ns=T0))
+        account = {"name": name, "password_hash": "", "role": "operator", "created_ns": T0, "center_wide": True}
+        connection.execute(insert(schema.staff).values(**account))

@@ -116,7 +116,8 @@ class Center:
         with_key(self.database, self.folder)
         hashed = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)  # as quick as it can be
         accounts = [
-            {"name": name, "password_hash": hashed, "role": role, "created_ns": now} for name, role in STAFF.items()
+            {"name": name, "password_hash": hashed, "role": role, "created_ns": now, "center_wide": True}
+            for name, role in STAFF.items()
         ]
         with self.database.transaction() as connection:  # not by `Accounts.add`: the journal begins with the test
             connection.execute(insert(schema.staff), accounts)

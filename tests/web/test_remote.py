@@ -25,7 +25,7 @@ def installer(served: Center) -> Client:
         mei = schema.staff.c.name == "mei"
         hashed = connection.execute(select(schema.staff.c.password_hash).where(mei)).scalar_one()
         values = {"name": "wang", "password_hash": hashed, "role": Role.INSTALLER, "created_ns": 0}
-        connection.execute(insert(schema.staff).values(**values))
+        connection.execute(insert(schema.staff).values(**values, center_wide=True))
     return served.client("wang")
 
 

@@ -22,10 +22,8 @@ def _operators(center: Center) -> list[Client]:
         hashed = connection.execute(
             select(schema.staff.c.password_hash).where(schema.staff.c.name == "mei")
         ).scalar_one()
-        rows = [
-            {"name": f"op-{number}", "password_hash": hashed, "role": Role.OPERATOR, "created_ns": 0}
-            for number in range(OPERATORS)
-        ]
+        account = {"password_hash": hashed, "role": Role.OPERATOR, "created_ns": 0, "center_wide": True}
+        rows = [account | {"name": f"op-{number}"} for number in range(OPERATORS)]
         connection.execute(schema.staff.insert(), rows)
     clients = []
     for row in rows:

@@ -80,10 +80,13 @@ def _work(center: Center, alert: int) -> dict[str, int]:
         assert key is not None
         order = {"alert_id": alert, "escalation_id": key[0], "climb": 0, "kind": "street", "state": "issued"}
         made = connection.execute(
-            insert(schema.work_order).values(**order, made_ns=now, expires_ns=now + NS, changed_ns=now)
+            insert(schema.work_order).values(
+                **order, subject="center", made_ns=now, expires_ns=now + NS, changed_ns=now
+            )
         ).inserted_primary_key
         window = {"what": "maintenance", "scope": "home", "scope_id": "h-1", "from_ns": now, "to_ns": now + 9000 * NS}
-        number = put(connection, schema.declared, **window, reason="梧桐苑电梯", declared_by="mei", declared_ns=now)
+        by = {"declared_by": "mei", "declared_ns": now, "subject": "home:h-1"}
+        number = put(connection, schema.declared, **window, **by, reason="梧桐苑电梯")
         assert made is not None
         assert number is not None
         connection.execute(update(schema.gateway).values(last_seen_ns=now))

@@ -1,7 +1,6 @@
 """The center's database with the key of its personal data: which file, and whether it is this database's key.
 
-The database knows its key by the data key `center`, which is made when the two meet. In that transaction, too, whatever
-an older version has left in plain text is sealed; afterwards no plain text gets in.
+The database knows its key by the data key `center`, which is made when the two meet.
 """
 
 from __future__ import annotations
@@ -9,27 +8,17 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Table, select, type_coerce, update
+from sqlalchemy import Connection, select
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.types import Text
 
 from hearthline.errors import ConfigError
-from hearthline_cloud import journal, schema
+from hearthline_cloud import schema
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database
-from hearthline_cloud.personal.column import bind, place_of
+from hearthline_cloud.personal.column import bind
 from hearthline_cloud.personal.keys import KEY_FILE, Keyring, UnreadableError, keyring_from, new_key, write_keys
-from hearthline_cloud.personal.vault import (
-    CENTER,
-    NOTE,
-    SEALED,
-    data_key,
-    note_place,
-    personal_columns,
-    subject_of_case,
-)
+from hearthline_cloud.personal.vault import CENTER, data_key
 
 _keys = schema.personal_key
 
@@ -74,7 +63,7 @@ def unlock(database: Database, file: Path, *, may_make: bool) -> None:
         return
     with database.transaction() as connection:
         if _center_key(connection) is None:
-            _adopt(connection)
+            data_key(connection, CENTER)
         _check(connection, keyring, file)
 
 
@@ -112,38 +101,3 @@ def _check(connection: Connection, keyring: Keyring, file: Path) -> None:
             f"personal_key_file = {str(file)!r}: this is the key {keyring.present}, and the database was sealed with "
             f"the key {wanted}; put that one there. Nothing was changed."
         ) from None
-
-
-def _adopt(connection: Connection) -> None:
-    data_key(connection, CENTER)
-    for table in schema.metadata.sorted_tables:
-        if personal_columns(table):
-            _seal_table(connection, table)
-    _seal_notes(connection)
-
-
-def _seal_table(connection: Connection, table: Table) -> None:
-    columns = personal_columns(table)
-    bare = [type_coerce(table.c[name], Text).label(f"bare_{name}") for name in columns]
-    others = [column for column in table.columns if column.name not in columns]
-    for row in connection.execute(select(*others, *bare)).mappings().all():
-        ready: dict[str, Any] = {}
-        for name, kind in columns.items():
-            if plain := row[f"bare_{name}"]:
-                key = data_key(connection, kind.subject_of(dict(row)))
-                ready[name] = key.seal(plain, place_of(table.name, name, row["id"]))
-        if ready:
-            connection.execute(update(table).where(table.c.id == row["id"]).values(**ready))
-
-
-def _seal_notes(connection: Connection) -> None:
-    """The digest of the plain words takes their place in the chain, as for words that are erased."""
-    entries, alerts = schema.journal, schema.alert
-    query = select(entries.c.id, entries.c.at_ns, entries.c.detail, alerts.c.id.label("alert"), alerts)
-    query = query.join(alerts, alerts.c.id == entries.c.alert_id).where(entries.c.kind == NOTE)
-    for row in connection.execute(query).all():
-        if isinstance(row.detail, dict) and isinstance(words := row.detail.get("text"), str):
-            subject = subject_of_case(row)
-            text = data_key(connection, subject).seal(words, note_place(row.alert, row.at_ns))
-            detail = {SEALED: text, "of": subject, journal.ERASED: journal.digest(row.detail)}
-            connection.execute(update(entries).where(entries.c.id == row.id).values(detail=detail))

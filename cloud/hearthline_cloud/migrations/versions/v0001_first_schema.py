@@ -162,7 +162,7 @@ def _make_accounts() -> None:
         sa.Column("password_hash", sa.Text(), nullable=False),
         sa.Column("role", sa.String(16), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
-        sa.Column("center_wide", sa.Boolean(), nullable=False, server_default=sa.text("true")),
+        sa.Column("center_wide", sa.Boolean(), nullable=False),
         sa.Column("disabled", sa.Boolean(), nullable=False, server_default=sa.text("false")),
     )
     op.create_table(
@@ -182,7 +182,7 @@ def _make_accounts() -> None:
         sa.Column("staff_name", sa.String(64), sa.ForeignKey("staff.name"), nullable=False),
         sa.Column("created_ns", sa.BigInteger(), nullable=False),
         sa.Column("expires_ns", sa.BigInteger(), nullable=False),
-        sa.Column("seen_ns", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("seen_ns", sa.BigInteger(), nullable=False),
     )
 
 
@@ -293,9 +293,9 @@ def _make_events() -> None:
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("alert_id", _KEY),
         sa.Column("event_key", _KEY),
-        sa.Column("actor", sa.String(64), nullable=False, server_default=""),
+        sa.Column("actor", sa.String(64), nullable=False),
         sa.Column("detail", sa.JSON(), nullable=False),
-        sa.Column("hash", sa.String(64), nullable=False, server_default=""),
+        sa.Column("hash", sa.String(64), nullable=False),
         sqlite_autoincrement=True,
     )
     op.create_index("ix_journal_alert", "journal", ["alert_id"])
@@ -374,7 +374,7 @@ def _make_orders() -> None:
         sa.Column("changed_ns", sa.BigInteger(), nullable=False),
         sa.Column("outcome", sa.String(32)),
         sa.Column("words", sa.Text(), nullable=False, server_default=""),
-        sa.Column("subject", sa.String(80), nullable=False, server_default="center"),
+        sa.Column("subject", sa.String(80), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False, server_default="1"),
         sqlite_autoincrement=True,
     )
@@ -417,7 +417,7 @@ def _make_supervision() -> None:
         sa.Column("from_ns", sa.BigInteger(), nullable=False),
         sa.Column("to_ns", sa.BigInteger(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("subject", sa.String(80), nullable=False, server_default="center"),
+        sa.Column("subject", sa.String(80), nullable=False),
         sa.Column("declared_by", sa.String(64), nullable=False),
         sa.Column("declared_ns", sa.BigInteger(), nullable=False),
         sa.Column("ended_by", sa.String(64)),
