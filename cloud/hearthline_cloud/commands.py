@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +15,7 @@ from hearthline_cloud import journal
 from hearthline_cloud.__main__ import DEFAULT_CONFIG, serve
 from hearthline_cloud.alerts.self_test import Standing
 from hearthline_cloud.commands_backup import backup, backup_key, restore, withdraw_again
+from hearthline_cloud.commands_center import ConfigOption, JsonOption, center, keyless, say
 from hearthline_cloud.commands_identity import broker_config, ca_app
 from hearthline_cloud.commands_personal import key_app
 from hearthline_cloud.commands_policy import notify_app, policy_app
@@ -24,9 +24,6 @@ from hearthline_cloud.commands_resident import resident_app
 from hearthline_cloud.commands_retention import retention_app
 from hearthline_cloud.commands_store import store_app
 from hearthline_cloud.commands_user import user_app
-from hearthline_cloud.config import load_cloud_config
-from hearthline_cloud.database import Database
-from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.proof import await_proof, in_words
 from hearthline_cloud.registry.file import load_registry
 from hearthline_cloud.selftesting import ask
@@ -53,9 +50,6 @@ app.command("backup")(backup)
 app.command("backup-key")(backup_key)
 app.command("restore")(restore)
 app.command("withdraw-again")(withdraw_again)
-
-ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 
 
 @app.callback()
@@ -84,10 +78,9 @@ def migrate(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> 
 
     Example: hearthline cloud migrate --config cloud.toml
     """
-    settings = load_cloud_config(config)
-    database = open_database(settings)
-    database.close()
-    _say({"migrated": database.name}, json, "The database is at this version's schema.")
+    with center(config) as (_, database):
+        name = database.name
+    say({"migrated": name}, json, "The database is at this version's schema.")
 
 
 @registry_app.command("load")
@@ -100,11 +93,9 @@ def registry_load(
 
     Example: hearthline cloud registry load docs/examples/registry.toml --config cloud.toml
     """
-    settings = load_cloud_config(config)
-    database = open_database(settings)
-    counts = load_registry(database, file)
-    database.close()
-    _say(counts, json, "Loaded: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
+    with center(config) as (_, database):
+        counts = load_registry(database, file)
+    say(counts, json, "Loaded: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
 
 
 @app.command("test")
@@ -118,17 +109,11 @@ def self_test(
 
     Example: hearthline cloud test gw-east-1 --config cloud.toml
     """
-    settings = load_cloud_config(config)
-    database = open_database(settings)
-    waker = Waker(settings.directory)
-    try:
+    with center(config) as (settings, database), closing(Waker(settings.directory)) as waker:
         test = ask(database, gateway, "command line", time.time_ns())
         waker.wake("ingest")
         found = await_proof(database, test, wait)
-    finally:
-        waker.close()
-        database.close()
-    _say(asdict(found), json, in_words(gateway, found))
+    say(asdict(found), json, in_words(gateway, found))
     return 0 if found.standing == Standing.PROVED else 1
 
 
@@ -142,12 +127,12 @@ def trace_alert(
 
     Example: hearthline cloud trace 17 --config cloud.toml
     """
-    with _database(config) as database, database.reading() as connection:
+    with keyless(config) as (_, database), database.reading() as connection:
         found = trace(connection, alert)
     if found is None:
         typer.echo(f"there is no alert {alert}", err=True)
         return 1
-    _say(found, json, in_words_of_trace(found))
+    say(found, json, in_words_of_trace(found))
     return 0
 
 
@@ -163,10 +148,10 @@ def journal_check(
 
     Example: hearthline cloud journal check --config cloud.toml
     """
-    with _database(config) as database, database.reading() as connection:
+    with keyless(config) as (_, database), database.reading() as connection:
         verdict = journal.check(connection, head)
     is_lost = head is not None and verdict.known_at is None
-    _say(verdict, json, _verdict_for_people(verdict, head))
+    say(verdict, json, _verdict_for_people(verdict, head))
     return 1 if verdict.broken_at is not None or is_lost else 0
 
 
@@ -178,7 +163,7 @@ def journal_export(
 
     Example: hearthline cloud journal export --alert 17 --config cloud.toml > case-17.jsonl
     """
-    with _database(config) as database, database.reading() as connection:
+    with keyless(config) as (_, database), database.reading() as connection:
         entries = list(journal.case(connection, alert))
     for entry in entries:
         typer.echo(msgspec.json.encode(entry))
@@ -200,17 +185,3 @@ def _verdict_for_people(verdict: journal.Verdict, head: str | None) -> str:
     elif head is not None:
         lines.append(f"The given hash is that of entry {verdict.known_at}.")
     return "\n".join(lines)
-
-
-@contextmanager
-def _database(config: Path) -> Iterator[Database]:
-    database = Database(load_cloud_config(config).database_url)
-    try:
-        database.migrate()
-        yield database
-    finally:
-        database.close()
-
-
-def _say(machine: object, as_json: bool, human: str) -> None:
-    typer.echo(msgspec.json.encode(machine).decode() if as_json else human)

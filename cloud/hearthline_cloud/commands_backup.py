@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from hearthline.clock import NS
@@ -17,15 +16,13 @@ from hearthline_cloud.backup.making import make_backup
 from hearthline_cloud.backup.manifest import FILES, POSTGRESQL, Manifest
 from hearthline_cloud.backup.restoring import DUMP_FILE, ELSEWHERE, check_backup, restore_by, restore_into
 from hearthline_cloud.backup.sealed import make_key
+from hearthline_cloud.commands_center import ConfigOption, JsonOption, center, say
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.people import People
-from hearthline_cloud.personal.opening import open_database
 
 DEFAULT_KEY = Path("/etc/hearthline/backup.key")
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
 KeyOption = Annotated[Path, typer.Option("--key-file", help="The key of the backups.", metavar="FILE")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 
 
 def backup_key(key_file: KeyOption = DEFAULT_KEY, json: JsonOption = False) -> None:
@@ -34,7 +31,7 @@ def backup_key(key_file: KeyOption = DEFAULT_KEY, json: JsonOption = False) -> N
     Example: hearthline cloud backup-key --key-file /etc/hearthline/backup.key
     """
     make_key(key_file)
-    _say(
+    say(
         {"key_file": str(key_file)},
         json,
         f"{key_file} is made. Copy it to a place outside of this machine, e.g. on paper in a safe: without it no "
@@ -61,7 +58,7 @@ def backup(
     size = to.stat().st_size
     lines = [f"{to}: {size / 1e6:.1f} MB in {took_s:.1f} s.", _in_words(made)]
     lines += [f"Not taken: {left}" for left in made.left_out]
-    _say({"file": str(to), "bytes": size, "seconds": took_s, "manifest": made}, json, "\n".join(lines))
+    say({"file": str(to), "bytes": size, "seconds": took_s, "manifest": made}, json, "\n".join(lines))
 
 
 def restore(
@@ -87,7 +84,7 @@ def restore(
         raise ConfigError("restore: give one of --to DIR, --config FILE and --check")
     if check:
         manifest = check_backup(file, key_file)
-        _say(manifest, json, f"{file} is whole.\n{_in_words(manifest)}")
+        say(manifest, json, f"{file} is whole.\n{_in_words(manifest)}")
         return
     now_ns = time.time_ns()
     if config is not None:
@@ -104,7 +101,7 @@ def restore(
         )
     if restored.broken_at is not None:
         lines.append(f"The journal was broken at entry {restored.broken_at} already when the backup was made.")
-    _say(restored, json, "\n".join(lines))
+    say(restored, json, "\n".join(lines))
 
 
 def withdraw_again(
@@ -116,19 +113,16 @@ def withdraw_again(
 
     Example: hearthline cloud withdraw-again /mnt/other/withdrawn.jsonl --config cloud.toml
     """
-    settings, lines = load_cloud_config(config), withdrawn.read(file)
-    database = open_database(settings)
-    try:
+    lines = withdrawn.read(file)
+    with center(config) as (settings, database):
         people = People(database, settings.web.session_hours, settings.web.idle_minutes)
         done = withdrawn.withdraw_again(database, people, lines, time.time_ns())
-    finally:
-        database.close()
     if file.resolve() != settings.withdrawn_path.resolve():
         for line in lines:
             withdrawn.note(settings.withdrawn_path, line)
     human = f"Gateways revoked again: {', '.join(done.gateways) or 'none'}. "
     human += f"Accounts closed again: {', '.join(done.staff) or 'none'}."
-    _say(done, json, human)
+    say(done, json, human)
 
 
 def _in_words(manifest: Manifest) -> str:
@@ -153,7 +147,3 @@ def _to_do(manifest: Manifest, folder: Path, has_database: bool) -> list[str]:
     if not has_database and any(member.name == POSTGRESQL for member in manifest.members):
         lines.append(f"{folder / DUMP_FILE} is the database: restore with --config to have it loaded.")
     return lines
-
-
-def _say(machine: object, as_json: bool, human: str) -> None:
-    typer.echo(msgspec.json.encode(machine).decode() if as_json else human)

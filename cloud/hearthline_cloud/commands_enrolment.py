@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -60,7 +59,7 @@ def code(
     now_ns = time.time_ns()
     authority = Authority(Path(settings.identity.folder), utc(now_ns))
     fresh, keys = _fresh()
-    with _database(settings) as database:
+    with closing(open_database(settings)) as database:
         with database.transaction() as connection:
             made = offer(connection, authority, keys, gateway, now_ns, hours=hours, again=again, actor=_ACTOR)
         _follow(settings, database, made.gateway, made.has_revoked, now_ns)
@@ -91,7 +90,7 @@ def bundle(
     authority = Authority(Path(settings.identity.folder), utc(now_ns))
     place = place_of(settings.identity)
     fresh, keys = _fresh()
-    with _database(settings) as database:
+    with closing(open_database(settings)) as database:
         with database.transaction() as connection:
             made, sealed = make_bundle(
                 connection, authority, place, keys, gateway, now_ns, hours=hours, again=again, actor=_ACTOR
@@ -189,12 +188,3 @@ def _tell(
     elif not center:
         lines.append(TEXTS.say("no_url"))
     typer.echo("\n".join(lines))
-
-
-@contextmanager
-def _database(settings: CloudConfig) -> Iterator[Database]:
-    database = open_database(settings)
-    try:
-        yield database
-    finally:
-        database.close()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import glob
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +17,7 @@ from hearthline.config import read_secret
 from hearthline.errors import ConfigError, RefusedError
 from hearthline_cloud import withdrawn
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
+from hearthline_cloud.commands_center import ConfigOption, JsonOption, center, say
 from hearthline_cloud.config import CloudConfig, IdentityConfig, load_cloud_config
 from hearthline_cloud.database import Database
 from hearthline_cloud.identity import authority as ca
@@ -31,8 +31,6 @@ _ACTOR = "command line"
 _PLUGIN = "/usr/lib/*/mosquitto_dynamic_security.so"
 _POLL_S = 0.05
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 RootOption = Annotated[Path, typer.Option(help="The root's folder, on a stick that lies in a safe.")]
 CenterOption = Annotated[str, typer.Option(help="How the certificates call this center.")]
 PassphraseOption = Annotated[Path | None, typer.Option(help="A file whose first line locks the root's key.")]
@@ -96,7 +94,7 @@ def issue(
     authority = ca.Authority(Path(identity.folder), certificates.utc(now_ns))
     key = None if request is not None else ec.generate_private_key(ec.SECP256R1())
     public = ca.requested_key(_read(request), gateway) if request is not None else key.public_key()  # type: ignore[union-attr]
-    with _database(settings) as database, database.transaction() as connection:
+    with closing(open_database(settings)) as database, database.transaction() as connection:
         made = certificates.issue(connection, authority, gateway, public, now_ns, _ACTOR)
     _wake(settings)
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -106,7 +104,7 @@ def issue(
         ca.write_public(out / name, each.pem)
     ca.write_public(out / ROOT, _read(Path(identity.folder) / ca.ROOT_CERT))
     ends = f"{made[0].ends:%Y-%m-%d}"
-    _say(
+    say(
         {"gateway": gateway, "serials": [each.serial for each in made], "ends": ends},
         json,
         f"{gateway} has its certificates until {ends}, in {out}.",
@@ -126,7 +124,7 @@ def revoke(
     Example: hearthline cloud ca revoke gw-east-1 --reason stolen --config cloud.toml
     """
     settings = load_cloud_config(config)
-    with _database(settings) as database:
+    with closing(open_database(settings)) as database:
         with database.transaction() as connection:
             now_ns = time.time_ns()
             count = certificates.revoke(connection, gateway, reason, now_ns, _ACTOR)
@@ -137,7 +135,7 @@ def revoke(
     human = f"{gateway}: {count} certificates revoked. " + (
         "The broker has thrown it out." if is_out else "The broker has NOT been told yet: does the role desk run?"
     )
-    _say({"gateway": gateway, "revoked": count, "out": is_out}, json, human)
+    say({"gateway": gateway, "revoked": count, "out": is_out}, json, human)
     return 0 if is_out else 1
 
 
@@ -147,10 +145,10 @@ def list_(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> No
 
     Example: hearthline cloud ca list --config cloud.toml
     """
-    with _database(load_cloud_config(config)) as database, database.reading() as connection:
+    with center(config) as (_, database), database.reading() as connection:
         held = certificates.held(connection)
     lines = [f"{each.session}  {each.serial}  until {rfc3339(each.ends_ns)[:10]}{_fate(each)}" for each in held]
-    _say(held, json, "\n".join(lines) or "No certificate was issued yet.")
+    say(held, json, "\n".join(lines) or "No certificate was issued yet.")
 
 
 def broker_config(
@@ -176,7 +174,7 @@ def broker_config(
     now_ns = time.time_ns()
     authority = ca.Authority(Path(identity.folder), certificates.utc(now_ns))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _database(settings) as database, database.reading() as connection:
+    with closing(open_database(settings)) as database, database.reading() as connection:
         wanted = certificates.standing(connection, now_ns)
     ca.write_public(folder / ca.CHAIN, _read(Path(identity.folder) / ca.CHAIN))
     ca.write_public(folder / ca.LIST, authority.revocation_list(wanted.revoked, now_ns // NS, certificates.utc(now_ns)))
@@ -252,16 +250,3 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-
-
-def _say(machine: object, as_json: bool, human: str) -> None:
-    typer.echo(msgspec.json.encode(machine).decode() if as_json else human)
-
-
-@contextmanager
-def _database(settings: CloudConfig) -> Iterator[Database]:
-    database = open_database(settings)
-    try:
-        yield database
-    finally:
-        database.close()

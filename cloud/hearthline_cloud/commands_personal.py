@@ -5,21 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from hearthline.errors import StorageError
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
-from hearthline_cloud.config import load_cloud_config
+from hearthline_cloud.commands_center import ConfigOption, JsonOption, center, say
 from hearthline_cloud.personal.keys import UnreadableError, make_key_file
-from hearthline_cloud.personal.opening import key_file, open_database
+from hearthline_cloud.personal.opening import key_file
 from hearthline_cloud.personal.rotating import rotate
 
 DEFAULT_KEY = Path("/etc/hearthline/personal.key")
 key_app = typer.Typer(no_args_is_help=True, help="The key that personal data is sealed with in the database.")
-
-ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 
 
 @key_app.command("new")
@@ -32,7 +28,7 @@ def new(
     Example: hearthline cloud personal-key new --key-file /etc/hearthline/personal.key
     """
     made = make_key_file(file)
-    _say(
+    say(
         {"key_file": str(file), "key": made},
         json,
         f"{file} is made, key {made}. Name it as personal_key_file in cloud.toml, and copy it to a place outside of "
@@ -53,22 +49,17 @@ def rotate_key(
 
     Example: hearthline cloud personal-key rotate --config cloud.toml
     """
-    settings = load_cloud_config(config)
-    database = open_database(settings)
-    file = key_file(settings)
-    try:
-        done = rotate(database, file, forget_old=forget_old)
-    except UnreadableError as error:
-        raise StorageError(f"a data key in the database cannot be opened: {error}; nothing there was changed") from None
-    finally:
-        database.close()
+    with center(config) as (settings, database):
+        file = key_file(settings)
+        try:
+            done = rotate(database, file, forget_old=forget_old)
+        except UnreadableError as error:
+            raise StorageError(
+                f"a data key in the database cannot be opened: {error}; nothing there was changed"
+            ) from None
     lines = [f"Key {done.present} seals now; {done.data_keys} data keys were sealed anew. Copy {file} once more."]
     if done.kept:
         lines.append(f"{done.kept} old keys are kept in the file; --forget-old takes them out.")
     if database.is_server:
         lines.append("Copy the file to the other machines now: until then they show [unreadable] for names.")
-    _say(done, json, "\n".join(lines))
-
-
-def _say(machine: object, as_json: bool, human: str) -> None:
-    typer.echo(msgspec.json.encode(machine).decode() if as_json else human)
+    say(done, json, "\n".join(lines))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import getpass
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -16,8 +15,8 @@ import typer
 from hearthline.errors import ConfigError
 from hearthline_cloud import policy_store
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
+from hearthline_cloud.commands_center import ConfigOption, JsonOption, center, say
 from hearthline_cloud.config import ChannelConfig, CloudConfig, load_cloud_config
-from hearthline_cloud.database import Database
 from hearthline_cloud.notify.channels import open_channels, reach_of
 from hearthline_cloud.notify.port import Message
 from hearthline_cloud.notify.texts import trial_texts
@@ -30,9 +29,7 @@ from hearthline_cloud.telling import schedule_faults
 policy_app = typer.Typer(no_args_is_help=True, help="Who is told of an alert outside the console, and when.")
 notify_app = typer.Typer(no_args_is_help=True, help="The channels over which people are told.")
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
 FileArgument = Annotated[Path, typer.Argument(help="A TOML file; docs/examples/policy.toml shows all keys.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 
 
 @policy_app.command("check")
@@ -47,10 +44,8 @@ def check(file: FileArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonO
     if reading.policies is None:
         return _refuse(file, reading.problems, json)
     faults = [str(fault) for fault in schedule_faults(reading.policies, reaches, time.time_ns())]
-    if json:
-        typer.echo(msgspec.json.encode({"problems": [], "warnings": faults}).decode())
-    else:
-        typer.echo("\n".join([*(f"{file}: {fault}" for fault in faults), f"{file}: can be saved."]))
+    human = "\n".join([*(f"{file}: {fault}" for fault in faults), f"{file}: can be saved."])
+    say({"problems": [], "warnings": faults}, json, human)
     return 0
 
 
@@ -60,9 +55,9 @@ def show(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = False) -> Non
 
     Example: hearthline cloud policy show --config cloud.toml > policy.toml
     """
-    with _database(load_cloud_config(config)) as database, database.reading() as connection:
+    with center(config) as (_, database), database.reading() as connection:
         saved = policy_store.newest(connection)
-    typer.echo(msgspec.json.encode(saved).decode() if json else saved.text.rstrip("\n"))
+    say(saved, json, saved.text.rstrip("\n"))
 
 
 @policy_app.command("save")
@@ -74,12 +69,12 @@ def save(file: FileArgument, config: ConfigOption = DEFAULT_CONFIG, json: JsonOp
     settings, text = load_cloud_config(config), _text(file)
     reaches = [reach_of(channel) for channel in settings.channel]
     try:
-        with _database(settings) as database, database.transaction() as connection:
+        with closing(open_database(settings)) as database, database.transaction() as connection:
             base = policy_store.newest_version(connection)
             saved = policy_store.save(connection, text, base, reaches, getpass.getuser(), time.time_ns())
     except PolicyError as error:
         return _refuse(file, error.problems, json)
-    typer.echo(msgspec.json.encode({"version": saved.version}).decode() if json else f"Saved: version {saved.version}.")
+    say({"version": saved.version}, json, f"Saved: version {saved.version}.")
     return 0
 
 
@@ -101,8 +96,7 @@ def try_channel(
     title, text = trial_texts(chosen.language)
     result = opened.channel.send(Message(f"hearthline-test-{time.time_ns()}", title, text, to, {"test": True}))
     told = {"channel": channel, "sent": result.sent, "result": result.detail}
-    words = f"{channel}: {'sent' if result.sent else 'not sent'}: {result.detail}"
-    typer.echo(msgspec.json.encode(told).decode() if json else words)
+    say(told, json, f"{channel}: {'sent' if result.sent else 'not sent'}: {result.detail}")
     return 0 if result.sent else 1
 
 
@@ -130,12 +124,3 @@ def _refuse(file: Path, problems: tuple[Problem, ...], as_json: bool) -> int:
         for problem in problems:
             print(f"{file}:{problem}", file=sys.stderr)  # noqa: T201
     return 2
-
-
-@contextmanager
-def _database(settings: CloudConfig) -> Iterator[Database]:
-    database = open_database(settings)
-    try:
-        yield database
-    finally:
-        database.close()

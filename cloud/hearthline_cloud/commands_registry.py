@@ -15,22 +15,20 @@ from typing import Any
 import typer
 
 from hearthline.errors import ConfigError
+from hearthline_cloud.commands_center import center, me, say
 from hearthline_cloud.commands_registry_import import add_import
 from hearthline_cloud.commands_registry_shared import (
     Given,
     argument,
     asked_for,
     card,
-    center,
     command,
     done,
     field_option,
     flag,
     heading,
     lines,
-    me,
     option,
-    say,
 )
 from hearthline_cloud.commands_registry_texts import SPEECH
 from hearthline_cloud.personal import erasing

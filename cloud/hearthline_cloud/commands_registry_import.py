@@ -17,7 +17,8 @@ from hearthline.errors import ConfigError
 from hearthline.speech import language
 from hearthline_cloud.alerts.notes import PORT
 from hearthline_cloud.alerts.profiles import PROFILES
-from hearthline_cloud.commands_registry_shared import center, command, files, flag, me, option, say
+from hearthline_cloud.commands_center import center, me, say
+from hearthline_cloud.commands_registry_shared import command, files, flag, option
 from hearthline_cloud.commands_registry_texts import SPEECH
 from hearthline_cloud.registry import importing
 from hearthline_cloud.registry.checking import Found, Plan, Rules

@@ -1,29 +1,26 @@
-"""What the registry's commands share: options, the database, prompts, how an entry is printed."""
+"""What the registry's commands share: options, prompts, how an entry is printed."""
 
 from __future__ import annotations
 
-import getpass
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 import typer
 
 from hearthline.speech import language
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
+from hearthline_cloud.commands_center import say
 from hearthline_cloud.commands_registry_texts import SPEECH
-from hearthline_cloud.config import CloudConfig, load_cloud_config
-from hearthline_cloud.database import Database
-from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.registry.shape import Field, Kind, Values
 from hearthline_cloud.registry.texts import kind_word
 
 Given = dict[str, Any]
 Run = Callable[..., Any]
+ConfigOption = Annotated[Path, typer.Option("--config", help=SPEECH.say("option.config"), metavar="FILE")]
+JsonOption = Annotated[bool, typer.Option("--json", help=SPEECH.say("option.json"))]
 
 
 def command(app: typer.Typer, name: str, help_: str, parameters: Sequence[inspect.Parameter], run: Run) -> None:
@@ -96,24 +93,6 @@ def asked_for(fields: Iterable[Field], given: Given) -> Given:
             if answer:
                 answers[field.name] = answer
     return answers
-
-
-@contextmanager
-def center(config: Path) -> Iterator[tuple[CloudConfig, Database]]:
-    settings = load_cloud_config(config)
-    database = open_database(settings)
-    try:
-        yield settings, database
-    finally:
-        database.close()
-
-
-def me() -> str:
-    return f"command line: {getpass.getuser()}"[:64]
-
-
-def say(machine: object, as_json: bool, human: str) -> None:
-    typer.echo(msgspec.json.encode(machine).decode() if as_json else human)
 
 
 def done(what: str, kind: Kind, id_: str, as_json: bool) -> None:

@@ -19,7 +19,7 @@ from hearthline.remote import MAX_LINES
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
 from hearthline_cloud.api.model import LaneDepth
 from hearthline_cloud.api.remote_reads import Ask, Remote, one_ask, remote_of
-from hearthline_cloud.commands_registry_shared import center, me
+from hearthline_cloud.commands_center import center, me
 from hearthline_cloud.commands_remote_texts import SPEECH
 from hearthline_cloud.config import CloudConfig
 from hearthline_cloud.database import Database

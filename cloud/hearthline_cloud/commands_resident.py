@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -14,21 +11,17 @@ import typer
 
 from hearthline.errors import ConfigError
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
-from hearthline_cloud.config import CloudConfig, load_cloud_config
-from hearthline_cloud.database import Database
+from hearthline_cloud.commands_center import ConfigOption, JsonOption, center, me, say
 from hearthline_cloud.identity.authority import write_secret
 from hearthline_cloud.personal import erasing
 from hearthline_cloud.personal.consents import By, Kind, agree, list_consents, withdraw
 from hearthline_cloud.personal.exporting import export, page
-from hearthline_cloud.personal.opening import open_database
 from hearthline_cloud.store import open_store
 
 resident_app = typer.Typer(no_args_is_help=True, help="One resident: consents, export, erasure.")
 
 IdArgument = Annotated[str, typer.Argument(help="The resident's id.", metavar="RESIDENT")]
 KindArgument = Annotated[Kind, typer.Argument(help="What it is about.")]
-ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 
 
 @resident_app.command("consent")
@@ -45,9 +38,9 @@ def consent(
     Example: hearthline cloud resident consent r-1 vitals --document "form 3 of 2026-05" --config cloud.toml
     """
     by = By.GUARDIAN if guardian else By.RESIDENT
-    with _center(config) as (_, database), database.transaction() as connection:
-        number = agree(connection, resident, kind, by, guardian, document, _me(), time.time_ns())
-    _say({"consent": number}, json, f"Consent {number}: {kind} agreed to by the {by}.")
+    with center(config) as (_, database), database.transaction() as connection:
+        number = agree(connection, resident, kind, by, guardian, document, me(), time.time_ns())
+    say({"consent": number}, json, f"Consent {number}: {kind} agreed to by the {by}.")
 
 
 @resident_app.command("withdraw")
@@ -58,9 +51,9 @@ def withdraw_consent(
 
     Example: hearthline cloud resident withdraw r-1 vitals --config cloud.toml
     """
-    with _center(config) as (_, database), database.transaction() as connection:
-        number = withdraw(connection, resident, kind, _me(), time.time_ns())
-    _say({"consent": number}, json, f"{kind} is withdrawn.")
+    with center(config) as (_, database), database.transaction() as connection:
+        number = withdraw(connection, resident, kind, me(), time.time_ns())
+    say({"consent": number}, json, f"{kind} is withdrawn.")
 
 
 @resident_app.command("consents")
@@ -69,14 +62,14 @@ def consents(resident: IdArgument, config: ConfigOption = DEFAULT_CONFIG, json: 
 
     Example: hearthline cloud resident consents r-1 --config cloud.toml
     """
-    with _center(config) as (_, database), database.reading() as connection:
+    with center(config) as (_, database), database.reading() as connection:
         rows = list_consents(connection, resident)
     lines = [
         f"{row.id} {row.kind}: {row.document or 'never recorded'}, by the {row.agreed_by}"
         + (", withdrawn" if row.withdrawn_ns is not None else "")
         for row in rows
     ]
-    _say([row._asdict() for row in rows], json, "\n".join(lines) or "Nothing is recorded.")
+    say([row._asdict() for row in rows], json, "\n".join(lines) or "Nothing is recorded.")
 
 
 @resident_app.command("export")
@@ -92,11 +85,11 @@ def export_resident(
     """
     if to.exists():
         raise ConfigError(f"--to {to}: something is there already; give a folder that is absent")
-    with _center(config) as (settings, database):
+    with center(config) as (settings, database):
         store = open_store(settings.store, settings.directory)
         try:
             with database.transaction() as connection:
-                found = export(connection, store, resident, _me(), time.time_ns())
+                found = export(connection, store, resident, me(), time.time_ns())
         finally:
             store.close()
     try:
@@ -106,7 +99,7 @@ def export_resident(
     except OSError as error:
         raise ConfigError(f"--to {to}: cannot be written: {error.strerror}") from None
     counts = {name: len(rows) for name, rows in found.items()}
-    _say(counts, json, f"{to}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    say(counts, json, f"{to}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
 @resident_app.command("erase")
@@ -122,32 +115,14 @@ def erase_resident(
     """
     if not yes:
         raise ConfigError("erase: there is no way back; say so with --yes. Nothing was changed")
-    with _center(config) as (settings, database):
-        is_new = erasing.erase(database, resident, _me(), time.time_ns())
+    with center(config) as (settings, database):
+        is_new = erasing.erase(database, resident, me(), time.time_ns())
         stores = erasing.finish(database, settings.store, settings.directory, time.time_ns())
     done = "is erased" if is_new else "was erased before"
     listed = settings.directory / erasing.LIST_FILE
-    _say(
+    say(
         {"resident": resident, "new": is_new, "series": stores, "list": str(listed)},
         json,
         f"{resident} {done}. Take the entry out of the registry file, and copy {listed} to where the backups are: a "
         "restore of one from before needs it (--erased).",
     )
-
-
-@contextmanager
-def _center(config: Path) -> Iterator[tuple[CloudConfig, Database]]:
-    settings = load_cloud_config(config)
-    database = open_database(settings)
-    try:
-        yield settings, database
-    finally:
-        database.close()
-
-
-def _me() -> str:
-    return f"command line: {getpass.getuser()}"[:64]
-
-
-def _say(machine: object, as_json: bool, human: str) -> None:
-    typer.echo(msgspec.json.encode(machine).decode() if as_json else human)

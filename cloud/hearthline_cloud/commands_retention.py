@@ -11,15 +11,12 @@ import typer
 
 from hearthline.clock import rfc3339
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
-from hearthline_cloud.config import load_cloud_config
-from hearthline_cloud.database import Database
+from hearthline_cloud.commands_center import ConfigOption, JsonOption, keyless, say
 from hearthline_cloud.retention.job import remove_all
 from hearthline_cloud.retention.removing import Standing, standing, tell
 
 retention_app = typer.Typer(no_args_is_help=True, help="How long what is kept.")
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 _BREATH_S = 0.05
 
 
@@ -45,16 +42,11 @@ def run(
     if dry_run:
         _say_standing(_standing(config), json)
         return
-    settings = load_cloud_config(config)
-    database = Database(settings.database_url)
-    try:
-        database.migrate()
+    with keyless(config) as (settings, database):
         remove_all(database, settings.retention, time.time_ns(), _breathe)
         removed = tell(database, time.time_ns())
-    finally:
-        database.close()
     said = ", ".join(f"{rows} {kind}" for kind, rows in removed.items()) or "nothing: all of it is younger"
-    typer.echo(msgspec.json.encode({"removed": removed}).decode() if json else f"Removed: {said}.")
+    say({"removed": removed}, json, f"Removed: {said}.")
 
 
 def _breathe() -> bool:
@@ -64,14 +56,8 @@ def _breathe() -> bool:
 
 
 def _standing(config: Path) -> list[Standing]:
-    settings = load_cloud_config(config)
-    database = Database(settings.database_url)
-    try:
-        database.migrate()
-        with database.reading() as connection:
-            return standing(connection, settings.retention, time.time_ns())
-    finally:
-        database.close()
+    with keyless(config) as (settings, database), database.reading() as connection:
+        return standing(connection, settings.retention, time.time_ns())
 
 
 def _say_standing(found: list[Standing], as_json: bool) -> None:

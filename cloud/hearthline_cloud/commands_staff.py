@@ -15,7 +15,8 @@ import typer
 from hearthline.errors import ConfigError
 from hearthline_cloud import commands_user
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
-from hearthline_cloud.commands_registry_shared import me, say
+from hearthline_cloud.commands_center import me, say
+from hearthline_cloud.commands_registry_shared import ConfigOption, JsonOption
 from hearthline_cloud.commands_registry_texts import SPEECH
 from hearthline_cloud.commands_staff_import import add_import
 from hearthline_cloud.commands_user import NameArgument, note_closed, people_of
@@ -24,8 +25,6 @@ from hearthline_cloud.people import Account
 from hearthline_cloud.permissions import Role
 
 staff = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=SPEECH.say("help.staff"))
-ConfigOption = Annotated[Path, typer.Option("--config", help=SPEECH.say("option.config"), metavar="FILE")]
-JsonOption = Annotated[bool, typer.Option("--json", help=SPEECH.say("option.json"))]
 
 
 def _help(verb: str, arguments: str) -> str:

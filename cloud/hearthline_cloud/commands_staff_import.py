@@ -13,8 +13,9 @@ import typer
 
 from hearthline.errors import ConfigError
 from hearthline.speech import language
+from hearthline_cloud.commands_center import me, say
 from hearthline_cloud.commands_registry_import import content_of, write_template
-from hearthline_cloud.commands_registry_shared import command, files, flag, me, option, say
+from hearthline_cloud.commands_registry_shared import command, files, flag, option
 from hearthline_cloud.commands_registry_texts import SPEECH
 from hearthline_cloud.commands_user import people_of
 from hearthline_cloud.people import Accounts

@@ -5,7 +5,6 @@ What is changed here stands in the journal under the name of the machine's user.
 
 from __future__ import annotations
 
-import getpass
 import secrets
 import time
 from collections.abc import Iterator
@@ -13,21 +12,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from hearthline.config import read_secret
 from hearthline_cloud import withdrawn
 from hearthline_cloud.__main__ import DEFAULT_CONFIG
+from hearthline_cloud.commands_center import ConfigOption, JsonOption, center, me, say
 from hearthline_cloud.commands_registry_texts import SPEECH
 from hearthline_cloud.config import load_cloud_config
 from hearthline_cloud.people import Account, People
 from hearthline_cloud.permissions import Role
-from hearthline_cloud.personal.opening import open_database
 
 user_app = typer.Typer(no_args_is_help=True, help="Staff accounts.")
 
-ConfigOption = Annotated[Path, typer.Option("--config", help="The cloud's configuration file.", metavar="FILE")]
 NameArgument = Annotated[str, typer.Argument(help="The login name.")]
 RoleOption = Annotated[Role, typer.Option(help="What the person may do.")]
 CommunityOption = Annotated[
@@ -36,7 +33,6 @@ CommunityOption = Annotated[
 PasswordFileOption = Annotated[
     Path | None, typer.Option(help="Read the password from here; without it one is made and printed.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object for machines.")]
 
 
 @user_app.command("add")
@@ -54,7 +50,7 @@ def add(
     """
     password = _password(password_file)
     with people_of(config) as people:
-        people.accounts.add(name, password, role, time.time_ns(), community or None, _me())
+        people.accounts.add(name, password, role, time.time_ns(), community or None, me())
     _say_login(name, password, password_file is None, json)
 
 
@@ -71,7 +67,7 @@ def password(
     """
     made = _password(password_file)
     with people_of(config) as people:
-        people.accounts.set_password(name, made, time.time_ns(), _me())
+        people.accounts.set_password(name, made, time.time_ns(), me())
     _say_login(name, made, password_file is None, json)
 
 
@@ -87,8 +83,8 @@ def change_role(
     Example: hearthline cloud user role mei nurse --config cloud.toml
     """
     with people_of(config) as people:
-        people.accounts.set_role(name, role, time.time_ns(), _me())
-    _say({"name": name, "role": role.value}, json, SPEECH.say("user.role", name=name, role=role.value))
+        people.accounts.set_role(name, role, time.time_ns(), me())
+    say({"name": name, "role": role.value}, json, SPEECH.say("user.role", name=name, role=role.value))
 
 
 @user_app.command("communities")
@@ -103,10 +99,10 @@ def change_communities(
     Example: hearthline cloud user communities mei --community c-1 --community c-2 --config cloud.toml
     """
     with people_of(config) as people:
-        people.accounts.set_communities(name, community or None, time.time_ns(), _me())
+        people.accounts.set_communities(name, community or None, time.time_ns(), me())
     told = ", ".join(community) if community else SPEECH.say("staff.all")
     said = SPEECH.say("user.communities", name=name, communities=told)
-    _say({"name": name, "communities": community or None}, json, said)
+    say({"name": name, "communities": community or None}, json, said)
 
 
 @user_app.command("disable")
@@ -116,9 +112,9 @@ def disable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
     Example: hearthline cloud user disable mei --config cloud.toml
     """
     with people_of(config) as people:
-        people.accounts.set_disabled(name, True, time.time_ns(), _me())
+        people.accounts.set_disabled(name, True, time.time_ns(), me())
     note_closed(config, name, True)
-    _say({"name": name, "disabled": True}, json, SPEECH.say("user.disabled", name=name))
+    say({"name": name, "disabled": True}, json, SPEECH.say("user.disabled", name=name))
 
 
 @user_app.command("enable")
@@ -128,9 +124,9 @@ def enable(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Json
     Example: hearthline cloud user enable mei --config cloud.toml
     """
     with people_of(config) as people:
-        people.accounts.set_disabled(name, False, time.time_ns(), _me())
+        people.accounts.set_disabled(name, False, time.time_ns(), me())
     note_closed(config, name, False)
-    _say({"name": name, "disabled": False}, json, SPEECH.say("user.enabled", name=name))
+    say({"name": name, "disabled": False}, json, SPEECH.say("user.enabled", name=name))
 
 
 @user_app.command("reset-second-factor")
@@ -140,8 +136,8 @@ def reset_second_factor(name: NameArgument, config: ConfigOption = DEFAULT_CONFI
     Example: hearthline cloud user reset-second-factor mei --config cloud.toml
     """
     with people_of(config) as people:
-        people.factors.remove(name, time.time_ns(), _me())
-    _say({"name": name}, json, SPEECH.say("user.factor-gone", name=name))
+        people.factors.remove(name, time.time_ns(), me())
+    say({"name": name}, json, SPEECH.say("user.factor-gone", name=name))
 
 
 @user_app.command("logout")
@@ -151,8 +147,8 @@ def log_out(name: NameArgument, config: ConfigOption = DEFAULT_CONFIG, json: Jso
     Example: hearthline cloud user logout mei --config cloud.toml
     """
     with people_of(config) as people:
-        people.accounts.log_out_everywhere(name, time.time_ns(), _me())
-    _say({"name": name}, json, SPEECH.say("user.logged-out", name=name))
+        people.accounts.log_out_everywhere(name, time.time_ns(), me())
+    say({"name": name}, json, SPEECH.say("user.logged-out", name=name))
 
 
 @user_app.command("list")
@@ -163,7 +159,7 @@ def list_accounts(config: ConfigOption = DEFAULT_CONFIG, json: JsonOption = Fals
     """
     with people_of(config) as people:
         found = people.accounts.all(time.time_ns())
-    _say(found, json, "\n".join(_line(each) for each in found) or SPEECH.say("user.none"))
+    say(found, json, "\n".join(_line(each) for each in found) or SPEECH.say("user.none"))
 
 
 def _line(account: Account) -> str:
@@ -180,16 +176,8 @@ def note_closed(config: Path, name: str, closed: bool) -> None:
 
 @contextmanager
 def people_of(config: Path) -> Iterator[People]:
-    settings = load_cloud_config(config)
-    database = open_database(settings)
-    try:
+    with center(config) as (settings, database):
         yield People(database, settings.web.session_hours, settings.web.idle_minutes)
-    finally:
-        database.close()
-
-
-def _me() -> str:
-    return f"command line: {getpass.getuser()}"[:64]
 
 
 def _password(file: Path | None) -> str:
@@ -200,8 +188,4 @@ def _password(file: Path | None) -> str:
 def _say_login(name: str, password: str, made: bool, as_json: bool) -> None:
     printed = {"name": name} | ({"password": password} if made else {})
     said = SPEECH.say("user.password", name=name, password=password) if made else SPEECH.say("user.login", name=name)
-    _say(printed, as_json, said)
-
-
-def _say(machine: object, as_json: bool, human: str) -> None:
-    typer.echo(msgspec.json.encode(machine).decode() if as_json else human)
+    say(printed, as_json, said)

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from markupsafe import Markup
+from sqlalchemy import Connection
 from starlette.responses import RedirectResponse, Response
 
 from hearthline.clock import rfc3339
@@ -93,28 +94,20 @@ async def summary(parts: PartsOf, session: Staff) -> dict[str, int]:
 def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
     """With the resident's card, which leaves a trace; the fragment below refreshes the alert alone."""
     with parts.database.reading() as connection:
-        way = trace(connection, alert_id)
-        detail, staff = alert_detail(connection, alert_id), list_staff(connection, session.communities)
-        asked = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns(), session.communities)
-    card, vitals = None, []
-    if detail.alert.resident is not None and session.may(Permission.RESIDENTS):
+        way, shown = trace(connection, alert_id), _shown(connection, parts, session, alert_id)
+    card, vitals, resident = None, [], shown["detail"].alert.resident
+    if resident is not None and session.may(Permission.RESIDENTS):
         with parts.database.transaction() as connection:
-            if not sees_resident(connection, session.communities, detail.alert.resident):
+            if not sees_resident(connection, session.communities, resident):
                 raise NotFoundError(f"there is no alert {alert_id}")
-            card = resident_card(connection, detail.alert.resident, session.staff, parts.now_ns(), alert_id)
-            vitals = list_vitals(connection, detail.alert.resident, 3)
+            card = resident_card(connection, resident, session.staff, parts.now_ns(), alert_id)
+            vitals = list_vitals(connection, resident, 3)
     return page(
         request,
         "alert.html",
         session,
-        detail=detail,
-        hops=shown_hops(detail),
-        spans=spans(detail.alert),
+        **shown,
         trace=way,
-        **_choices(parts, detail),
-        work_orders=asked,
-        suggested=next((order.suggested for order in asked if order.suggested), None),
-        staff=staff,
         card=card,
         vitals=vitals,
         this_year=datetime.now(UTC).year,
@@ -124,20 +117,8 @@ def alert_page(alert_id: Key, request: Request, parts: PartsOf, session: Staff) 
 @router.get("/fragments/alerts/{alert_id}")
 def alert_fragment(alert_id: Key, request: Request, parts: PartsOf, session: Staff) -> Response:
     with parts.database.reading() as connection:
-        detail, staff = alert_detail(connection, alert_id), list_staff(connection, session.communities)
-        asked = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns(), session.communities)
-    return page(
-        request,
-        "_alert.html",
-        session,
-        detail=detail,
-        hops=shown_hops(detail),
-        spans=spans(detail.alert),
-        **_choices(parts, detail),
-        work_orders=asked,
-        suggested=next((order.suggested for order in asked if order.suggested), None),
-        staff=staff,
-    )
+        shown = _shown(connection, parts, session, alert_id)
+    return page(request, "_alert.html", session, **shown)
 
 
 @router.get("/homes")
@@ -163,6 +144,21 @@ def resident_page(resident_id: Id, request: Request, parts: PartsOf, session: St
         "away_until": None if away_ns is None else rfc3339(away_ns),
     }
     return page(request, "resident.html", session, card=card, vitals=vitals, **facts)
+
+
+def _shown(connection: Connection, parts: Parts, session: Session, alert_id: int) -> dict[str, Any]:
+    """What of an alert is refreshed in place."""
+    detail = alert_detail(connection, alert_id)
+    orders = list_orders(connection, OrderFilter(alert=alert_id), parts.now_ns(), session.communities)
+    return {
+        "detail": detail,
+        "hops": shown_hops(detail),
+        "spans": spans(detail.alert),
+        "work_orders": orders,
+        "suggested": next((order.suggested for order in orders if order.suggested), None),
+        "staff": list_staff(connection, session.communities),
+        **_choices(parts, detail),
+    }
 
 
 def _choices(parts: Parts, detail: AlertDetail) -> dict[str, Any]:
