@@ -31,12 +31,18 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def file_url(tmp_path: Path, migrated_file: Path) -> str:
+    """Of a migrated database in SQLite for this test alone."""
+    shutil.copy(migrated_file, tmp_path / "hearthline.db")
+    return sqlite_url(tmp_path / "hearthline.db")
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> Iterator[str]:
+def either_url(request: pytest.FixtureRequest) -> Iterator[str]:
     """Of a migrated database for this test alone, on each engine."""
     if request.param == "sqlite":
-        shutil.copy(migrated_file, tmp_path / "hearthline.db")
-        yield sqlite_url(tmp_path / "hearthline.db")
+        yield request.getfixturevalue("file_url")
         return
     server: Postgresql = request.getfixturevalue("postgres")
     name = f"test{next(_numbers)}"
@@ -45,8 +51,24 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: 
 
 
 @pytest.fixture
+def database_url(either_url: str) -> str:
+    """What `cloud` is on: a module for which one engine is enough says `file_url`."""
+    return either_url
+
+
+@pytest.fixture
 def cloud(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, database_url)
+    yield from _populated(tmp_path, database_url)
+
+
+@pytest.fixture
+def either(tmp_path: Path, either_url: str) -> Iterator[Cloud]:
+    """On each engine, in a module whose `cloud` is on one."""
+    yield from _populated(tmp_path, either_url)
+
+
+def _populated(folder: Path, url: str) -> Iterator[Cloud]:
+    made = Cloud(folder, url)
     made.populate()
     yield made
     made.close()

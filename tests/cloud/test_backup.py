@@ -44,7 +44,7 @@ from secret_files import write_secret
 from servers import Postgresql
 
 NOW_NS = 1_800_000_000 * 10**9
-ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+ON_SQLITE = pytest.mark.parametrize("either_url", ["sqlite"], indirect=True)
 
 
 class Center:
@@ -402,7 +402,7 @@ def test_what_is_missing_is_named(center: Center) -> None:
     assert not (center.folder / "etc" / "none.db").exists()
 
 
-@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("either_url", ["postgresql"], indirect=True)
 def test_without_postgresqls_own_programs_it_says_what_to_install(
     center: Center, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import insert, update
 
 from cloud_center import Cloud, TestGateway
@@ -24,14 +21,6 @@ from hearthline_cloud.registry.shape import Kind
 
 PENDANT = "enocean:002EE196"
 NOW = time.time_ns()
-
-
-@pytest.fixture
-def cloud(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, database_url)
-    made.populate()
-    yield made
-    made.close()
 
 
 def binding(gateway: TestGateway, device: str = PENDANT, state: str = "wanted", **data: Any) -> wire.Event:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from authorities import made_authority
 from cloud_center import Cloud
 from hearthline.clock import NS
 from hearthline.errors import RefusedError
@@ -16,7 +17,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.api.ready import _probe, escalation_faults
 from hearthline_cloud.desk import beat
 from hearthline_cloud.identity import certificates
-from hearthline_cloud.identity.authority import Authority, Revoked, make_issuing, make_root, write_public
+from hearthline_cloud.identity.authority import Authority, Revoked, write_public
 from hearthline_cloud.identity.keeping import ROLE, is_good
 from hearthline_cloud.telling import Fault, FaultKind
 
@@ -27,10 +28,7 @@ DAY_NS = 24 * 3600 * NS
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    folder = tmp_path_factory.mktemp("ca")
-    make_root(folder / "root", "East", NOW)
-    make_issuing(folder / "pki", folder / "root", "East", NOW)
-    return Authority(folder / "pki", NOW)
+    return made_authority(tmp_path_factory.mktemp("ca"), NOW)
 
 
 def issue(cloud: Cloud, authority: Authority, now_ns: int = NOW_NS) -> list[str]:

@@ -140,7 +140,7 @@ def test_an_expired_list_is_made_anew_when_the_gateway_is_back(cloud: Cloud) -> 
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("either_url", ["sqlite"], indirect=True)
 def test_alarms_still_come_over_the_session_that_a_command_was_too_large_for(cloud: Cloud, tmp_path: Path) -> None:
     queue(cloud, too_large(), "c-1")
     taken: list[bytes] = []

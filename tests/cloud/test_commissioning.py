@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import delete, update
 
+from authorities import made_authority
 from cloud_center import Cloud, TestGateway
 from commissioned_home import PENDANT, RUN, begun, ended, pressed, report, signature, step, to_do
 from hearthline import wire
@@ -28,35 +26,19 @@ from hearthline_cloud.commissioning.claiming import CLAIM_S, settle
 from hearthline_cloud.commissioning.runs import MAX_UNKNOWN
 from hearthline_cloud.escalating import escalate_once
 from hearthline_cloud.identity import certificates
-from hearthline_cloud.identity.authority import Authority, make_issuing, make_root
+from hearthline_cloud.identity.authority import Authority
 from personal_rows import put
 
 
-def populated(folder: Path, url: str | None = None) -> Iterator[Cloud]:
-    made = Cloud(folder, url)
-    made.populate()
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def cloud(tmp_path: Path, migrated_file: Path) -> Iterator[Cloud]:
-    shutil.copy(migrated_file, tmp_path / "hearthline.db")
-    yield from populated(tmp_path)
-
-
-@pytest.fixture
-def either(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
-    """On SQLite, and on PostgreSQL."""
-    yield from populated(tmp_path, database_url)
+def database_url(file_url: str) -> str:
+    """SQLite alone, but for the tests on `either`."""
+    return file_url
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    folder, now = tmp_path_factory.mktemp("ca"), datetime.now(UTC).replace(microsecond=0)
-    make_root(folder / "root", "East", now)
-    make_issuing(folder / "pki", folder / "root", "East", now)
-    return Authority(folder / "pki", now)
+    return made_authority(tmp_path_factory.mktemp("ca"), datetime.now(UTC).replace(microsecond=0))
 
 
 def key_of(cloud: Cloud, authority: Authority, gateway: str = "gw-1") -> ec.EllipticCurvePrivateKey:

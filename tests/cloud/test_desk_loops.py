@@ -27,7 +27,7 @@ NOW_NS = 1_800_000_000 * NS
 _OPEN_ALONE = "uq_escalation_open"  # an index of the open alerts' timers, which each round walks
 
 
-@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("either_url", ["sqlite"], indirect=True)
 def test_what_is_looked_for_each_second_is_found_without_reading_through_old_cases(cloud: Cloud) -> None:
     """By SQLite's own plan: a table or index that is walked whole grows with every case there ever was."""
     asked: list[tuple[str, Any]] = []

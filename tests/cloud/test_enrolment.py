@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select, update
 
+from authorities import made_authority
 from cloud_center import Cloud
 from hearthline.clock import NS
 from hearthline.enrolment import Keys, Kind, Kit, decode_kit, open_sealed, unlock
@@ -28,8 +29,6 @@ from hearthline_cloud.identity.authority import (
     Authority,
     RequestError,
     key_digest,
-    make_issuing,
-    make_root,
     requested_key,
 )
 from hearthline_cloud.identity.renewal import take_use
@@ -39,15 +38,12 @@ NOW_NS = round(NOW.timestamp()) * NS
 HOUR_NS = 3600 * NS
 PLACE = Place("center.example.org", 8883, "-----BEGIN CERTIFICATE-----\nroot\n-----END CERTIFICATE-----\n")
 Key = ec.EllipticCurvePrivateKey
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # alike on both: tried on one
+on_sqlite = pytest.mark.parametrize("either_url", ["sqlite"], indirect=True)  # alike on both: tried on one
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    folder = tmp_path_factory.mktemp("ca")
-    make_root(folder / "root", "East", NOW)
-    make_issuing(folder / "pki", folder / "root", "East", NOW)
-    return Authority(folder / "pki", NOW)
+    return made_authority(tmp_path_factory.mktemp("ca"), NOW)
 
 
 def new_key() -> Key:

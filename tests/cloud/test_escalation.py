@@ -109,6 +109,20 @@ class Life:
             self.now_ns += round(seconds * NS)
             self.look()
 
+    def meet(self, what: str, value: float | State) -> None:
+        """One of `events`."""
+        if isinstance(value, State):
+            self.act(value)
+        elif what == "press":
+            self.press(int(value))
+            self.look()
+        elif what == "wait":
+            self.pass_time(value)
+        elif what == "hasten":
+            self.hastened += 1
+        else:
+            self.now_ns += round(value * NS)
+
 
 def test_an_unanswered_alert_climbs_and_then_repeats() -> None:
     life = Life()
@@ -378,17 +392,7 @@ def test_quiet_hours_change_nothing_of_an_emergency_whatever_happens(
     lives = [Life(policy, now_ns=begin, raised_ns=begin) for policy in (POLICY, always_quiet)]
     for what, value in steps:
         for life in lives:
-            if isinstance(value, State):
-                life.act(value)
-            elif what == "press":
-                life.press(int(value))
-                life.look()
-            elif what == "wait":
-                life.pass_time(value)
-            elif what == "hasten":
-                life.hastened += 1
-            else:
-                life.now_ns += round(value * NS)
+            life.meet(what, value)
     assert lives[0].told_at == lives[1].told_at
     assert lives[0].timer == lives[1].timer
 
@@ -398,17 +402,7 @@ def test_quiet_hours_change_nothing_of_an_emergency_whatever_happens(
 def test_no_alert_is_forgotten_and_none_escalated_twice(steps: list[tuple[str, float | State]]) -> None:
     life = Life()
     for what, value in steps:
-        if isinstance(value, State):
-            life.act(value)
-        elif what == "press":
-            life.press(int(value))
-            life.look()
-        elif what == "wait":
-            life.pass_time(value)
-        elif what == "hasten":
-            life.hastened += 1
-        else:
-            life.now_ns += round(value * NS)
+        life.meet(what, value)
     life.look()
     assert len(set(life.told)) == len(life.told)  # a step of a climb tells once
     assert life.told == sorted(life.told)

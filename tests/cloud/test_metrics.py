@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -78,12 +77,9 @@ def values(family: Metric, suffix: str = "") -> dict[tuple[str, ...], float]:
 
 
 @pytest.fixture
-def center(tmp_path: Path, migrated_file: Path) -> Iterator[Cloud]:
-    shutil.copy(migrated_file, tmp_path / "hearthline.db")
-    made = Cloud(tmp_path)
-    made.populate()
-    yield made
-    made.close()
+def database_url(file_url: str) -> str:
+    """SQLite alone, but for the test on `either`."""
+    return file_url
 
 
 def make_busy(cloud: Cloud) -> None:
@@ -99,12 +95,12 @@ def make_busy(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("roles", [("ingest", "desk", "web"), ("ingest",), ("desk",), ("web",)])
-def test_a_process_shows_what_the_document_says_and_nothing_else(center: Cloud, roles: tuple[Role, ...]) -> None:
-    make_busy(center)
+def test_a_process_shows_what_the_document_says_and_nothing_else(cloud: Cloud, roles: tuple[Role, ...]) -> None:
+    make_busy(cloud)
     expected = documented(EVERY)
     for role in roles:
         expected |= documented(SECTIONS[role])
-    with page(center.database, center.folder, *roles) as url:
+    with page(cloud.database, cloud.folder, *roles) as url:
         found = scraped(url)
     assert set(found) == set(expected)
     for name, family in found.items():
@@ -125,9 +121,9 @@ def test_names_are_by_the_conventions() -> None:
         assert not re.search(r"_(ms|ns|s|min|hours|minutes|kb|mb|count|sum|bucket|created)$", name), name
 
 
-def test_the_center_as_the_database_has_it(cloud: Cloud) -> None:
-    make_busy(cloud)
-    with page(cloud.database, cloud.folder, "desk") as url:
+def test_the_center_as_the_database_has_it(either: Cloud) -> None:
+    make_busy(either)
+    with page(either.database, either.folder, "desk") as url:
         found = scraped(url)
     assert values(found["hearthline_alerts_open"]) == {("emergency", "raised"): 1.0}
     assert values(found["hearthline_gateways"]) == {("online",): 1.0, ("unknown",): 1.0}
@@ -154,16 +150,16 @@ def test_a_database_that_is_away_leaves_its_figures_out(tmp_path: Path) -> None:
     assert "hearthline_escalation_lag_seconds" in found
 
 
-def test_many_who_ask_cost_one_look(center: Cloud) -> None:
+def test_many_who_ask_cost_one_look(cloud: Cloud) -> None:
     now = [100.0]
-    state = StateOfCenter(center.database, center.folder, mono_s=lambda: now[0])
+    state = StateOfCenter(cloud.database, cloud.folder, mono_s=lambda: now[0])
 
     def gateways() -> float:
         family = next(each for each in state.collect() if each.name == "hearthline_gateways")
         return sum(sample.value for sample in family.samples)
 
     before = gateways()
-    with center.database.transaction() as connection:
+    with cloud.database.transaction() as connection:
         connection.execute(insert(schema.gateway).values(id="gw-9"))
     now[0] += KEPT_S - 0.1
     assert gateways() == before
@@ -171,41 +167,41 @@ def test_many_who_ask_cost_one_look(center: Cloud) -> None:
     assert gateways() == before + 1
 
 
-def test_alarms_are_counted_once_and_timed_where_the_clock_is_right(center: Cloud) -> None:
+def test_alarms_are_counted_once_and_timed_where_the_clock_is_right(cloud: Cloud) -> None:
     def looked() -> tuple[float, float, float]:
         found = scraped(url)
         alarms = values(found["hearthline_alarms_total"]).get(("emergency",), 0.0)
         stored = found["hearthline_alarm_stored_seconds"]
         return alarms, values(stored, "_count")[()], values(stored, "_sum")[()]
 
-    with page(center.database, center.folder, "ingest") as url:
+    with page(cloud.database, cloud.folder, "ingest") as url:
         before = looked()
-        press = center.gateway.press()
+        press = cloud.gateway.press()
         late = wire.Event("e-2", press.source, EventType.ALARM, "enocean:1", press.wall_ns - 40 * NS,
-                          {"role": "emergency"}, center.gateway.envelope())  # fmt: skip
+                          {"role": "emergency"}, cloud.gateway.envelope())  # fmt: skip
         free = wire.Event("e-3", press.source, EventType.ALARM, "enocean:1", press.wall_ns,
-                          {"role": "emergency"}, center.gateway.envelope(synced=False, age_s=1000.0))  # fmt: skip
-        center.take(press, late, free)
-        center.take(press)  # a repeat
+                          {"role": "emergency"}, cloud.gateway.envelope(synced=False, age_s=1000.0))  # fmt: skip
+        cloud.take(press, late, free)
+        cloud.take(press)  # a repeat
         after = looked()
     assert after[0] - before[0] == 3
     assert after[1] - before[1] == 2
     assert 40.0 <= after[2] - before[2] < 60.0
 
 
-def test_nothing_else_is_there(center: Cloud) -> None:
-    with page(center.database, center.folder, "web") as url:
+def test_nothing_else_is_there(cloud: Cloud) -> None:
+    with page(cloud.database, cloud.folder, "web") as url:
         assert urllib3.request("GET", f"{url}/", timeout=5).status == 404
         assert urllib3.request("POST", f"{url}/metrics", body=b"x", timeout=5).status == 404
 
 
-def test_a_port_that_is_taken_is_told_by_its_key(center: Cloud) -> None:
-    with page(center.database, center.folder, "ingest") as url:
+def test_a_port_that_is_taken_is_told_by_its_key(cloud: Cloud) -> None:
+    with page(cloud.database, cloud.folder, "ingest") as url:
         port = int(url.rpartition(":")[2])
-        config = CloudConfig(data_dir=str(center.folder), metrics=MetricsConfig(port=port))
+        config = CloudConfig(data_dir=str(cloud.folder), metrics=MetricsConfig(port=port))
         with pytest.raises(ConfigError, match=r"metrics\.port"):
-            MetricsPage(config, center.database, ["ingest"])
-        desk = MetricsPage(config, center.database, parse_roles(["desk"]))
+            MetricsPage(config, cloud.database, ["ingest"])
+        desk = MetricsPage(config, cloud.database, parse_roles(["desk"]))
         assert desk.port == port + 1
         desk.stop()
 
@@ -221,7 +217,7 @@ class _Away:
         return
 
 
-def test_the_stores_requests_are_measured(center: Cloud) -> None:
+def test_the_stores_requests_are_measured(cloud: Cloud) -> None:
     def looked() -> list[float]:
         found = scraped(url)
         points = values(found["hearthline_store_points_total"])
@@ -232,7 +228,7 @@ def test_the_stores_requests_are_measured(center: Cloud) -> None:
 
     store = MeasuredStore(_Away())  # type: ignore[arg-type]
     point = Point("power", "c", "h", "g", "d", 1.0, 1)
-    with page(center.database, center.folder, "ingest") as url:
+    with page(cloud.database, cloud.folder, "ingest") as url:
         before = looked()
         store.write([point, point, point])
         with pytest.raises(LinkError):

@@ -52,11 +52,9 @@ class Center:
 
 
 @pytest.fixture
-def database_url(tmp_path: Path, migrated_file: Path) -> str:
+def database_url(file_url: str) -> str:
     """SQLite alone: what differs on PostgreSQL is tried below the commands."""
-    target = tmp_path / "hearthline.db"
-    target.write_bytes(migrated_file.read_bytes())
-    return f"sqlite:///{target}"
+    return file_url
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ WANG: dict[str, Any] = {
     "phone": "１３８ 0000 0142",
 }
 
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # alike on both: tried on one
+on_sqlite = pytest.mark.parametrize("either_url", ["sqlite"], indirect=True)  # alike on both: tried on one
 
 
 def added(cloud: Cloud, what: Kind, seen: frozenset[str] | None = None, /, **values: Any) -> None:

@@ -44,7 +44,7 @@ DEVICES = (
 )
 FILES = {"homes.csv": HOMES, "住户.csv": PEOPLE, "contact.csv": CONTACTS, "网关.csv": GATEWAYS, "device.csv": DEVICES}
 
-on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # alike on both: tried on one
+on_sqlite = pytest.mark.parametrize("either_url", ["sqlite"], indirect=True)  # alike on both: tried on one
 
 
 def read(files: Mapping[str, str | bytes], kind: Kind | None = None) -> Read:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -38,23 +35,10 @@ DAY_NS = 86_400 * NS
 EVERY = 30
 
 
-def populated(folder: Path, url: str | None = None) -> Iterator[Cloud]:
-    made = Cloud(folder, url)
-    made.populate()
-    yield made
-    made.close()
-
-
 @pytest.fixture
-def cloud(tmp_path: Path, migrated_file: Path) -> Iterator[Cloud]:
-    shutil.copy(migrated_file, tmp_path / "hearthline.db")
-    yield from populated(tmp_path)
-
-
-@pytest.fixture
-def either(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
-    """On SQLite, and on PostgreSQL."""
-    yield from populated(tmp_path, database_url)
+def database_url(file_url: str) -> str:
+    """SQLite alone, but for the tests on `either`."""
+    return file_url
 
 
 def later(days: float) -> int:

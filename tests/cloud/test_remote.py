@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,21 +30,9 @@ LOUD = {"local_alarm_after_s": 5, "metrics": {"port": 9467}}
 
 
 @pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    yield from _cloud(tmp_path, None)
-
-
-@pytest.fixture
-def either_cloud(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
-    """In SQLite and in PostgreSQL."""
-    yield from _cloud(tmp_path, database_url)
-
-
-def _cloud(folder: Path, url: str | None) -> Iterator[Cloud]:
-    made = Cloud(folder, url)
-    made.populate()
-    yield made
-    made.close()
+def database_url(file_url: str) -> str:
+    """SQLite alone, but for the tests on `either`."""
+    return file_url
 
 
 def asked(
@@ -84,8 +70,8 @@ def entries(cloud: Cloud) -> list[tuple[str, str, dict[str, Any]]]:
     return [(row.kind, row.actor, row.detail) for row in cloud.rows(schema.journal) if row.kind.startswith("gateway-")]
 
 
-def test_a_change_goes_down_is_tried_and_proved(either_cloud: Cloud) -> None:
-    cloud = either_cloud
+def test_a_change_goes_down_is_tried_and_proved(either: Cloud) -> None:
+    cloud = either
     made = configured(cloud, LOUD)
     (command,) = sent(cloud)
     assert (command.id, command.type, command.config) == (made, "configure", LOUD)
@@ -193,8 +179,8 @@ HOSTILE: list[Any] = [
 ]
 
 
-def test_a_hostile_examination_is_bounded(either_cloud: Cloud) -> None:
-    cloud = either_cloud
+def test_a_hostile_examination_is_bounded(either: Cloud) -> None:
+    cloud = either
     for detail in HOSTILE:
         made = asked(cloud, Order(What.EXAMINE))
         cloud.take(cloud.gateway.event(EventType.ANSWER, "gw-1", command=made, result="done", detail=detail))
@@ -234,8 +220,8 @@ def test_that_a_gateway_works_by_something_else_is_seen(cloud: Cloud) -> None:
         assert known(cloud).differs is differs
 
 
-def test_old_asks_go_but_for_the_change_in_force(either_cloud: Cloud) -> None:
-    cloud = either_cloud
+def test_old_asks_go_but_for_the_change_in_force(either: Cloud) -> None:
+    cloud = either
     (kind,) = [each for each in KINDS if each.name == "asks"]
     now = time.time_ns()
     for age_days, config in ((500, QUIET), (450, LOUD)):

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 from sqlalchemy import insert
 
+from authorities import made_authority
 from cloud_center import Cloud
 from hearthline import wire
 from hearthline.clock import NS
@@ -23,7 +24,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.api.ready import _probe, escalation_faults
 from hearthline_cloud.desk import beat
 from hearthline_cloud.identity import certificates
-from hearthline_cloud.identity.authority import Authority, make_issuing, make_root
+from hearthline_cloud.identity.authority import Authority
 from hearthline_cloud.identity.renewal import RENEWALS_A_DAY, is_news, renew, take_use
 from hearthline_cloud.identity.renewing import ROLE
 from hearthline_cloud.telling import Fault, FaultKind
@@ -37,10 +38,7 @@ Key = ec.EllipticCurvePrivateKey
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    folder = tmp_path_factory.mktemp("ca")
-    make_root(folder / "root", "East", NOW)
-    make_issuing(folder / "pki", folder / "root", "East", NOW)
-    return Authority(folder / "pki", NOW)
+    return made_authority(tmp_path_factory.mktemp("ca"), NOW)
 
 
 def new_key() -> Key:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from datetime import time as clock
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -45,12 +43,9 @@ def rules() -> tuple[Policies, tuple[Reach, ...]]:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, database_url: str) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, database_url)
-    made.populate()
-    hear(made)
-    yield made
-    made.close()
+def cloud(cloud: Cloud) -> Cloud:
+    hear(cloud)
+    return cloud
 
 
 def hear(cloud: Cloud, at_ns: int | None = None) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -66,13 +65,9 @@ class Center:
 
 
 @pytest.fixture
-def cloud(tmp_path: Path, migrated_file: Path) -> Iterator[Cloud]:
-    """In SQLite alone: what the commands ask the database is asked of both engines elsewhere."""
-    shutil.copy(migrated_file, tmp_path / "hearthline.db")
-    made = Cloud(tmp_path)
-    made.populate()
-    yield made
-    made.close()
+def database_url(file_url: str) -> str:
+    """SQLite alone: what the commands ask the database is asked of both engines elsewhere."""
+    return file_url
 
 
 @pytest.fixture

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -23,12 +20,9 @@ HOPS = {"kept": 0.000004, "sent": 0.000006, "sendings": 1, "received": 0.5}
 
 
 @pytest.fixture
-def center(tmp_path: Path, migrated_file: Path) -> Iterator[Cloud]:
-    shutil.copy(migrated_file, tmp_path / "hearthline.db")
-    made = Cloud(tmp_path)
-    made.populate()
-    yield made
-    made.close()
+def database_url(file_url: str) -> str:
+    """SQLite alone, but for the test on `either`."""
+    return file_url
 
 
 def told(event: str, **changes: object) -> wire.Status:
@@ -54,10 +48,10 @@ def pressed_on_a_clock_that_is_ahead(cloud: Cloud) -> wire.Event:
     return press
 
 
-def test_every_hop_is_told_by_its_own_clock_and_the_clocks_are_bounded(cloud: Cloud) -> None:
-    press = pressed_on_a_clock_that_is_ahead(cloud)
-    cloud.take(told(press.id))
-    (way,) = traced(cloud).presses
+def test_every_hop_is_told_by_its_own_clock_and_the_clocks_are_bounded(either: Cloud) -> None:
+    press = pressed_on_a_clock_that_is_ahead(either)
+    either.take(told(press.id))
+    (way,) = traced(either).presses
     names = [(hop.name, hop.clock) for hop in way.hops]
     assert names == [
         ("read", "gateway"), ("kept", "gateway"), ("sent", "gateway"),
@@ -75,25 +69,25 @@ def test_every_hop_is_told_by_its_own_clock_and_the_clocks_are_bounded(cloud: Cl
     assert center == sorted(center)
 
 
-def test_hops_that_nobody_noted_are_missing(center: Cloud) -> None:
-    center.take(center.gateway.press())
-    (way,) = traced(center).presses
+def test_hops_that_nobody_noted_are_missing(cloud: Cloud) -> None:
+    cloud.take(cloud.gateway.press())
+    (way,) = traced(cloud).presses
     assert [hop.name for hop in way.hops] == ["read", "received"]
     assert (way.total_s, way.clock_bounds_s) == (None, (None, None))
-    assert "has not told its own hops" in in_words(traced(center))
+    assert "has not told its own hops" in in_words(traced(cloud))
 
 
-def test_what_is_told_again_or_by_another_gateway_changes_nothing(center: Cloud) -> None:
-    press = pressed_on_a_clock_that_is_ahead(center)
-    other = center.gateway.message(told(press.id, received=9.0))
-    center.take(type(other)(other.topic.replace("gw-1", "gw-2"), other.payload, False, 1, 1))
-    assert traced(center).presses[0].total_s is None
-    center.take(told(press.id))
-    before = center.rows(schema.event)
-    center.take(told(press.id, received=9.0), told("no-such-event"))
-    with center.database.transaction() as connection:
+def test_what_is_told_again_or_by_another_gateway_changes_nothing(cloud: Cloud) -> None:
+    press = pressed_on_a_clock_that_is_ahead(cloud)
+    other = cloud.gateway.message(told(press.id, received=9.0))
+    cloud.take(type(other)(other.topic.replace("gw-1", "gw-2"), other.payload, False, 1, 1))
+    assert traced(cloud).presses[0].total_s is None
+    cloud.take(told(press.id))
+    before = cloud.rows(schema.event)
+    cloud.take(told(press.id, received=9.0), told("no-such-event"))
+    with cloud.database.transaction() as connection:
         note_streamed(connection, [(before[0].id, 1)])
-    assert center.rows(schema.event) == before
+    assert cloud.rows(schema.event) == before
 
 
 @pytest.mark.parametrize(
@@ -101,27 +95,27 @@ def test_what_is_told_again_or_by_another_gateway_changes_nothing(center: Cloud)
     [{"kept": -1.0}, {"received": 1e9}, {"kept": 0.6}, {"sent": 0.000001}, {"sendings": 2**40}],
     ids=["negative", "a-lifetime", "kept-after-received", "sent-before-kept", "countless"],
 )
-def test_impossible_hops_are_left_out_and_the_status_is_taken(center: Cloud, wrong: dict[str, float]) -> None:
-    press = pressed_on_a_clock_that_is_ahead(center)
-    center.take(told(press.id, **wrong))
-    assert traced(center).presses[0].total_s is None
-    assert center.rows(schema.gateway)[0].state == "online"
-    assert center.count(schema.kept_aside) == 0
+def test_impossible_hops_are_left_out_and_the_status_is_taken(cloud: Cloud, wrong: dict[str, float]) -> None:
+    press = pressed_on_a_clock_that_is_ahead(cloud)
+    cloud.take(told(press.id, **wrong))
+    assert traced(cloud).presses[0].total_s is None
+    assert cloud.rows(schema.gateway)[0].state == "online"
+    assert cloud.count(schema.kept_aside) == 0
 
 
-def test_a_flood_of_hops_is_cut(center: Cloud) -> None:
-    presses = [center.gateway.press() for _ in range(12)]
-    center.take(*presses)
+def test_a_flood_of_hops_is_cut(cloud: Cloud) -> None:
+    presses = [cloud.gateway.press() for _ in range(12)]
+    cloud.take(*presses)
     hops = [wire.AlarmHops(event=press.id, **HOPS) for press in presses]  # type: ignore[arg-type]
-    center.take(wire.Status(state="online", hops=hops))
-    assert sum(row.hops is not None for row in center.rows(schema.event)) == 8
-    assert "hops" not in center.rows(schema.gateway)[0].status
+    cloud.take(wire.Status(state="online", hops=hops))
+    assert sum(row.hops is not None for row in cloud.rows(schema.event)) == 8
+    assert "hops" not in cloud.rows(schema.gateway)[0].status
 
 
-def test_a_clock_that_was_set_meanwhile_is_told(center: Cloud) -> None:
-    press = pressed_on_a_clock_that_is_ahead(center)
-    center.take(told(press.id, kept=0.0, sent=0.0, received=0.0))
-    assert "contradict each other" in in_words(traced(center))
+def test_a_clock_that_was_set_meanwhile_is_told(cloud: Cloud) -> None:
+    press = pressed_on_a_clock_that_is_ahead(cloud)
+    cloud.take(told(press.id, kept=0.0, sent=0.0, received=0.0))
+    assert "contradict each other" in in_words(traced(cloud))
 
 
 def test_not_a_number_is_no_status() -> None:
@@ -130,12 +124,12 @@ def test_not_a_number_is_no_status() -> None:
         wire.decode_status(payload)
 
 
-def test_the_command_says_it_in_words_and_as_json(center: Cloud) -> None:
-    press = pressed_on_a_clock_that_is_ahead(center)
-    center.take(told(press.id))
-    config = center.folder / "center.toml"
-    database = center.database.engine.url.render_as_string(hide_password=False)
-    config.write_text(f'data_dir = "{center.folder}"\ndatabase = "{database}"\n', encoding="utf-8")
+def test_the_command_says_it_in_words_and_as_json(cloud: Cloud) -> None:
+    press = pressed_on_a_clock_that_is_ahead(cloud)
+    cloud.take(told(press.id))
+    config = cloud.folder / "center.toml"
+    database = cloud.database.engine.url.render_as_string(hide_password=False)
+    config.write_text(f'data_dir = "{cloud.folder}"\ndatabase = "{database}"\n', encoding="utf-8")
     run = CliRunner()
     said = run.invoke(app, ["trace", "1", "--config", str(config)])
     assert said.exit_code == 0, said.output
