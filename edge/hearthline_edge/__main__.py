@@ -13,7 +13,8 @@ from pathlib import Path
 from hearthline.errors import ConfigError, HearthlineError
 from hearthline.log import Log, configure_logging
 from hearthline_edge.agent import run_agent
-from hearthline_edge.config import EdgeConfig, load_changed, load_edge_config, refuse_wrong_lines
+from hearthline_edge.config import EdgeConfig
+from hearthline_edge.loading import load_changed, load_edge_config, refuse_wrong_lines
 from hearthline_edge.outbox_file import check_schema
 from hearthline_edge.remote import EXCERPT, Start
 from hearthline_edge.remote_trial import MAX_STARTS, Folder

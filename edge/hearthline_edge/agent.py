@@ -29,6 +29,7 @@ from hearthline.log import Log
 from hearthline.model import BOUND, DEVICES, Lane
 from hearthline.service import notify, watchdog_interval_s
 from hearthline_edge import self_test
+from hearthline_edge.arrival import Arrival, MqttTicket, RoleOf, Source
 from hearthline_edge.binding import Binding
 from hearthline_edge.cancelling import take_cancel
 from hearthline_edge.config import EdgeConfig, SerialConfig
@@ -39,16 +40,7 @@ from hearthline_edge.expecting import Expecting
 from hearthline_edge.home import Home, reset_topic
 from hearthline_edge.home_orders import HomeOrders
 from hearthline_edge.hops import Hops, Sight
-from hearthline_edge.intake import (
-    Arrival,
-    EventIntake,
-    MqttTicket,
-    ReadingIntake,
-    RoleOf,
-    Source,
-    lost_faults,
-    take_chatter,
-)
+from hearthline_edge.intake import EventIntake, ReadingIntake, lost_faults
 from hearthline_edge.link import LinkClient
 from hearthline_edge.local_devices import LANE, LocalDevices, OnMessage
 from hearthline_edge.local_mqtt import LocalSession
@@ -60,6 +52,7 @@ from hearthline_edge.profile_mqtt import mqtt_driver
 from hearthline_edge.remote import ORDERS, Host, Remote, Start
 from hearthline_edge.serial_port import SerialPort
 from hearthline_edge.siren import open_sirens
+from hearthline_edge.taking import take_chatter
 from hearthline_edge.update_telling import UpdateTelling
 from hearthline_edge.uplink import Ears, Uplink
 from hearthline_edge.versions import own_version, own_versions

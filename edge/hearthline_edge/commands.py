@@ -22,11 +22,11 @@ from hearthline_edge.__main__ import DEFAULT_CONFIG, serve
 from hearthline_edge.commands_devices import devices
 from hearthline_edge.commands_install import install, remove
 from hearthline_edge.commands_update import update
-from hearthline_edge.config import load_edge_config, own_profile_folder
 from hearthline_edge.devices import Driver, SerialDriver, driver_named, find_drivers
 from hearthline_edge.doctor import Check, examine
 from hearthline_edge.doctor_running import examine_running
 from hearthline_edge.doctor_texts import TEXTS
+from hearthline_edge.loading import load_edge_config, own_profile_folder
 from hearthline_edge.outbox_view import OutboxView, look_into
 from hearthline_edge.profiles import ProfileView, describe, driver_of, load_profile, load_profiles
 from hearthline_edge.recording import read_recording

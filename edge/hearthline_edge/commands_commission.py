@@ -32,11 +32,12 @@ from hearthline_edge.commissioning_plan import Planned, plan, rooms_in
 from hearthline_edge.commissioning_state import State, forget_state, load_state, save_state
 from hearthline_edge.commissioning_texts import say
 from hearthline_edge.commissioning_walk import Bounds, Walk
-from hearthline_edge.config import EdgeConfig, load_edge_config
+from hearthline_edge.config import EdgeConfig
 from hearthline_edge.control import SOCKET
 from hearthline_edge.control_client import ControlClient, Line
 from hearthline_edge.expecting import LONGEST_WAIT_S
 from hearthline_edge.foreign_folder import as_owner_of
+from hearthline_edge.loading import load_edge_config
 from hearthline_edge.terminal import LeftError, Terminal
 
 NO_ROOM: Final = frozenset({"", "worn", "随身", "随身佩戴"})

@@ -10,10 +10,10 @@ import typer
 
 from hearthline.errors import ConfigError
 from hearthline_edge.__main__ import DEFAULT_CONFIG
-from hearthline_edge.config import load_edge_config
 from hearthline_edge.control import SOCKET
 from hearthline_edge.control_client import ControlClient
 from hearthline_edge.devices import MqttDriver, find_drivers
+from hearthline_edge.loading import load_edge_config
 from hearthline_edge.pairing import ANY, FAMILIES, ROOMS
 from hearthline_edge.pairing_texts import SPEECH
 from hearthline_edge.pairing_wizard import Given, Wizard

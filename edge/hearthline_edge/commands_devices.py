@@ -11,9 +11,10 @@ import typer
 
 from hearthline.errors import LinkError
 from hearthline_edge.__main__ import DEFAULT_CONFIG
-from hearthline_edge.config import EdgeConfig, load_edge_config
+from hearthline_edge.config import EdgeConfig
 from hearthline_edge.control import SOCKET
 from hearthline_edge.control_client import ControlClient
+from hearthline_edge.loading import load_edge_config
 from hearthline_edge.pairing_texts import SPEECH
 
 _ANSWER_S = 10.0

@@ -14,12 +14,12 @@ from hearthline.enrolment_code import Label, WrongCodeError, read_label
 from hearthline.errors import ConfigError
 from hearthline_edge.commands_commission import commission
 from hearthline_edge.commissioning_texts import say
-from hearthline_edge.config import load_edge_config
 from hearthline_edge.enrolling import Bundle, Enrolled, Network, Source, enrol, find_machine
 from hearthline_edge.enrolling_config import DATA_DIR
 from hearthline_edge.enrolling_link import ask, checked_center, trust
 from hearthline_edge.enrolling_texts import TEXTS, EnrolError
 from hearthline_edge.installing import Machine, Say, install
+from hearthline_edge.loading import load_edge_config
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, rich_markup_mode=None, help=TEXTS.say("gateway"))
 

@@ -10,10 +10,10 @@ import typer
 from hearthline.clock import SystemClock
 from hearthline.errors import ConfigError
 from hearthline_edge.__main__ import DEFAULT_CONFIG
-from hearthline_edge.config import load_edge_config, refuse_wrong_lines
 from hearthline_edge.installing import Machine
 from hearthline_edge.installing import install as put
 from hearthline_edge.installing import remove as take_away
+from hearthline_edge.loading import load_edge_config, refuse_wrong_lines
 from hearthline_edge.versions import own_versions
 
 ConfigOption = Annotated[Path, typer.Option("--config", help="The agent's configuration file.", metavar="FILE")]

@@ -12,8 +12,8 @@ import typer
 
 from hearthline.errors import ConfigError
 from hearthline_edge.__main__ import DEFAULT_CONFIG
-from hearthline_edge.config import load_edge_config
 from hearthline_edge.installing import Machine
+from hearthline_edge.loading import load_edge_config
 from hearthline_edge.update_record import Phase, Update
 from hearthline_edge.updating import follow
 from hearthline_edge.updating import update as begin

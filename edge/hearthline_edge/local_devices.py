@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any
 
 from hearthline.clock import Clock
+from hearthline_edge.arrival import Arrival, MqttTicket, Source
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import GroupingRule, MqttDriver, MqttMessage, MqttSession, Seen, run_driver
-from hearthline_edge.intake import Arrival, MqttTicket, Source
 from hearthline_edge.local_mqtt import LocalSession
 from hearthline_edge.outbox import Outbox
 from hearthline_edge.payload import raw_text

@@ -20,9 +20,9 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from hearthline.config import read_secret
 from hearthline.log import Log
+from hearthline_edge.arrival import MqttTicket
 from hearthline_edge.config import LocalMqttConfig
 from hearthline_edge.devices import MqttMessage
-from hearthline_edge.intake import MqttTicket
 
 SUBSCRIBE_AGAIN_S = 5.0  # after the broker has refused it
 _STOP_S = 10.0

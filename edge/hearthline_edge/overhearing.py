@@ -16,9 +16,9 @@ from typing import Any, Final
 from hearthline.clock import Stamp, rfc3339
 from hearthline.errors import RefusedError
 from hearthline.model import EventType
+from hearthline_edge.arrival import Arrival, Source
 from hearthline_edge.control import Conversation, as_line
 from hearthline_edge.devices import Change, DeviceNote, Item, Press, Readings, Seen, Vital
-from hearthline_edge.intake import Arrival, Source
 from hearthline_edge.outbox import EventRow
 
 _DEVICES: Final = 1024  # whose last sign of life is kept in memory

@@ -34,8 +34,9 @@ from hearthline.remote import (
     config_digest,
     fitting,
 )
-from hearthline_edge.config import EdgeConfig, load_changed
+from hearthline_edge.config import EdgeConfig
 from hearthline_edge.custody import Custody
+from hearthline_edge.loading import load_changed
 from hearthline_edge.outbox import EventRow
 from hearthline_edge.remote_look import Found, looked
 from hearthline_edge.remote_trial import CENTER_FILE, Folder, Trial

@@ -18,9 +18,9 @@ import msgspec
 
 from hearthline.clock import Stamp
 from hearthline.model import SELF_TEST
+from hearthline_edge.arrival import Arrival, Source
 from hearthline_edge.devices import GroupingRule, Press
 from hearthline_edge.grouping import PressState
-from hearthline_edge.intake import Arrival, Source
 from hearthline_edge.outbox import Outbox
 
 _REMEMBERED: Final = 8  # commands that are not made twice

@@ -21,7 +21,7 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.identity.authority import make_root, utc_now
 from hearthline_cloud.links import KEY_FILE, open_links
 from hearthline_edge.config import EdgeFile
-from hearthline_edge.config import load_edge_config as load_edge
+from hearthline_edge.loading import load_edge_config as load_edge
 from hearthline_sim.home_config import HomeConfig
 from secret_files import write_secret
 

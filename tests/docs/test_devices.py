@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from hearthline_edge import devices
-from hearthline_edge.config import load_edge_config
 from hearthline_edge.devices import find_drivers
+from hearthline_edge.loading import load_edge_config
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "devices.md").read_text(encoding="utf-8")

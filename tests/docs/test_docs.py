@@ -23,8 +23,9 @@ from hearthline_cloud.database import Database
 from hearthline_cloud.ingest.role import EVENT_RECEIVE_MAXIMUM, TELEMETRY_RECEIVE_MAXIMUM
 from hearthline_cloud.registry.file import Registry, load_registry
 from hearthline_edge import devices
-from hearthline_edge.config import EdgeFile, load_edge_config
+from hearthline_edge.config import EdgeFile
 from hearthline_edge.devices import MqttDriver, SerialDriver, find_drivers
+from hearthline_edge.loading import load_edge_config
 from hearthline_sim.home_config import HomeConfig, load_home
 from personal_rows import with_key
 

@@ -23,7 +23,7 @@ LOAD = """
 import sys
 from pathlib import Path
 import hearthline_edge.__main__
-from hearthline_edge.config import load_edge_config
+from hearthline_edge.loading import load_edge_config
 load_edge_config(Path(sys.argv[1]))
 print(*sys.modules)
 """

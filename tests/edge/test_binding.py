@@ -13,9 +13,9 @@ from hearthline import wire
 from hearthline.clock import SystemClock
 from hearthline.model import EventType
 from hearthline_edge.binding import Binding
-from hearthline_edge.config import load_edge_config
 from hearthline_edge.custody import Custody
 from hearthline_edge.device_list import ListedDevice, as_listed, load_list, write_list
+from hearthline_edge.loading import load_edge_config
 from hearthline_edge.outbox import Outbox
 
 

@@ -9,10 +9,11 @@ import pytest
 
 from hearthline.clock import NS, Stamp
 from hearthline.model import EventType, Lane
+from hearthline_edge.arrival import Arrival, Source
 from hearthline_edge.cancelling import CANCEL, Pressed, meant, take_cancel
 from hearthline_edge.devices import GroupingRule, Item, Press, Release
-from hearthline_edge.intake import Arrival, Source, take_events
 from hearthline_edge.outbox import EventRow, Outbox
+from hearthline_edge.taking import take_events
 
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot-1", True)
 RADIO = Source("radio", "enocean-esp3", GroupingRule(0.5, release_ends=True))

@@ -10,8 +10,9 @@ import pytest
 
 from hearthline.cli import run
 from hearthline.errors import ConfigError
-from hearthline_edge.config import EdgeConfig, load_changed, load_edge_config
+from hearthline_edge.config import EdgeConfig
 from hearthline_edge.fault_advice import what_to_do
+from hearthline_edge.loading import load_changed, load_edge_config
 
 UPLINK = '[uplink]\nhost = "127.0.0.1"\n'
 METERS = '[[serial]]\nname = "meters"\nport = "/dev/ttyUSB1"\ndriver = "modbus-rtu"\n'

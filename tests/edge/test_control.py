@@ -20,10 +20,10 @@ from hearthline.commissioning import MAX_REPORT_BYTES
 from hearthline.errors import LinkError, RefusedError
 from hearthline.model import Reading
 from hearthline_edge import control
+from hearthline_edge.arrival import Arrival, Source
 from hearthline_edge.control import MAX_CLIENTS, MAX_ORDER, MAX_UNREAD, ControlSocket, Conversation, Handler
 from hearthline_edge.control_client import ControlClient
 from hearthline_edge.devices import Change, DeviceNote, GroupingRule, Press, Readings, Release, Seen, Vital
-from hearthline_edge.intake import Arrival, Source
 from hearthline_edge.overhearing import Overhearing
 
 NOW = Stamp(1_760_000_000_000_000_000, 5_000_000_000, "boot", True)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from hearthline.errors import ConfigError
-from hearthline_edge.config import load_edge_config
 from hearthline_edge.device_list import (
     FILE,
     ListedDevice,
@@ -19,6 +18,7 @@ from hearthline_edge.device_list import (
     with_center_list,
     write_list,
 )
+from hearthline_edge.loading import load_edge_config
 
 PENDANT = "enocean:002EE196"
 HEAD = 'gateway = "gw-1"\ndata_dir = "data"\n[uplink]\nhost = "127.0.0.1"\n'

@@ -24,10 +24,11 @@ from hearthline.config import check_config
 from hearthline.enrolment import SCRYPT_N, Kind, KitDevice, encode_kit, seal
 from hearthline.speech import CHOSEN
 from hearthline_edge.commands_gateway import app
-from hearthline_edge.config import EdgeFile, load_edge_config
+from hearthline_edge.config import EdgeFile
 from hearthline_edge.enrolling import Bundle, Enrolled, Network, enrol
 from hearthline_edge.enrolling_config import Machine, edge_toml, renewed_toml
 from hearthline_edge.enrolling_texts import EnrolError
+from hearthline_edge.loading import load_edge_config
 from hearthline_edge.requesting import digest_of, new_key
 
 ENOCEAN = "/dev/serial/by-id/usb-EnOcean_GmbH_USB_300_DC_FT1-if00-port0"

@@ -18,11 +18,12 @@ from hearthline.commissioning import MARK
 from hearthline.errors import ProtocolError, StorageError
 from hearthline.model import EventType, Lane
 from hearthline.wire import MAX_DEVICE, device_name
+from hearthline_edge.arrival import Arrival, Source
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import GroupingRule, Press, Vital
 from hearthline_edge.expecting import Expecting
-from hearthline_edge.intake import Arrival, Source, take_events
 from hearthline_edge.outbox import EventRow, Outbox
+from hearthline_edge.taking import take_events
 
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot-1", True)
 RADIO = Source("radio", "enocean-esp3", GroupingRule(0.5, release_ends=True))

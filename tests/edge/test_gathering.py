@@ -13,10 +13,11 @@ import pytest
 from hearthline.clock import NS, Stamp
 from hearthline.errors import StorageError
 from hearthline.model import EventType, Lane, Reading
+from hearthline_edge.arrival import Arrival, MqttTicket, Source
 from hearthline_edge.custody import Custody
 from hearthline_edge.device_list import Role
 from hearthline_edge.devices import GroupingRule, Item, Press, Readings
-from hearthline_edge.intake import WINDOW, Arrival, EventIntake, MqttTicket, ReadingIntake, Source
+from hearthline_edge.intake import WINDOW, EventIntake, ReadingIntake
 from hearthline_edge.landed import LandedPacks
 from hearthline_edge.outbox import Outbox
 

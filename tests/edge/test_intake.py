@@ -16,20 +16,12 @@ from hypothesis import strategies as st
 from hearthline import wire
 from hearthline.clock import NS, Stamp
 from hearthline.model import Reading
+from hearthline_edge.arrival import Arrival, MqttTicket, Source
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import DeviceNote, GroupingRule, Press, Readings, Refused, Release, Seen, Vital
-from hearthline_edge.intake import (
-    MAX_WAITING,
-    Arrival,
-    EventIntake,
-    MqttTicket,
-    ReadingIntake,
-    Source,
-    take_chatter,
-    take_events,
-    take_readings,
-)
+from hearthline_edge.intake import MAX_WAITING, EventIntake, ReadingIntake
 from hearthline_edge.outbox import EventRow, Outbox
+from hearthline_edge.taking import take_chatter, take_events, take_readings
 
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot-1", True)
 RADIO = Source("radio", "enocean-esp3", GroupingRule(0.5, release_ends=True))

@@ -15,9 +15,9 @@ from hearthline.errors import ConfigError
 from hearthline.model import EventType
 from hearthline.remote import Result, config_digest
 from hearthline_edge import remote
-from hearthline_edge.config import load_changed, load_edge_config
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import SerialDriver, enocean_esp3
+from hearthline_edge.loading import load_changed, load_edge_config
 from hearthline_edge.outbox import EventRow, Outbox
 from hearthline_edge.remote import Host, Remote, Start
 from hearthline_edge.remote_trial import Folder

@@ -11,7 +11,7 @@ import pytest
 
 from hearthline.remote import Result
 from hearthline_edge.__main__ import begin
-from hearthline_edge.config import load_edge_config
+from hearthline_edge.loading import load_edge_config
 from hearthline_edge.remote_trial import MAX_STARTS, Folder
 
 OLD, NEW = {"gather_s": 1.0}, {"gather_s": 2.0, "log_level": "debug"}

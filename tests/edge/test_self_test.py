@@ -11,9 +11,9 @@ import pytest
 from hearthline.clock import NS, Stamp
 from hearthline.model import EventType
 from hearthline_edge import self_test
-from hearthline_edge.intake import take_events
 from hearthline_edge.outbox import EventRow, Outbox
 from hearthline_edge.salvage import _mended
+from hearthline_edge.taking import take_events
 
 START = Stamp(1_790_000_000 * NS, 100 * NS, "boot-1", False)
 GATEWAY = "gw-1"

@@ -7,8 +7,8 @@ import pytest
 from hearthline.clock import NS, Stamp
 from hearthline.model import SIGN_OF_LIFE, Reading
 from hearthline_edge import signs
+from hearthline_edge.arrival import Arrival
 from hearthline_edge.devices import DeviceNote, Item, Readings, Seen
-from hearthline_edge.intake import Arrival
 from hearthline_edge.signs import SignsOfLife
 
 DOOR, METER = "zigbee:door", "zigbee:meter"

@@ -21,10 +21,11 @@ from hearthline.clock import NS, Stamp
 from hearthline.errors import StorageError
 from hearthline.model import Lane, Reading
 from hearthline.ranges import to_ranges
+from hearthline_edge.arrival import Arrival, Source
 from hearthline_edge.custody import Custody
 from hearthline_edge.devices import GroupingRule, Press, Readings
-from hearthline_edge.intake import Arrival, Source, take_events, take_readings
 from hearthline_edge.outbox import EventRow, Outbox
+from hearthline_edge.taking import take_events, take_readings
 from power.telling import make_durably, serve, tell
 
 PENDANTS = 64  # one press a second in turn: no button chatters

@@ -16,9 +16,9 @@ from typing import Any
 import aiomqtt
 
 from hearthline_cloud.ingest.session import Message
+from hearthline_edge.arrival import MqttTicket
 from hearthline_edge.control import ControlSocket
 from hearthline_edge.devices import MqttMessage
-from hearthline_edge.intake import MqttTicket
 from simulation.network import Broker, Connection, Delivery
 from simulation.process import Crash, Process
 

@@ -15,7 +15,13 @@ from hearthline import wire
 from hearthline.clock import NS, Stamp
 from hearthline.model import EventType, HomeSignal, Lane, Reading
 from hearthline_edge.agent import Agent, Outside
-from hearthline_edge.config import EdgeConfig, LocalMqttConfig, SerialConfig, SirenConfig, UplinkConfig
+from hearthline_edge.config import (
+    EdgeConfig,
+    LocalMqttConfig,
+    SerialConfig,
+    SirenConfig,
+    UplinkConfig,
+)
 from hearthline_edge.home import reset_topic, signal_topic
 from hearthline_edge.outbox import EventRow, PackRow
 from hearthline_edge.serial_port import SerialPort

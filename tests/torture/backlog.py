@@ -18,9 +18,10 @@ from datetime import UTC, datetime
 from functools import partial
 
 from hearthline.clock import NS, Stamp
+from hearthline_edge.arrival import Arrival, Source
 from hearthline_edge.devices import Driver, Item, MqttDriver, MqttMessage, SerialDriver, find_drivers
-from hearthline_edge.intake import Arrival, Source, take_events, take_readings
 from hearthline_edge.outbox import Outbox
+from hearthline_edge.taking import take_events, take_readings
 from hearthline_sim.devices.dlt645_meter import BAUDRATE, BITS_PER_BYTE, Dlt645Meter, MeterReply, MeterState
 from hearthline_sim.devices.emission import Publish
 from hearthline_sim.devices.enocean_pendant import Button, EnoceanPendant

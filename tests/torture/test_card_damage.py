@@ -21,9 +21,9 @@ from hearthline import wire
 from hearthline.clock import NS, Stamp
 from hearthline.errors import StorageError
 from hearthline.model import EventType, Lane, Reading
-from hearthline_edge.intake import take_chatter
 from hearthline_edge.outbox import Outbox
 from hearthline_edge.pack_time import told_time
+from hearthline_edge.taking import take_chatter
 from trials import SEED, publish, rate_bound, trials
 
 DAMAGES = trials(40, 1000)

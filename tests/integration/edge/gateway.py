@@ -29,7 +29,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from hearthline import wire
 from hearthline.clock import SystemClock
 from hearthline.model import Lane
-from hearthline_edge.config import load_edge_config
+from hearthline_edge.loading import load_edge_config
 from hearthline_edge.outbox_view import look_into
 from hearthline_sim.devices.enocean_pendant import rps
 from servers import HOST

@@ -21,7 +21,7 @@ from hearthline_cloud import schema
 from hearthline_cloud.remote.asking import PAUSE_S, Order, ask
 from hearthline_cloud.remote.asks import State, What
 from hearthline_cloud.scoping import EVERY
-from hearthline_edge.config import load_edge_config
+from hearthline_edge.loading import load_edge_config
 from integration.edge.gateway import Gateway
 from servers import mosquitto
 
