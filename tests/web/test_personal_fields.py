@@ -74,6 +74,10 @@ def plant(center: Center) -> dict[str, int]:
         connection.execute(insert(schema.pairing).values(home_id="h-1", place=0, volunteer_id="v-1"))
         report = {"id": keys["order_id"], "subject": "r-1", "words": word["order.words"], "volunteer_id": "v-1"}
         change(connection, schema.work_order, report)
+        street = connection.execute(select(schema.work_order).where(schema.work_order.c.id == keys["order_id"])).one()
+        call = {"alert_id": street.alert_id, "escalation_id": street.escalation_id, "climb": 0, "kind": "call-back"}
+        times = {"made_ns": now, "expires_ns": now + NS, "changed_ns": now}
+        connection.execute(insert(schema.work_order).values(**call, state="issued", **times, subject="r-1"))
         works = {"id": keys["number"], "subject": "h-1", "reason": word["maintenance.reason"]}
         change(connection, schema.declared, works)
         away = {"what": "absence", "scope": "home", "scope_id": "h-1", "from_ns": now, "to_ns": now + 9000 * NS}
@@ -109,22 +113,24 @@ _CARD = {
     "resident.name", "resident.phone", "resident.illnesses", "resident.notes", "contact.name", "contact.relation",
     "contact.phone",
 }  # fmt: skip
+_ON_CARDS = _CARD - {"resident.name", "resident.phone"}
+_CALL = {"resident.phone"}  # while somebody has to call back
 _ORDERS = {*_PLACE, *_PERSON, "order.words"}
 _REASONS = {"maintenance.reason", "absence.reason"}
 _HOMES = {"community.name", *_PLACE}
 
 CARE: dict[str, set[str]] = {  # operator, nurse, administrator; a route that is not here shows nothing personal
-    "GET /": {"home.name", *_PERSON},
+    "GET /": {"home.name", *_PERSON, *_CALL},
     "GET /alerts/{alert_id}": {*_CARD, *_PLACE, "note", "order.words", "vital"},
-    "GET /fragments/alerts": {"home.name", *_PERSON},
-    "GET /fragments/alerts/{alert_id}": {"home.name", *_PERSON, "note", "order.words"},
+    "GET /fragments/alerts": {"home.name", *_PERSON, *_CALL},
+    "GET /fragments/alerts/{alert_id}": {"home.name", *_PERSON, *_CALL, "note", "order.words"},
     "GET /api/v1/alerts": {*_PLACE, *_PERSON},
     "GET /api/v1/alerts/{alert_id}": {*_PLACE, *_PERSON, "note"},
     "GET /api/v1/events": {"vital"},
     "GET /history": {"home.name", *_PERSON},
     "GET /orders": _ORDERS,
     "GET /fragments/orders": _ORDERS,
-    "GET /api/v1/orders": {*_ORDERS, "volunteer.name", "volunteer.phone"},
+    "GET /api/v1/orders": {*_ORDERS, *_CALL, "volunteer.name", "volunteer.phone"},
     "GET /homes": {*_HOMES, *_PERSON},
     "GET /fragments/homes": {*_HOMES, *_PERSON},
     "GET /api/v1/homes": {*_HOMES, *_PERSON},
@@ -196,10 +202,10 @@ def test_no_card_is_shown_without_a_trace_of_who_looked(served: Center) -> None:
     cards = set()
     for route, path in reads(keys):
         before = traces()
-        if shown(client, path) & (_CARD - _PERSON):
+        if shown(client, path) & _ON_CARDS:
             cards.add(route)
             assert traces()[len(before) :] == [(account(Role.NURSE, OWN), "r-1")], route
-    assert cards == {route for route, fields in CARE.items() if fields & (_CARD - _PERSON)}
+    assert cards == {route for route, fields in CARE.items() if fields & _ON_CARDS}
 
 
 def test_who_looks_for_a_name_finds_it_in_no_address(served: Center) -> None:
