@@ -154,6 +154,14 @@ def replace_contacts(config: ChannelConfig) -> ChannelConfig:
     return ChannelConfig(name=config.name, kind=config.kind, trusted=config.trusted, contacts=config.name == "family")
 
 
+_BEHIND = (
+    select(schema.escalation.c.id)
+    .join(schema.alert, schema.alert.c.id == schema.escalation.c.alert_id)
+    .where(schema.escalation.c.fired_ns.is_(None), schema.escalation.c.version != schema.alert.c.version)
+    .limit(1)
+)
+
+
 @dataclass
 class World:
     """One seed. `kills`, `presses` and the rest are counted for the report."""
@@ -405,8 +413,13 @@ class World:
                 self.last_s[row.alert_id] = (self.now_s, row.kind)
 
     def next_due_s(self) -> float:
-        """When something is due by the database, in this world's time."""
+        """When something is due by the database, in this world's time; at once what a desk's next round would take up.
+
+        An act amid a turn is of the turn's own instant here, and no later look could tell it from one before.
+        """
         with self.database.reading() as connection:
+            if connection.execute(_BEHIND).first() is not None:
+                return self.now_s
             dues = [
                 connection.execute(select(func.min(column)).where(condition)).scalar()
                 for column, condition in (
