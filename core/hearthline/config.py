@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from hearthline.config_texts import TEXTS, in_words
 from hearthline.errors import ConfigError
-from hearthline.usage_texts import TEXTS
 
 T = TypeVar("T")
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -40,11 +40,11 @@ def load_tree(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             return tomllib.load(file)
     except FileNotFoundError:
-        raise ConfigError(TEXTS.say("no-config", path=path)) from None
+        raise ConfigError(TEXTS.say("none", path=path)) from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigError(TEXTS.say("unread", path=path, why=error.strerror)) from None
     except (ValueError, RecursionError) as error:  # tomllib's own errors, text that is no UTF-8, numbers without end
-        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+        raise ConfigError(TEXTS.say("no-toml", path=path, why=error)) from None
 
 
 def config_of(tree: dict[str, Any], shape: type[T], path: Path) -> T:
@@ -60,7 +60,7 @@ def check_config(tree: dict[str, Any], shape: type[T], where: str) -> T:
     try:
         return msgspec.convert(tree, shape)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {_for_people(str(error))}") from None
+        raise ConfigError(f"{where}: {in_words(str(error))}") from None
 
 
 def secret_files(config: object, where: str = "") -> Iterator[tuple[str, str]]:
@@ -95,26 +95,13 @@ def read_secret(path: str | None, key: str) -> str | None:
             _refuse_others(os.fstat(file.fileno()).st_mode, path, key)
             return file.read().splitlines()[0].strip()
     except IndexError:
-        raise ConfigError(
-            f"{key} = {path!r}: this file should hold the secret in its first line; it is empty"
-        ) from None
+        raise ConfigError(TEXTS.say("secret-empty", name=key, path=path)) from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{key} = {path!r}: the secret in this file is no text in UTF-8") from None
+        raise ConfigError(TEXTS.say("secret-no-text", name=key, path=path)) from None
     except (OSError, ValueError) as error:  # ValueError: a path with U+0000
-        raise ConfigError(f"{key} = {path!r}: the secret cannot be read from this file: {error}") from None
+        raise ConfigError(TEXTS.say("secret-unread", name=key, path=path, why=error)) from None
 
 
 def _refuse_others(mode: int, path: str, key: str) -> None:
     if stat.S_ISREG(mode) and mode & _OTHERS:
-        raise ConfigError(
-            f"{key} = {path!r}: others may read it or change it (mode {mode & 0o777:03o}); chmod 600 {path}"
-        )
-
-
-def _for_people(message: str) -> str:
-    """msgspec says `Object contains unknown field `x` - at `$.serial[0]``; say `serial[0]: unknown key `x``."""
-    text, _, place = message.partition(" - at `$")
-    place = place.rstrip("`").lstrip(".")
-    text = text.replace("Object contains unknown field", "unknown key")
-    text = text.replace("Object missing required field", "missing key")
-    return f"{place}: {text}" if place else text
+        raise ConfigError(TEXTS.say("secret-open", name=key, path=path, mode=f"{mode & 0o777:03o}"))

@@ -63,10 +63,6 @@ TEXTS: Final = Speech(
             "'hearthline {word}' is not installed here (no module {missing!r}). "
             "Install it with: pip install 'hearthline[{extra}]'",
         ),
-        "no-config": (
-            "{path}：没有这个配置文件；用 --config 文件 给出位置",
-            "{path}: no such configuration file; give its place with --config FILE",
-        ),
     }
 )
 

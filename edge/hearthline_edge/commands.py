@@ -25,7 +25,7 @@ from hearthline_edge.commands_update import update
 from hearthline_edge.devices import Driver, SerialDriver, driver_named, find_drivers
 from hearthline_edge.doctor import Check, examine
 from hearthline_edge.doctor_running import examine_running
-from hearthline_edge.doctor_texts import TEXTS
+from hearthline_edge.doctor_texts import TEXTS, named
 from hearthline_edge.loading import load_edge_config, own_profile_folder
 from hearthline_edge.outbox_view import OutboxView, look_into
 from hearthline_edge.profiles import ProfileView, describe, driver_of, load_profile, load_profiles
@@ -213,7 +213,7 @@ def _say_checks(checks: list[Check], as_json: bool) -> None:
         typer.echo(_json({"ok": all(check.ok for check in checks), "checks": checks}))
         return
     for check in checks:
-        typer.echo(f"{'ok   ' if check.ok else 'WRONG'} {check.name}: {check.sentence}")
+        typer.echo(f"{TEXTS.say('right' if check.ok else 'wrong')} {named(check.name)}: {check.sentence}")
 
 
 def _outbox_for_people(view: OutboxView) -> str:

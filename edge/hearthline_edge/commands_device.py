@@ -61,16 +61,18 @@ def add(
         drivers |= {profile.name for profile in settings.mqtt_profiles}
     terminal = Terminal(lambda text: typer.echo(text, err=json))
     client = ControlClient(Path(settings.data_dir) / SOCKET)
+    is_bound = False
     try:
         while True:
             bound = Wizard(client, drivers, given, terminal).run()
             done = _tell(terminal, bound, json)
+            is_bound = is_bound or done
             if yes or id_ or not done or terminal.ask(_say("ask-another")).lower() not in ("y", "yes", "是"):
                 return 0 if done else 1
     except LeftError:
         terminal.say("")
-        terminal.say(_say("left"))
-        return 1
+        terminal.say(_say("left-bound" if is_bound else "left"))
+        return 0 if is_bound else 1
 
 
 def _tell(terminal: Terminal, bound: dict[str, object], as_json: bool) -> bool:

@@ -31,7 +31,7 @@ from hearthline_edge.device_list import refusals
 from hearthline_edge.devices import SerialDriver, find_drivers
 from hearthline_edge.doctor_texts import TEXTS, say
 from hearthline_edge.fault_advice import what_to_do
-from hearthline_edge.outbox_file import check_schema
+from hearthline_edge.outbox_file import DamagedError, check_schema
 from hearthline_edge.outbox_view import look_into
 from hearthline_edge.salvage import kept_aside
 from hearthline_edge.serial_port import cause_of, open_line
@@ -125,6 +125,8 @@ def _outbox(config: EdgeConfig) -> Check:
         if not path.exists():
             return Check("outbox", True, say("no-outbox", path=path))
         check_schema(path)
+    except DamagedError as error:
+        return Check("outbox", False, say("outbox-broken", path=path, error=error.why))
     except ConfigError as error:
         return Check("outbox", False, str(error))
     except (OSError, sqlite3.Error) as error:

@@ -49,6 +49,31 @@ TEXTS = Speech(
             "{path} 无法读取：{error}；请检查属主和存储卡。",
             "{path} cannot be read: {error}; look at its owner and at the SD card.",
         ),
+        "outbox-broken": (
+            "{path} 不是可读的发件箱（{error}）。代理程序启动时会把它移到一边并新建一个；"
+            "请保留移走的文件，其中可能有报警，并更换存储卡。",
+            "{path}: not a readable outbox ({error}). The agent sets it aside when it starts and goes on with a new "
+            "one; keep what it sets aside, it may hold alarms, and replace the SD card.",
+        ),
+        "right": ("正常 ", "ok   "),
+        "wrong": ("错误 ", "WRONG"),
+        "name.agent": ("代理程序", "agent"),
+        "name.center": ("中心", "center"),
+        "name.certificate": ("证书", "certificate"),
+        "name.clock": ("时钟", "clock"),
+        "name.configuration": ("配置", "configuration"),
+        "name.devices": ("设备", "devices"),
+        "name.disk": ("磁盘", "disk"),
+        "name.local broker": ("本地服务器", "local broker"),
+        "name.name of port": ("串口名称", "name of port"),
+        "name.outbox": ("发件箱", "outbox"),
+        "name.profile": ("设备描述", "profile"),
+        "name.refused of": ("拒收", "refused of"),
+        "name.relay": ("继电器", "relay"),
+        "name.release keys": ("发布密钥", "release keys"),
+        "name.remote hands": ("中心的更改", "remote hands"),
+        "name.serial port": ("串口", "serial port"),
+        "name.version": ("版本", "version"),
         "outbox-damaged": (
             "{file} 因损坏被移到一边；请交给中心，移走，并更换存储卡。",
             "{file} was set aside as damaged; send it to the center, remove it, replace the SD card.",
@@ -183,3 +208,10 @@ TEXTS = Speech(
     }
 )
 say = TEXTS.say
+
+
+def named(check: str) -> str:
+    """What a check is called: `serial port radio` is of the kind `serial port`."""
+    kinds = (key.removeprefix("name.") for key in TEXTS.texts if key.startswith("name."))
+    kind = next((each for each in kinds if check == each or check.startswith(f"{each} ")), "")
+    return say(f"name.{kind}") + check[len(kind) :] if kind else check

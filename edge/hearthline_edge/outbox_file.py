@@ -85,7 +85,9 @@ _OF_RECEIVED = frozenset({"received", "received_order", "sqlite_autoindex_receiv
 
 
 class DamagedError(ConfigError):
-    """What lies there can no longer be read as a database."""
+    """What lies there can no longer be read as a database. `why`: what SQLite said of it."""
+
+    why: str = ""
 
 
 def is_damage(error: BaseException) -> bool:
@@ -159,10 +161,12 @@ def check_schema(path: Path) -> bool:
     except (DamagedError, sqlite3.Error, UnicodeDecodeError) as error:
         if not is_damage_at_opening(error):
             raise
-        raise DamagedError(
+        told = DamagedError(
             f"{path}: not a readable outbox ({error}). The agent sets it aside when it starts and goes on with a new "
             "one; keep what it sets aside, it may hold alarms, and replace the SD card."
-        ) from None
+        )
+        told.why = str(error)
+        raise told from None
 
 
 def _is_ours(path: Path) -> bool:

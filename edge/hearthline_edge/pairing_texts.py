@@ -186,6 +186,7 @@ SPEECH: Final = Speech(
         "label-failed": ("{file}：写不了：{why}", "{file}: cannot be written: {why}"),
         "ask-another": ("还要绑定一个吗？[y/N] ", "Bind another one? [y/N] "),
         "left": ("已退出，没有绑定。", "Left; nothing was bound."),
+        "left-bound": ("已退出；前面绑定的保留。", "Left; what was bound before stays."),
         "missing": (
             "用 --yes 时要给出 --{option}",
             "--yes needs --{option}",

@@ -34,7 +34,7 @@ from hearthline_edge.pairing import (
 from hearthline_edge.pairing_choice import chosen
 from hearthline_edge.pairing_label import in_terminal, write_svg
 from hearthline_edge.pairing_texts import SPEECH
-from hearthline_edge.terminal import Terminal
+from hearthline_edge.terminal import LeftError, Terminal
 
 _HINT_S = 30.0
 _EXPECT_S = 300.0
@@ -87,7 +87,8 @@ class Wizard:
             self._confirm(family, candidate)
         device["result"] = self._bind(device)
         if device["result"] in ("bound", "waiting", "unknown-gateway"):
-            self._label(device)
+            with suppress(LeftError):  # it is bound; whoever leaves here wants no label
+                self._label(device)
         return device
 
     def _state(self) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from string import Formatter
 
 import pytest
 
+from hearthline import config_texts, usage_texts
 from hearthline.config import Config, check_config, load_config, read_secret
 from hearthline.errors import ConfigError
+from hearthline.speech import CHOSEN, Speech
 from secret_files import write_secret
 
 
@@ -47,6 +50,32 @@ def test_a_wrong_key_names_itself_and_its_file(tmp_path: Path, text: str, said: 
     for words in said:
         assert words in str(caught.value)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("speed = 1\n", "没有这个键 `speed`"),
+        ("= 1\n", "不是正确的 TOML"),
+    ],
+)
+def test_what_is_wrong_is_told_in_the_terminals_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str
+) -> None:
+    path = tmp_path / "edge.toml"
+    path.write_text(text)
+    monkeypatch.setenv(CHOSEN, "zh")
+    with pytest.raises(ConfigError, match=said):
+        load_config(path, Config)
+    with pytest.raises(ConfigError, match="没有这个配置文件"):
+        load_config(tmp_path / "none.toml", Config)
+
+
+@pytest.mark.parametrize("table", [config_texts.TEXTS, usage_texts.TEXTS], ids=["config", "usage"])
+def test_both_languages_name_the_same_values(table: Speech) -> None:
+    places = [[{name for _, name, _, _ in Formatter().parse(text)} for text in both] for both in table.texts.values()]
+    assert places
+    assert all(chinese == english for chinese, english in places)
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:

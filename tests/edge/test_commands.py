@@ -220,16 +220,28 @@ def test_doctor_says_in_one_sentence_each_what_is_wrong(edge: Run, tmp_path: Pat
     assert "does not take 2400 8E1" in sentences["serial port even"]
 
 
-def test_doctor_refuses_a_strange_outbox_and_a_wrong_key(edge: Run, tmp_path: Path) -> None:
+def test_doctor_refuses_a_strange_outbox_and_a_wrong_key(
+    edge: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = config(tmp_path)
     (tmp_path / "data" / "outbox.db").write_bytes(b"something else entirely, of some length " * 50)
     code, out, _ = edge("doctor", "--config", path)
     assert code == 1
     assert "WRONG outbox" in out
+    monkeypatch.setenv("HEARTHLINE_LANG", "zh")
+    code, out, _ = edge("doctor", "--config", path)
+    assert code == 1
+    assert "错误  发件箱: " in out
+    assert "不是可读的发件箱（file is not a database）" in out
+    assert "WRONG" not in out
     path.write_text("gatway = 1\n", encoding="utf-8")
     code, out, _ = edge("doctor", "--config", path)
     assert code == 2
-    assert "gatway" in out
+    assert "没有这个键 `gatway`" in out
+    monkeypatch.setenv("HEARTHLINE_LANG", "en")
+    code, out, _ = edge("doctor", "--config", path)
+    assert code == 2
+    assert "unknown key `gatway`" in out
 
 
 def test_an_environment_that_no_release_has_laid_down_is_not_updated(edge: Run, tmp_path: Path) -> None:

@@ -208,6 +208,26 @@ def test_whoever_leaves_has_changed_nothing_and_the_next_press_is_an_alarm(
         assert ["commissioning" in alarm.data for alarm in alarms] == [True, False], how
 
 
+def test_whoever_leaves_once_a_device_is_bound_is_not_told_otherwise(
+    open_screen: Callable[..., Screen], pressing: Gateway, port: PtyPort, center: Answering
+) -> None:
+    screen = open_screen("--family", "kinetic", "--name", "pendant", "--room", "bedroom")
+    screen.expect("type or scan its label")
+    press(port)
+    screen.expect("Enter takes")
+    for question in ("", "Button AI", "Its other buttons", "once more to confirm"):
+        screen.expect(question)
+        screen.type("")
+    screen.expect("Label: ")
+    screen.type("q")
+    screen.expect("Bind another one")
+    screen.type("q")
+    assert screen.ended() == 0
+    assert "what was bound before stays" in screen.text
+    assert "nothing was bound" not in screen.text
+    assert states(pressing) == {PENDANT: "bound"}
+
+
 Run = Callable[..., tuple[int, str, str]]
 
 
