@@ -7,6 +7,8 @@
 A variable's value comes into a query in one form only, `=~ /^(${name:regex})$/`: Grafana escapes it for a regular
 expression, slashes included, and the bracket keeps a backslash at its end from the closing slash. In quotes InfluxQL
 has no form that Grafana's own (`:sqlstring`, `:singlequote`) would be safe for.
+
+Each SELECT has its own `$timeFilter`, the outer one too: without it InfluxDB 1.6 looks through the shards of all times.
 """
 
 from __future__ import annotations
@@ -73,7 +75,7 @@ def newest_rows(quantity: str, *tags: str, group: tuple[str, ...], name: str) ->
 
 def total(inner: str, name: str = "value", whole: str = "sum") -> str:
     """One number of many groups."""
-    return f'SELECT {whole}("{name}") AS "{name}" FROM ({inner})'
+    return f'SELECT {whole}("{name}") AS "{name}" FROM ({inner}) WHERE $timeFilter'
 
 
 def curve(quantity: str, tier: Tier, *tags: str, group: tuple[str, ...], what: str = 'mean("mean")') -> str:

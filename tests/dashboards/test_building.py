@@ -123,6 +123,13 @@ def test_a_long_range_is_never_read_from_raw_values(tree: dict[str, Any]) -> Non
             assert "timeFrom" in panel, (panel["title"], query)
 
 
+@pytest.mark.parametrize("tree", TREES, ids=lambda tree: str(tree["uid"]))
+def test_each_select_is_bounded_in_time(tree: dict[str, Any]) -> None:
+    """An outer one without it made InfluxDB look through the shards of all times: 0.5 s instead of 0.02 on a year."""
+    for _, query in targets(tree):
+        assert query.count("SELECT") == query.count("$timeFilter"), query
+
+
 def test_no_dashboard_shows_who_somebody_is() -> None:
     for tree in TREES:
         text = json.dumps(tree, ensure_ascii=False)

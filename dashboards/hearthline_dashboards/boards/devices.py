@@ -80,7 +80,7 @@ def _devices(board: Board) -> None:
     board.add(_worst(board, "battery", say("电量最低（7 天内）", "Lowest batteries of 7 days"), "percent"), 12, 10)
     board.add(_worst(board, "radio_level", say("信号最弱（7 天内）", "Weakest radio of 7 days"), "dBm"), 12, 10)
     silent = newest("device_silent", *_TAGS, "device", group=_PLACE, name="silent")
-    query = Query(f'SELECT "silent", {by(*_PLACE)} FROM ({silent}) WHERE "silent" = 1', format="table")
+    query = Query(f'SELECT "silent", {by(*_PLACE)} FROM ({silent}) WHERE "silent" = 1 AND $timeFilter', format="table")
     panel = rows(say("失联设备", "Silent devices"), query, names=_names(board), hidden=("Time", "silent"))
     panel = panel.time_from("3h").hide_time_override(True).no_value(say("没有失联的设备", "No device is silent"))
     board.add(panel, 24, 8, may_be_empty=True)
@@ -99,8 +99,9 @@ def _names(board: Board) -> dict[str, str]:
 
 
 def _worst(board: Board, quantity: str, title: str, unit: str) -> table.Panel:
-    last = f'SELECT last("last") AS "value" FROM {source(quantity, "daily")} WHERE {where(*_TAGS, "device")}'
-    worst = f'SELECT bottom("value", {by(*_PLACE)}, {_WORST}) AS "value" FROM ({last} GROUP BY {by(*_PLACE)})'
+    of_each = f"WHERE {where(*_TAGS, 'device')} GROUP BY {by(*_PLACE)}"
+    last = f'SELECT last("last") AS "value" FROM {source(quantity, "daily")} {of_each}'
+    worst = f'SELECT bottom("value", {by(*_PLACE)}, {_WORST}) AS "value" FROM ({last}) WHERE $timeFilter'
     names = _names(board) | {"value": board.setting.say("数值", "Value")}
     panel = rows(title, Query(worst, format="table"), names=names, sort=("value", False))
     return shown(panel, names["value"], unit=unit).time_from("7d").hide_time_override(True)

@@ -75,6 +75,6 @@ def _load() -> str:
 def _extremes(board: Board, title: str, pick: str, used: str) -> table.Panel:
     say = board.setting.say
     each = f'SELECT sum("used") AS "used" FROM ({used}) WHERE $timeFilter GROUP BY {by("home")}'
-    query = Query(f'SELECT {pick}("used", "home", {_TOP}) AS "used" FROM ({each})', format="table")
+    query = Query(f'SELECT {pick}("used", "home", {_TOP}) AS "used" FROM ({each}) WHERE $timeFilter', format="table")
     names = {"home": say("住户", "Home"), "used": say("用电 (kWh)", "Used (kWh)")}
     return rows(title, query, names=names, sort=("used", pick == "top"))

@@ -78,7 +78,7 @@ def _tables(board: Board) -> None:
 
     place = ("community", "home", "gateway")
     silent = newest("gateway_online", "community", group=place, name="online")
-    query = Query(f'SELECT "online", {by(*place)} FROM ({silent}) WHERE "online" = 0', format="table")
+    query = Query(f'SELECT "online", {by(*place)} FROM ({silent}) WHERE "online" = 0 AND $timeFilter', format="table")
     columns = {"community": names["community"], "home": say("住户", "Home"), "gateway": say("网关", "Gateway")}
     panel = rows(say("失联网关", "Silent gateways"), query, names=columns, hidden=("Time", "online"))
     panel = panel.time_from("2h").hide_time_override(True).no_value(say("没有失联的网关", "No gateway is silent"))
