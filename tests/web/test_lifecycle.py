@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import select
 
+from hearthline.model import EventType
 from hearthline_cloud import schema
 from hearthline_cloud.api.alert_reads import AlertFilter, list_queue
 from web.seeding import Center
+from web.tried_out import PENDANT, TriedOut
 
 
 def test_a_press_goes_from_raised_to_resolved_and_the_home_is_told_once(served: Center) -> None:
@@ -51,6 +54,33 @@ def test_the_second_operator_is_told_who_was_first(served: Center) -> None:
     stale = jun.post(f"alerts/{alert}/resolve", {"outcome": "test", "version": 1})
     assert stale.status == 409
     assert jun.post(f"alerts/{alert}/resolve", {"outcome": "test", "version": 2}).status == 200
+
+
+@pytest.mark.parametrize(
+    ("language", "said", "hop"),
+    [
+        ("en", "Taken back at home: check all the same", "Taken back at home (closes nothing)"),
+        ("zh", "家中已取消，仍须核实", "家中取消（未结束）"),
+    ],
+)
+def test_what_the_elder_takes_back_is_shown_and_closes_nothing(
+    served: Center, language: str, said: str, hop: str
+) -> None:
+    home, mei = TriedOut(served), served.client("mei")
+
+    def page(path: str) -> str:
+        return mei.request("GET", path, headers={"accept-language": language}).data.decode()
+
+    home.take(home.sender.press(device=PENDANT))
+    (alert,) = mei.get("alerts", state="open").json()["alerts"]
+    assert said not in page("/") + page(f"/alerts/{alert['id']}")
+    home.take(home.sender.event(EventType.CANCEL, PENDANT))
+    (alert,) = mei.get("alerts", state="open").json()["alerts"]
+    assert (alert["state"], alert["cancelled"] is None) == ("raised", False)
+    assert said in page("/")
+    assert said in page(f"/alerts/{alert['id']}")
+    assert hop in page(f"/alerts/{alert['id']}")
+    assert mei.post(f"alerts/{alert['id']}/acknowledge", {}).status == 200
 
 
 def taken(served: Center, *steps: str, by: str = "mei") -> int:
