@@ -7,10 +7,12 @@ import time
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
+from sqlalchemy import update
 
 from browser.conftest import Shoot
 from browser.rooms import ROOMS, seed
 from browser.visiting import DESKTOP, PHONE, a_busy_night, no_sideways_scroll, visit
+from hearthline_cloud.schema import remote_ask
 from web.seeding import Center
 
 pytestmark = pytest.mark.browser
@@ -90,6 +92,27 @@ def test_two_operators_collide_and_both_see_who_has_it(browser: Browser, center:
         expect(jun.locator("#toast")).to_have_text("mei was first: the alert is now “Closed”.")
         jun.unroute("**/fragments/**")
         expect(jun.locator("#alert-head")).to_contain_text("Help given")
+
+
+def test_a_live_page_leaves_focus_and_scrolling_where_they_are(browser: Browser, center: Center) -> None:
+    """The page of a gateway looks again every two seconds; focus stays in what did not change, and in what did."""
+    with center.serving():
+        seed(center)
+        with visit(browser, center, locale="en-GB", name="boss") as page:
+            page.goto(f"{center.url}/homes/gateways/gw-east-1")
+            log = page.locator("#remote-log .log")
+            log.evaluate("log => { log.style = 'max-height: 40px; overflow: auto'; log.scrollTop = 15; log.focus(); }")
+            for _ in range(3):  # the first look has been shown when the third begins
+                with page.expect_response("**/fragments/gateways/**"):
+                    pass
+            expect(log).to_be_focused()
+            assert log.evaluate("log => log.scrollTop") == 15
+            log_ask = remote_ask.c.what == "log"
+            with center.database.transaction() as connection:
+                detail = {"lines": ["another line"], "left_out": 3}
+                connection.execute(update(remote_ask).where(log_ask).values(detail=detail))
+            expect(log).to_have_text("another line", timeout=8000)
+            expect(log).to_be_focused()
 
 
 def test_the_whole_way_by_keyboard_handed_over_closed_and_reopened(

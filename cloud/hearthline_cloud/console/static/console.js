@@ -17,31 +17,47 @@ let isLeaving = false;  // who logs out is told of that, too, and may ask no mor
 // --- exchanging the page's live part --------------------------------------------------------------------------
 
 function exchange(fresh, old) {
-  // Elements with an id are kept when nothing changed in them, so that focus and what is being typed survive.
+  // What did not change stays where it is: an element that is moved loses focus, selection and scrolling.
   const had = document.activeElement && old.contains(document.activeElement) ? document.activeElement : null;
-  const focusId = had ? (had.id || had.closest("[id]")?.id) : null;
+  const holder = had?.closest("[id]");
+  const way = had ? wayTo(had, holder) : [];
   swapChildren(fresh, old);
-  if (focusId && !document.activeElement?.closest(`#${CSS.escape(focusId)}`)) {
-    document.getElementById(focusId)?.focus({ preventScroll: true });
-  }
+  if (!had || document.activeElement === had) return;
+  const fresher = document.getElementById(holder.id);
+  const there = had.isConnected ? had : way.reduce((at, place) => at?.children[place], fresher);
+  // A key pressed twice must not do another thing the second time: what acts is the same, or the focus goes to its holder.
+  const isSame = there?.tagName === had.tagName && (!had.matches("a, button") || there.textContent === had.textContent);
+  (isSame ? there : fresher)?.focus({ preventScroll: true });
+}
+
+function wayTo(element, holder) {
+  if (element === holder) return [];
+  return [...wayTo(element.parentElement, holder), [...element.parentElement.children].indexOf(element)];
 }
 
 function swapChildren(fresh, old) {
-  for (const part of [...fresh.children]) {
-    const present = part.id ? document.getElementById(part.id) : null;
-    if (present && old.contains(present)) {
-      if (sources.get(part.id) === part.outerHTML) { part.replaceWith(present); continue; }
-      if (part.id === "alert-note") { part.replaceWith(present); continue; }
-    } else if (part.classList.contains("row")) {
-      part.classList.add("fresh");
-    }
-    remember(part);
-    for (const row of part.querySelectorAll(".row[id]")) {
-      if (!document.getElementById(row.id)) row.classList.add("fresh");
-    }
+  const parts = [...fresh.childNodes].map((part) => stays(part, old) ?? part);
+  for (const gone of [...old.childNodes].filter((part) => !parts.includes(part))) gone.remove();
+  let place = old.firstChild;
+  for (const part of parts) {
+    if (part === place) place = place.nextSibling;
+    else old.insertBefore(part, place);
   }
-  old.replaceChildren(...fresh.childNodes);
   showTimes(old);
+}
+
+function stays(part, old) {
+  const present = part.id ? document.getElementById(part.id) : null;
+  if (present?.parentElement === old) {
+    if (sources.get(part.id) === part.outerHTML || part.id === "alert-note") return present;
+  } else if (part.classList?.contains("row")) {
+    part.classList.add("fresh");
+  }
+  remember(part);
+  for (const row of part.querySelectorAll?.(".row[id]") ?? []) {
+    if (!document.getElementById(row.id)) row.classList.add("fresh");
+  }
+  return null;
 }
 
 function remember(part) { if (part.id) sources.set(part.id, part.outerHTML); }
