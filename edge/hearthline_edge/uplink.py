@@ -12,7 +12,7 @@ import contextlib
 import math
 import random
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 import aiomqtt
@@ -20,14 +20,14 @@ from aiomqtt import ProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
 from hearthline import wire
-from hearthline.clock import Clock, Stamp
+from hearthline.clock import Clock
 from hearthline.config import read_secret
 from hearthline.errors import ProtocolError, StorageError
 from hearthline.log import Log
 from hearthline.model import Lane
-from hearthline.ranges import to_ranges
 from hearthline_edge.config import UplinkConfig
 from hearthline_edge.custody import Custody
+from hearthline_edge.departures import Departures
 from hearthline_edge.landed import LandedPacks
 from hearthline_edge.link import (
     ANSWER_S,
@@ -39,11 +39,10 @@ from hearthline_edge.link import (
     socket_options,
     within,
 )
-from hearthline_edge.outbox import EventRow, Outbox, PackRow
-from hearthline_edge.pack_time import Told, note_told_free, told_free, told_time
+from hearthline_edge.outbox import EventRow, Outbox
 from hearthline_edge.renewing import Renewal
 from hearthline_edge.second_line import SecondLine
-from hearthline_edge.sending import EVENT_WINDOW, TELEMETRY_WINDOW, Flights
+from hearthline_edge.sending import EVENT_WINDOW, TELEMETRY_WINDOW
 from hearthline_edge.wallet import Identity, Wallet
 
 _RECONNECT_FIRST_S = 0.25
@@ -59,7 +58,6 @@ _LOOK_FOR_ALARMS_S = 1.0
 _NO_SUCH_PROTOCOL = frozenset({1, 129, 130, 132})  # CONNACK of 3.1.1, and malformed, protocol error, version of 5
 log = Log(__name__)
 
-Timed = tuple[EventRow, Stamp, float]  # an event, its best-known time, its age when that is worth nothing
 Ranges = list[tuple[int, int]]
 
 
@@ -100,19 +98,13 @@ class Uplink:
         self._ears = ears
         self._rng = rng
         self._make_client = make_client
-        self._events = Flights(Lane.EVENT, rng)
-        self._packs = Flights(Lane.TELEMETRY, rng)
-        self._caught_up = True  # no packs wait that were not sent
         self.landed = LandedPacks(custody, gather_s)
         self._wake = asyncio.Event()
+        self._departures = Departures(gateway, custody, clock, rng, self._wake.set)
         self._status_wake = asyncio.Event()
         self._protocol = ProtocolVersion.V311 if config.protocol == "3.1.1" else ProtocolVersion.V5
         self._alarm_waiting = False
         self._alarm_came = asyncio.Event()
-        self._last_pack_seq = 0
-        self._outbox = custody.outbox.id
-        self._unnoted: Mapping[str, int] = {}  # packs told as free, of which the disk took no note yet
-        self._clock_kept = False
         self._met = asyncio.Event()
         self.connected = False
         self.fault = "uplink: not connected yet"
@@ -126,7 +118,7 @@ class Uplink:
         self._password = read_secret(config.password_file, "uplink.password_file")
         self.renewal = Renewal(gateway, wallet, clock, rng, self._renewed.set)
         errand = self.renewal if wallet.renews else None
-        self.second = SecondLine(self._second_link, self._topic(wire.UP_EVENT), self._alarms, rng, errand)
+        self.second = SecondLine(self._second_link, self._topic(wire.UP_EVENT), self._departures.alarms, rng, errand)
 
     def woken(self, alarm: bool = False) -> None:
         if alarm:
@@ -229,7 +221,7 @@ class Uplink:
             log.warning("uplink is deaf", fault=self.fault)
         with contextlib.suppress(StorageError):  # a disk that takes no note: they are sent again
             await self.landed.leave()
-        self._ground(self._custody.outbox.id)
+        self._departures.ground(self._custody.outbox.id)
         self._wake.set()
         log.info("uplink connected", host=self._config.host, port=self._config.port, mqtt=self._protocol.name)
         try:
@@ -261,15 +253,6 @@ class Uplink:
         log.info("uplink changes over to the renewed certificate")
         self._is_changing_over = True
         raise aiomqtt.MqttError("the renewed certificate takes over")
-
-    def _ground(self, outbox: str) -> None:
-        """Of what is in flight nothing is known any more: the link is new, or the outbox is."""
-        if outbox != self._outbox:
-            self._unnoted = {}
-        self._outbox = outbox
-        self._events.grounded()
-        self._packs.grounded()
-        self._last_pack_seq = 0
 
     async def _say_goodbye(self, client: aiomqtt.Client) -> None:
         """A clean stop sends no last will, so say it oneself: a gateway that was stopped is silent all the same."""
@@ -314,11 +297,11 @@ class Uplink:
         try:
             if ack.event is not None:
                 await self._let_go(ack.outbox, ack.event, ack.refused)
-                self._events.landed([*ack.event, *ack.refused])
+                self._departures.events.landed([*ack.event, *ack.refused])
             if ack.telemetry is not None:
                 self.landed.add(ack.outbox, ack.telemetry, ack.refused)
-                self._packs.landed([*ack.telemetry, *ack.refused])
-                if not self._caught_up:  # a lane that may be full must not drop what the center has
+                self._departures.packs.landed([*ack.telemetry, *ack.refused])
+                if not self._departures.caught_up:  # a lane that may be full must not drop what the center has
                     await self.landed.leave()
         except StorageError as error:
             log.error("acknowledged records not removed, they will be sent again", error=str(error))
@@ -350,17 +333,15 @@ class Uplink:
     async def _send(self, client: aiomqtt.Client, group: asyncio.TaskGroup) -> None:
         while True:
             self._wake.clear()
-            await self._keep_clock()
+            await self._departures.keep_clock()
             now = asyncio.get_running_loop().time()
             try:
-                for event in await self._next_events(now):
-                    payload = self._event_payload(self._outbox, *event)
-                    timeout_s = _ALARM_PUBACK_TIMEOUT_S if event[0].urgent else _PUBACK_TIMEOUT_S
+                for row, payload in await self._departures.next_events(now):
+                    timeout_s = _ALARM_PUBACK_TIMEOUT_S if row.urgent else _PUBACK_TIMEOUT_S
                     group.create_task(self._publish(client, wire.UP_EVENT, payload, timeout_s))
-                    self._ears.sent(event[0])
+                    self._ears.sent(row)
                 if not self._wake.is_set():  # an alarm that came meanwhile goes first
-                    for pack in await self._next_packs(now):
-                        payload = self._pack_payload(self._outbox, *pack)
+                    for payload in await self._departures.next_packs(now):
                         group.create_task(self._publish(client, wire.UP_TELEMETRY, payload, _PUBACK_TIMEOUT_S))
             except StorageError as error:
                 log.error("outbox not read, nothing is sent", error=str(error))
@@ -368,89 +349,10 @@ class Uplink:
                 continue
             await self._sleep_until_due(now)
 
-    async def _keep_clock(self) -> None:
-        """Before anything is sent with a time from the synchronised clock, that clock's meaning is committed."""
-        stamp = self._clock.now()
-        if self._clock_kept or not stamp.synced:
-            return
-        with contextlib.suppress(StorageError):  # a disk that takes no more holds up no alarm
-            await self._custody.submit(lambda ob: ob.remember_synced_clock(stamp))
-            self._clock_kept = True
-
-    def _is_new(self, outbox: str) -> bool:
-        """Whether the outbox was begun anew; then nothing of it is in flight, and it is read once more."""
-        if outbox == self._outbox:
-            return False
-        self._ground(outbox)
-        self._wake.set()
-        return True
-
-    async def _next_events(self, now: float) -> list[Timed]:
-        """Events to send now, each with its best-known time and its age: what is due again, then what is new."""
-        due = self._events.due(now)
-        if not due and self._events.room(urgent=True) <= 0:
-            return []
-        stamp = self._clock.now()
-
-        def read(ob: Outbox) -> tuple[str, list[Timed], list[Timed]]:
-            again = [_with_time(ob, row, stamp) for row in ob.events_in(to_ranges(due))]
-            return ob.id, again, [_with_time(ob, row, stamp) for row in ob.events(2 * EVENT_WINDOW)]
-
-        outbox, chosen, waiting = await self._custody.submit(read)
-        if self._is_new(outbox):
-            return []
-        self._events.landed([(seq, seq) for seq in due if seq not in {row.seq for row, _, _ in chosen}])
-        for row, _, _ in chosen:
-            self._events.sent(row.seq, row.urgent, now)
-        for each in waiting:
-            row = each[0]
-            if row.seq not in self._events and self._events.room(row.urgent) > 0:
-                self._events.sent(row.seq, row.urgent, now)
-                chosen.append(each)
-        return sorted(chosen, key=lambda each: not each[0].urgent)
-
-    async def _alarms(self, limit: int) -> list[tuple[int, bytes]]:
-        """The oldest alarms in the outbox, as they are published."""
-        stamp = self._clock.now()
-
-        def read(ob: Outbox) -> tuple[str, list[Timed]]:
-            return ob.id, [_with_time(ob, row, stamp) for row in ob.events(limit, urgent_only=True)]
-
-        outbox, alarms = await self._custody.submit(read)
-        return [(row.seq, self._event_payload(outbox, row, moment, age_s)) for row, moment, age_s in alarms]
-
-    async def _next_packs(self, now: float) -> list[Told]:
-        due = self._packs.due(now)
-        room = self._packs.room()
-        if not due and room <= 0:
-            return []
-        stamp, after, unnoted = self._clock.now(), self._last_pack_seq, self._unnoted
-
-        def read(ob: Outbox) -> tuple[str, list[Told]]:
-            packs = [pack for seq in due for pack in ob.packs(1, after=seq - 1) if pack.seq == seq]
-            packs += ob.packs(max(room, 0), after=after) if room > 0 else []
-            return ob.id, [told_time(ob, pack, stamp, unnoted) for pack in packs]
-
-        outbox, found = await self._custody.submit(read)
-        if self._is_new(outbox):
-            return []
-        if free := told_free(found, self._unnoted):
-            self._unnoted = free
-            with contextlib.suppress(StorageError):  # a disk that takes no more: better doubled than not told
-                await self._custody.submit(lambda ob: note_told_free(ob, free) if ob.id == outbox else None)
-                self._unnoted = {}
-        present = {pack.seq for pack, _, _ in found}
-        self._packs.landed([(seq, seq) for seq in due if seq not in present])  # dropped to make room
-        self._last_pack_seq = max([after, *present])
-        self._caught_up = len(present.difference(due)) < room
-        for seq in present:
-            self._packs.sent(seq, False, now)
-        return found
-
     async def _sleep_until_due(self, now: float) -> None:
-        times = [t for t in (self._events.next_due(), self._packs.next_due()) if t is not None]
+        due = self._departures.next_due()
         try:
-            async with asyncio.timeout(max(min(times) - now, 0.05) if times else None):
+            async with asyncio.timeout(None if due is None else max(due - now, 0.05)):
                 await self._wake.wait()
         except TimeoutError:
             pass
@@ -459,15 +361,6 @@ class Uplink:
         retain = leaf == wire.UP_STATUS
         async with within(timeout_s):
             await client.publish(self._topic(leaf), payload, qos=1, retain=retain, timeout=math.inf)
-
-    def _event_payload(self, outbox: str, row: EventRow, moment: Stamp, age_s: float) -> bytes:
-        source = f"hearthline/{self._gateway}"
-        envelope = _envelope(outbox, row.seq, moment, age_s)
-        event = wire.Event(row.id, source, row.type, row.device, moment.wall_ns, row.data, envelope)
-        return wire.encode_event(event)
-
-    def _pack_payload(self, outbox: str, row: PackRow, moment: Stamp, age_s: float) -> bytes:
-        return wire.encode_pack(wire.Pack(moment.wall_ns, row.readings, _envelope(outbox, row.seq, moment, age_s)))
 
     def _topic(self, leaf: str) -> str:
         return wire.topic(self._gateway, leaf)
@@ -484,14 +377,3 @@ def _let_go(ob: Outbox, outbox: str, taken: Ranges, refused: Ranges) -> bool:
         ob.delete(Lane.EVENT, taken)
         ob.refuse(Lane.EVENT, refused)
     return bool(ob.events(1, urgent_only=True))
-
-
-def _envelope(outbox: str, seq: int, moment: Stamp, age_s: float) -> wire.Envelope:
-    age = None if moment.synced else age_s
-    return wire.Envelope(outbox, seq, moment.boot, moment.synced, moment.mono_ns, age)
-
-
-def _with_time(outbox: Outbox, row: EventRow, now: Stamp) -> Timed:
-    """A record with its best-known time, and its age when that is worth nothing."""
-    moment = outbox.true_time(row.stamp, now)
-    return row, moment, 0.0 if moment.synced else outbox.age_s(row.stamp, now)

@@ -326,16 +326,18 @@ def test_a_pack_keeps_the_time_it_was_told_with_though_the_disk_took_no_note_of_
         async with uplink_at(tmp_path, BadBroker().serve) as (uplink, custody):
             readings = [(Reading("meter:1", "power", 1.0, "W"), 0)]
             await custody.submit(lambda ob: ob.append_pack(readings, free))
-            uplink._clock, right = StandingClock(free), uplink._clock
+            departures = uplink._departures
+            departures._clock, right = StandingClock(free), departures._clock
             custody.outbox.count = disk_error  # type: ignore[method-assign]
-            told = await uplink._next_packs(0.0)
-            uplink._ground(custody.outbox.id)  # a new link, on which it is told again
-            uplink._clock = right
-            again = await uplink._next_packs(0.0)
-            assert [moment for _, moment, _ in told + again] == [free, free]
+            told = await departures.next_packs(0.0)
+            departures.ground(custody.outbox.id)  # a new link, on which it is told again
+            departures._clock = right
+            again = await departures.next_packs(0.0)
+            envelopes = [wire.decode_pack(payload).envelope for payload in told + again]
+            assert [(each.synced, each.mono_ns) for each in envelopes] == [(False, free.mono_ns)] * 2
             del custody.outbox.count  # the disk is whole again
-            uplink._ground(custody.outbox.id)
-            await uplink._next_packs(0.0)
+            departures.ground(custody.outbox.id)
+            await departures.next_packs(0.0)
             assert await custody.submit(lambda ob: ob.counters()) == {f"told-free:{START.boot}": 1}
 
     asyncio.run(asyncio.wait_for(test(), 20))

@@ -86,14 +86,14 @@ def suppression_not_committed(agent: Agent) -> None:
 
 def another_id_when_repeated(agent: Agent) -> None:
     """The id of an event is made when it is sent."""
-    uplink, payload = agent._uplink, agent._uplink._event_payload
+    departures, payload = agent._uplink._departures, agent._uplink._departures._payload
     sent: dict[str, int] = {}
 
     def mistaken(outbox: str, row: EventRow, moment: Stamp, age_s: float) -> bytes:
         sent[row.id] = times = sent.get(row.id, -1) + 1
         return payload(outbox, replace(row, id=f"{row.id}-{times}") if times else row, moment, age_s)
 
-    uplink._event_payload = mistaken  # type: ignore[method-assign]
+    departures._payload = mistaken  # type: ignore[method-assign]
 
 
 def foreign_acknowledgement_honoured(agent: Agent) -> None:
