@@ -6,10 +6,8 @@ import email
 import email.policy
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +23,7 @@ from hearthline_cloud.notify.port import Message
 from hearthline_cloud.notify.texts import MAX_TEXT, Facts, render, title
 from hearthline_cloud.notify.webhook import Webhook, retry_after_s, signature
 from notify.receivers import MailServer, mail_server
+from outside_service import Request, served
 from secret_files import write_secret
 from servers import free_ports
 
@@ -45,31 +44,17 @@ class Hook:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/hook"
 
+    def take(self, request: Request) -> tuple[int, dict[str, str]]:
+        self.headers.append(dict(request.headers))
+        self.bodies.append(request.body)
+        return self.status, {} if self.retry_after is None else {"Retry-After": self.retry_after}
+
 
 @pytest.fixture
 def hook() -> Iterator[Hook]:
     kept = Hook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            kept.headers.append(dict(self.headers))
-            kept.bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
-            self.send_response(kept.status)
-            self.send_header("Content-Length", "0")
-            if kept.retry_after is not None:
-                self.send_header("Retry-After", kept.retry_after)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        kept.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with served(kept.take) as kept.port:
         yield kept
-        server.shutdown()
-        thread.join()
 
 
 def test_a_webhook_is_signed_over_its_time_and_body(hook: Hook) -> None:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from hearthline_cloud.alerts.lifecycle import Outcome
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.notify.sending import LEASE_S
 from notify.receivers import mail_server
+from outside_service import Request, served
 from personal_rows import change
 from secret_files import write_secret
 from servers import HOST, mosquitto
@@ -54,35 +53,20 @@ class Hook:
     tries: Counter[str] = field(default_factory=Counter)
     got: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
+    def take(self, request: Request) -> tuple[int, dict[str, str]]:
+        key = request.headers["Idempotency-Key"]
+        self.tries[key] += 1
+        if self.tries[key] == 1:
+            return 503, {}
+        self.got.append((key, json.loads(request.body)))
+        return 200, {}
+
 
 @contextmanager
 def hook_server() -> Iterator[Hook]:
     hook = Hook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            key = self.headers["Idempotency-Key"]
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            hook.tries[key] += 1
-            is_first = hook.tries[key] == 1
-            if not is_first:
-                hook.got.append((key, body))
-            self.send_response(503 if is_first else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with ThreadingHTTPServer((HOST, 0), Handler) as server:
-        hook.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield hook
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(hook.take) as hook.port:
+        yield hook
 
 
 @pytest.fixture

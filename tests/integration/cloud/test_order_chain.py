@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -29,6 +28,7 @@ from hearthline_cloud.desk import Desk
 from hearthline_cloud.notify.sending import LEASE_S
 from hearthline_cloud.order_desk import OrderDesk
 from notify.receivers import MailServer, mail_server
+from outside_service import Request, served
 from personal_rows import change, put
 from secret_files import write_secret
 from servers import HOST, free_ports
@@ -62,32 +62,16 @@ def slow_hook() -> Iterator[tuple[int, list[dict[str, Any]], threading.Event]]:
     got: list[dict[str, Any]] = []
     free = threading.Event()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            free.wait(60)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
+    def take(request: Request) -> tuple[int, dict[str, str]]:
+        got.append(json.loads(request.body))
+        free.wait(60)
+        return 200, {}
 
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except ConnectionError:  # the desk was killed while it waited
-                return
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with ThreadingHTTPServer((HOST, 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with served(take) as port:
         try:
-            yield server.server_address[1], got, free
+            yield port, got, free
         finally:
             free.set()
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture

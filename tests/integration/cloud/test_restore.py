@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from hearthline_cloud.database import Database, sqlite_url
 from hearthline_cloud.desk import Desk
 from hearthline_cloud.people import People
 from hearthline_cloud.permissions import Role as StaffRole
+from outside_service import Request, served
 from secret_files import write_secret
 from servers import HOST, mosquitto
 
@@ -54,31 +54,16 @@ class Hook:
     port: int = 0
     got: Counter[str] = field(default_factory=Counter)
 
+    def take(self, request: Request) -> tuple[int, dict[str, str]]:
+        self.got[request.headers["Idempotency-Key"]] += 1
+        return 200, {}
+
 
 @contextmanager
 def hook_server() -> Iterator[Hook]:
     hook = Hook()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            hook.got[self.headers["Idempotency-Key"]] += 1
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            return
-
-    with ThreadingHTTPServer((HOST, 0), Handler) as server:
-        hook.port = server.server_address[1]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield hook
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(hook.take) as hook.port:
+        yield hook
 
 
 def populate(folder: Path, url: str) -> None:
