@@ -224,9 +224,12 @@ def _call_off(began: Update, versions: Versions, reason: str) -> None:
 
 
 def follow(began: Update, versions: Versions) -> Update:
-    """The record once it has ended, or as it is when nobody can be waiting for it any more."""
+    """The record once it has ended and the guard has cleared up, or as it is when nobody can be waiting for it any more.
+
+    Until the guard's link is gone another update would be refused.
+    """
     found, until = began, time.monotonic() + began.wait_s + 180
-    while found.phase in GUARDED and time.monotonic() < until:
+    while (found.phase in GUARDED or versions.pointed(GUARD) is not None) and time.monotonic() < until:
         time.sleep(_PERIOD_S)
         found = read_update(versions.root) or found
     return found

@@ -27,7 +27,7 @@ def test_a_good_version_stays_and_a_bad_one_goes_back(gateway: Gateway) -> None:
         said = gateway.hearthline("edge", "update", bad, code=1)
         assert f"{second} runs: it ended 3 times" in said
     assert gateway.current() == second
-    assert machine.property(UNIT, "ActiveState") == "active"
+    until(lambda: machine.property(UNIT, "ActiveState") == "active", "the version before to run")
     assert gateway.versions() == sorted([first, second]), "the bad one is gone, the one before is kept"
     told = ["update-begins", "updated", "update-begins", "update-undone"]
     until(lambda: len(gateway.notes()) >= before + len(told), "the center was told")
