@@ -224,7 +224,7 @@ def _call_off(began: Update, versions: Versions, reason: str) -> None:
 
 
 def follow(began: Update, versions: Versions) -> Update:
-    """The record once it has ended and the guard has cleared up, or as it is when nobody can be waiting for it any more.
+    """The record once the update has ended and the guard has cleared up, or as it is when nobody can wait any more.
 
     Until the guard's link is gone another update would be refused.
     """
