@@ -16,8 +16,8 @@ from hearthline_edge.config import EdgeConfig, UplinkConfig
 from hearthline_edge.installing import Machine
 from hearthline_edge.release import MANIFEST, REQUIREMENTS, File, Manifest, read_release, write_manifest
 from hearthline_edge.service import GUARD_FILE
-from hearthline_edge.update_record import Update
-from hearthline_edge.updating import take, update
+from hearthline_edge.update_record import Phase, Update, write_update
+from hearthline_edge.updating import follow, take, update
 from hearthline_edge.versions import CURRENT, GUARD, PREVIOUS, Versions
 
 BEFORE, OLD = "0.0.9-99999999", "0.1.0-aaaaaaaa"
@@ -67,6 +67,22 @@ def test_a_second_command_at_once_is_refused_and_the_first_goes_on(
     versions.point(CURRENT, read_release(release).name)
     with pytest.raises(RefusedError, match="runs already"):
         begin(versions, release, Machine(tmp_path / "machine"))
+
+
+def test_an_update_has_ended_when_the_next_one_may_begin(versions: Versions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guard writes how it ended, and only then takes the other version away and its own link."""
+    proved = Update(id="u-1", old=OLD, new="0.2.0-00000000", phase=Phase.PROVED, data_dir=str(versions.root))
+    write_update(versions.root, proved)
+    versions.point(GUARD, OLD)
+    looks: list[float] = []
+
+    def look_again(pause_s: float) -> None:
+        looks.append(pause_s)
+        versions.drop(GUARD)
+
+    monkeypatch.setattr("hearthline_edge.updating.time.sleep", look_again)
+    assert follow(proved, versions) == proved
+    assert len(looks) == 1
 
 
 def test_without_a_guard_there_is_no_update(versions: Versions, release: Path, tmp_path: Path) -> None:
