@@ -172,6 +172,7 @@ class Binding:
                 return ""
             leaving = msgspec.structs.replace(known, state="refused", reason=LEAVING)
             await self._write([leaving if each is known else each for each in self._listed.values()])
+            self._asked.pop(device, None)  # until the removal has been told, nothing was asked
             event = await self._append({"state": _REMOVED, "device": device})
             await self._write_without(device)
             return event

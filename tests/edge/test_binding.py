@@ -98,6 +98,27 @@ def test_a_removal_that_is_cut_short_ends_as_a_removal_or_has_not_begun(
     assert with_binding(home, next_start) == told
 
 
+@pytest.mark.parametrize("rebound", [False, True])
+def test_a_removal_that_the_disk_did_not_take_is_told_though_the_device_was_asked_for_just_before(
+    home: Path, rebound: bool
+) -> None:
+    device = as_listed({"id": "sos", "state": "waiting"})
+
+    async def test(binding: Cut) -> None:
+        await binding._bind(device)
+        if rebound:
+            await binding._unbind("sos")
+            await binding._bind(device)
+        binding.left = 2  # the list has been written, the event has not
+        with pytest.raises(CutError):
+            await binding._unbind("sos")
+        await binding._ask_again()
+
+    told = with_binding(home, test)
+    assert (load_list(home / "agent"), told[-1]) == ([], "removed")
+    assert told.count("removed") == 1 + rebound
+
+
 def test_while_it_leaves_neither_an_answer_nor_the_centers_list_brings_it_back(home: Path) -> None:
     write_list(home / "agent", [as_listed({"id": "sos", "state": "waiting"})])
 
