@@ -105,7 +105,7 @@ class Tool:
         self._config = config
         self._place = place
         self._bounds = bounds
-        self._terminal = Terminal(lambda text: typer.echo(text, err=quiet)) if asks else None
+        self._terminal = Terminal(lambda text: typer.echo(text, err=quiet), quiet=quiet) if asks else None
         self._quiet = quiet
         self._client = ControlClient(Path(config.data_dir) / SOCKET)
         self._clock = SystemClock(config.clock.trust)

@@ -59,7 +59,7 @@ def add(
     if settings.local_mqtt is not None:
         drivers |= {each.name for each in find_drivers().values() if isinstance(each, MqttDriver)}
         drivers |= {profile.name for profile in settings.mqtt_profiles}
-    terminal = Terminal(lambda text: typer.echo(text, err=json))
+    terminal = Terminal(lambda text: typer.echo(text, err=json), quiet=json)
     client = ControlClient(Path(settings.data_dir) / SOCKET)
     is_bound = False
     try:

@@ -25,8 +25,10 @@ class Speaker(Protocol):
 class Terminal:
     """Lines in, lines out. `say` writes one; control characters of what devices call themselves are taken out."""
 
-    def __init__(self, say: Callable[[str], None], source: int | None = None) -> None:
+    def __init__(self, say: Callable[[str], None], source: int | None = None, *, quiet: bool = False) -> None:
+        """`quiet`: standard output is for a program, so nothing is asked there."""
         self._say = say
+        self._quiet = quiet
         self._given = source
         self._rest = b""
         self._is_over = False
@@ -36,8 +38,7 @@ class Terminal:
 
     def ask(self, prompt: str) -> str:
         """One line. Raises LeftError at the end of the input, or for `q`."""
-        sys.stdout.write(prompt)
-        sys.stdout.flush()
+        print(prompt, end="", file=sys.stderr if self._quiet else sys.stdout, flush=True)
         while (line := self.typed([], None)) is None:
             pass
         return line

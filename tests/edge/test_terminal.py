@@ -54,6 +54,16 @@ def test_enter_agrees_and_what_is_neither_is_asked_again(typist: Typist, capsys:
     typist.leaves()
 
 
+def test_where_a_program_reads_standard_output_nothing_is_asked_there(
+    typist: Typist, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typist.terminal = Terminal(typist.said.append, typist.terminal._given, quiet=True)
+    typist.types("\n")
+    assert typist.terminal.agrees("Once more?")
+    assert capsys.readouterr() == ("", "Once more? [Y/n]: ")
+    typist.leaves()
+
+
 def test_whoever_else_speaks_ends_the_wait_and_half_a_line_is_kept(typist: Typist) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
