@@ -38,6 +38,8 @@ _WORDS: Final = (  # (what msgspec says, Chinese, English)
     (r"Object contains unknown field", "没有这个键", "unknown key"),
     (r"Object missing required field", "缺少键", "missing key"),
     (r"Expected `(.+)`, got `(.+)`", r"应为 `\1`，却是 `\2`", r"Expected `\1`, got `\2`"),
+    (r"Expected `(.+)` of length (>=|<=|==) (\S+)", r"应为长度 \2 \3 的 `\1`", r"Expected `\1` of length \2 \3"),
+    (r"Expected `(.+)` matching regex (.+)", r"应为符合 \2 的 `\1`", r"Expected `\1` matching regex \2"),
     (r"Expected `(.+)` (>=|<=|>|<) (\S+)", r"应为 \2 \3 的 `\1`", r"Expected `\1` \2 \3"),
     (r"Invalid enum value (.+)", r"不能是 \1", r"Invalid enum value \1"),
 )

@@ -13,7 +13,7 @@ from hearthline.errors import LinkError
 from hearthline_edge.__main__ import DEFAULT_CONFIG
 from hearthline_edge.config import EdgeConfig
 from hearthline_edge.control import SOCKET
-from hearthline_edge.control_client import ControlClient
+from hearthline_edge.control_client import TEXTS, ControlClient
 from hearthline_edge.loading import load_edge_config
 from hearthline_edge.pairing_texts import SPEECH
 
@@ -55,7 +55,7 @@ def remove(
     is_connected = bool(client.ask({"do": "state"})["link"]["connected"])
     with client.open({"do": "unbind", "device": device}) as line:
         if line.next(_ANSWER_S) is None:
-            raise LinkError(f"{client.path}: the agent has not stored it; look at its log, then repeat")
+            raise LinkError(TEXTS.say("not-stored", path=client.path))
         answer = line.next(_ANSWER_S if is_connected else 0.0)
     if json:
         typer.echo(msgspec.json.encode({"removed": device, "told": answer is not None}).decode())

@@ -8,12 +8,38 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from hearthline.errors import LinkError, RefusedError
+from hearthline.speech import Speech
 
+TEXTS: Final = Speech(
+    {
+        "no-answer": (
+            "{path}：代理程序 {seconds:g} 秒没有回答；请查看它的日志",
+            "{path}: the agent has not answered for {seconds:g} s; look at its log",
+        ),
+        "not-stored": (
+            "{path}：代理程序没有保存；请查看它的日志，然后再试一次",
+            "{path}: the agent has not stored it; look at its log, then repeat",
+        ),
+        "none": (
+            "{path}：这里没有代理程序在运行；启动它：systemctl start hearthline-edge",
+            "{path}: no agent is running here; start it: systemctl start hearthline-edge",
+        ),
+        "not-allowed": (
+            "{path}：属于代理程序的用户；请用 sudo 运行本命令",
+            "{path}: belongs to the agent's user; run the command with sudo",
+        ),
+        "unreached": ("{path}：无法连到代理程序：{error}", "{path}: the agent cannot be reached: {error}"),
+        "ended": (
+            "{path}：代理程序中断了对话；请查看它是否在运行",
+            "{path}: the agent has ended the conversation; look whether it runs",
+        ),
+    }
+)
 _CONNECT_S = 5.0
 _CHUNK = 64 * 1024
 
@@ -29,7 +55,7 @@ class ControlClient:
         with self.open(order) as line:
             answer = line.next(timeout_s)
         if answer is None:
-            raise LinkError(f"{self.path}: the agent has not answered for {timeout_s:g} s; look at its log")
+            raise LinkError(TEXTS.say("no-answer", path=self.path, seconds=timeout_s))
         return answer
 
     @contextmanager
@@ -41,13 +67,11 @@ class ControlClient:
                 connection.connect(str(self.path))
                 connection.sendall(msgspec.json.encode(order) + b"\n")
             except (FileNotFoundError, ConnectionRefusedError):
-                raise LinkError(
-                    f"{self.path}: no agent is running here; start it: systemctl start hearthline-edge"
-                ) from None
+                raise LinkError(TEXTS.say("none", path=self.path)) from None
             except PermissionError:
-                raise LinkError(f"{self.path}: belongs to the agent's user; run the command with sudo") from None
+                raise LinkError(TEXTS.say("not-allowed", path=self.path)) from None
             except OSError as error:
-                raise LinkError(f"{self.path}: the agent cannot be reached: {error}") from None
+                raise LinkError(TEXTS.say("unreached", path=self.path, error=error)) from None
             yield Line(connection, self.path)
 
 
@@ -71,9 +95,9 @@ class Line:
             try:
                 chunk = self._connection.recv(_CHUNK)
             except OSError as error:
-                raise LinkError(f"{self._path}: the agent cannot be reached: {error}") from None
+                raise LinkError(TEXTS.say("unreached", path=self._path, error=error)) from None
             if not chunk:
-                raise LinkError(f"{self._path}: the agent has ended the conversation; look whether it runs")
+                raise LinkError(TEXTS.say("ended", path=self._path))
             self._rest += chunk
         line, _, self._rest = self._rest.partition(b"\n")
         answer = msgspec.json.decode(line, type=dict[str, Any])

@@ -18,7 +18,7 @@ from hearthline.commissioning import PAIRING
 from hearthline.errors import ConfigError, HearthlineError, LinkError, ProtocolError, RefusedError
 from hearthline.model import EventType
 from hearthline.wire import MAX_ID
-from hearthline_edge.control_client import ControlClient, Line
+from hearthline_edge.control_client import TEXTS, ControlClient, Line
 from hearthline_edge.pairing import (
     PRESS,
     ROOMS,
@@ -329,7 +329,7 @@ class Wizard:
         """What came of it: bound, elsewhere, refused, unknown-gateway, or waiting."""
         with self._client.open({"do": "bind", "device": device}) as line:
             if line.next(_STORED_S) is None:
-                raise LinkError(f"{self._client.path}: the agent has not stored it; look at its log, then repeat")
+                raise LinkError(TEXTS.say("not-stored", path=self._client.path))
             answer = line.next(self._given.wait_s if self._is_connected else 0.0)
         result = "waiting" if answer is None else str(answer["answer"]["result"])
         if result in ("elsewhere", "refused"):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 from string import Formatter
+from typing import Annotated
 
 import pytest
+from msgspec import Meta
 
 from hearthline import config_texts, usage_texts
 from hearthline.config import Config, check_config, load_config, read_secret
@@ -52,9 +54,17 @@ def test_a_wrong_key_names_itself_and_its_file(tmp_path: Path, text: str, said: 
     assert caught.value.exit_code == 2
 
 
+class Bounded(Config, frozen=True):
+    word: Annotated[str, Meta(min_length=1, pattern="^[a-z]*$")] = "a"
+    number: Annotated[int, Meta(le=3)] = 0
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        ("word = ''\n", "word: 应为长度 >= 1 的 `str`"),
+        ("word = 'A'\n", "word: 应为符合 .* 的 `str`"),
+        ("number = 4\n", "number: 应为 <= 3 的 `int`"),
         ("speed = 1\n", "没有这个键 `speed`"),
         ("= 1\n", "不是正确的 TOML"),
     ],
@@ -66,7 +76,7 @@ def test_what_is_wrong_is_told_in_the_terminals_language(
     path.write_text(text)
     monkeypatch.setenv(CHOSEN, "zh")
     with pytest.raises(ConfigError, match=said):
-        load_config(path, Config)
+        load_config(path, Bounded)
     with pytest.raises(ConfigError, match="没有这个配置文件"):
         load_config(tmp_path / "none.toml", Config)
 

@@ -102,6 +102,12 @@ def test_an_order_is_answered_and_only_the_owner_may_give_one(tmp_path: Path) ->
         ControlClient(path).ask({"do": "echo", "text": ""})
 
 
+def test_an_installer_hears_in_his_language_that_no_agent_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "zh_CN.UTF-8")
+    with pytest.raises(LinkError, match="这里没有代理程序在运行"):
+        ControlClient(tmp_path / "control.sock").ask({"do": "state"})
+
+
 @pytest.mark.parametrize(
     ("payload", "told"),
     [

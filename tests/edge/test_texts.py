@@ -7,16 +7,16 @@ import string
 import pytest
 
 from hearthline.speech import Speech
-from hearthline_edge import doctor_texts, enrolling_texts, fault_advice, updating_texts
+from hearthline_edge import control_client, doctor_texts, enrolling_texts, fault_advice, updating_texts
 
-TABLES = [doctor_texts.TEXTS, enrolling_texts.TEXTS, fault_advice.TEXTS, updating_texts.TEXTS]
+TABLES = [control_client.TEXTS, doctor_texts.TEXTS, enrolling_texts.TEXTS, fault_advice.TEXTS, updating_texts.TEXTS]
 
 
 def places(text: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(text) if name}
 
 
-@pytest.mark.parametrize("table", TABLES, ids=["doctor", "enrolling", "faults", "updating"])
+@pytest.mark.parametrize("table", TABLES, ids=["control", "doctor", "enrolling", "faults", "updating"])
 def test_both_languages_name_the_same_values(table: Speech) -> None:
     assert {key: places(chinese) for key, (chinese, _) in table.texts.items()} == {
         key: places(english) for key, (_, english) in table.texts.items()
