@@ -115,6 +115,59 @@ def test_a_live_page_leaves_focus_and_scrolling_where_they_are(browser: Browser,
             expect(log).to_be_focused()
 
 
+def test_what_is_being_typed_stays_where_calls_come_and_change(browser: Browser, center: Center) -> None:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
+        page.goto(f"{center.url}/service")
+        expect(page.locator("body")).to_have_attribute("data-link", "live")
+        call = center.press("gw-east-2", "rf433:a1b2c3", role="service")
+        row, provider = page.locator(f"#alert-{call}"), page.locator(f"#who-{call}")
+        folded = row.locator("[data-plan] summary")
+        folded.click()
+        provider.fill("Zhang")
+        other = center.press(role="service")
+        expect(page.locator(f"#alert-{other}")).to_be_visible()
+        center.press("gw-east-2", "rf433:a1b2c3", role="service")
+        expect(row).to_contain_text("pressed 2 times")
+        expect(provider).to_be_visible()
+        expect(provider).to_be_focused()
+        expect(provider).to_have_value("Zhang")
+        row.locator("[name=due]").fill(time.strftime("%Y-%m-%dT10:00", time.localtime(time.time() + 86_400)))
+        provider.press("Enter")
+        expect(row).to_contain_text("Zhang")
+        expect(provider).to_be_hidden()
+        expect(folded).to_be_focused()
+
+
+def test_a_click_during_which_the_list_changes_counts(browser: Browser, center: Center) -> None:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
+        row = page.locator(f"#alert-{center.press()}")
+        row.get_by_role("button", name="Acknowledge").hover()
+        page.mouse.down()
+        center.press()
+        expect(row).to_contain_text("pressed 2 times")
+        page.mouse.up()
+        expect(row).to_contain_text("mei has it")
+
+
+def test_a_connection_that_is_dead_and_does_not_say_so_is_given_up(browser: Browser, center: Center) -> None:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
+        page.add_init_script("""
+            const real = AbortSignal.timeout.bind(AbortSignal);
+            AbortSignal.timeout = (ms) => real(ms / 10);
+        """)
+        page.reload()
+        expect(page.locator("body")).to_have_attribute("data-link", "live")
+        held: list[Route] = []
+        page.route("**/fragments/**", lambda route: held.append(route), times=2)
+        page.route("**/acknowledge", lambda route: held.append(route))
+        row = page.locator(f"#alert-{center.press()}")
+        expect(row).to_be_visible()
+        assert len(held) == 2
+        row.get_by_role("button", name="Acknowledge").click()
+        expect(page.locator("#toast")).to_have_text("The server did not answer; the page shows whether it was saved.")
+        expect(row.get_by_role("button", name="Acknowledge")).to_be_enabled()
+
+
 def test_the_whole_way_by_keyboard_handed_over_closed_and_reopened(
     browser: Browser, center: Center, shoot: Shoot
 ) -> None:

@@ -2,6 +2,8 @@
 
 import { fill, knows, say } from "./page.js";
 
+const LONGEST_MS = 20_000;  // longer than the center waits for its database
+
 let hiding = null;
 
 // `more`: what the action needs besides the version: an outcome, a receiver, a reason.
@@ -30,6 +32,7 @@ async function send(path, body, state) {
       method: "POST",
       headers: { "Content-Type": "application/json", "X-Hearthline": "1" },
       body: JSON.stringify(body),
+      signal: AbortSignal.timeout(LONGEST_MS),
     });
   } catch {
     showToast(fill("error.away"), true);

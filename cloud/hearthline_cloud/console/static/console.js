@@ -1,6 +1,7 @@
-// The console's script: follows the live journal, exchanges the changed parts of the page, and lets people act.
+// The console's script: follows the live journal, exchanges what has changed on the page, and lets people act.
 
-import { owing } from "./owed.js";
+import { exchanging } from "./exchange.js";
+import { ask, owing } from "./owed.js";
 import { startLink } from "./link.js";
 import { soundFor, soundOnce, startSound } from "./sound.js";
 import { act, actOnOrder, addNote, showToast } from "./actions.js";
@@ -10,68 +11,20 @@ import { fill, say, showTimes } from "./page.js";
 const live = document.getElementById("live");
 const count = document.getElementById("count");
 const title = document.title;
-const sources = new Map();  // id -> what the center last sent for that part of the page
+const exchange = live?.dataset.fragment ? exchanging(live) : null;
 const { refresh, isCurrent } = owing(show);
 let isLeaving = false;  // who logs out is told of that, too, and may ask no more
-
-// --- exchanging the page's live part --------------------------------------------------------------------------
-
-function exchange(fresh, old) {
-  // What did not change stays where it is: an element that is moved loses focus, selection and scrolling.
-  const had = document.activeElement && old.contains(document.activeElement) ? document.activeElement : null;
-  const holder = had?.closest("[id]");
-  const way = had ? wayTo(had, holder) : [];
-  swapChildren(fresh, old);
-  if (!had || document.activeElement === had) return;
-  const fresher = document.getElementById(holder.id);
-  const there = had.isConnected ? had : way.reduce((at, place) => at?.children[place], fresher);
-  // A key pressed twice must not do another thing the second time: what acts is the same, or the focus goes to its holder.
-  const isSame = there?.tagName === had.tagName && (!had.matches("a, button") || there.textContent === had.textContent);
-  (isSame ? there : fresher)?.focus({ preventScroll: true });
-}
-
-function wayTo(element, holder) {
-  if (element === holder) return [];
-  return [...wayTo(element.parentElement, holder), [...element.parentElement.children].indexOf(element)];
-}
-
-function swapChildren(fresh, old) {
-  const parts = [...fresh.childNodes].map((part) => stays(part, old) ?? part);
-  for (const gone of [...old.childNodes].filter((part) => !parts.includes(part))) gone.remove();
-  let place = old.firstChild;
-  for (const part of parts) {
-    if (part === place) place = place.nextSibling;
-    else old.insertBefore(part, place);
-  }
-  showTimes(old);
-}
-
-function stays(part, old) {
-  const present = part.id ? document.getElementById(part.id) : null;
-  if (present?.parentElement === old) {
-    if (sources.get(part.id) === part.outerHTML || part.id === "alert-note") return present;
-  } else if (part.classList?.contains("row")) {
-    part.classList.add("fresh");
-  }
-  remember(part);
-  for (const row of part.querySelectorAll?.(".row[id]") ?? []) {
-    if (!document.getElementById(row.id)) row.classList.add("fresh");
-  }
-  return null;
-}
-
-function remember(part) { if (part.id) sources.set(part.id, part.outerHTML); }
 
 async function show() {
   if (isLeaving) return true;
   const [fragment, summary] = await Promise.all([
-    live?.dataset.fragment ? fetch(live.dataset.fragment) : null,
-    fetch("/fragments/summary"),
+    exchange ? ask(live.dataset.fragment) : null,
+    ask("/fragments/summary"),
   ]);
   if (summary.status === 401) { location.assign("/login"); return true; }
   if (fragment?.ok) {
     const parsed = new DOMParser().parseFromString(await fragment.text(), "text/html");
-    exchange(parsed.body, live);
+    exchange(parsed.body);
   }
   if (summary.ok) showSummary(await summary.json());
   return summary.ok && fragment?.ok !== false;
@@ -143,10 +96,21 @@ async function press(action, holder, more, button) {
   if (!holder || holder.dataset.busy) return;
   holder.dataset.busy = "1";
   if (button) button.disabled = true;
-  await act(action, holder.dataset.id, Number(holder.dataset.version), holder.dataset.state, more);
+  const done = await act(action, holder.dataset.id, Number(holder.dataset.version), holder.dataset.state, more);
   delete holder.dataset.busy;
   if (button) button.disabled = false;
+  if (done && button) putAway(button);
   await refresh();
+}
+
+// What was filled in has been done.
+function putAway(button) {
+  button.form?.reset();
+  const folded = button.closest("details");
+  if (!folded) return;
+  const had = document.activeElement;
+  folded.open = false;
+  if (had === document.body || folded.contains(had)) folded.querySelector("summary").focus({ preventScroll: true });
 }
 
 document.addEventListener("click", (event) => {
@@ -187,8 +151,9 @@ document.addEventListener("submit", async (event) => {
   if (event.submitter?.name) given[event.submitter.name] = event.submitter.value;
   const { action, version, outcome, words } = given;
   event.submitter.disabled = true;
-  await actOnOrder(action, id, Number(version), { outcome: outcome || null, words: words ?? "" });
+  const done = await actOnOrder(action, id, Number(version), { outcome: outcome || null, words: words ?? "" });
   event.submitter.disabled = false;
+  if (done) event.target.reset();
   await refresh();
 });
 
@@ -235,7 +200,6 @@ async function showEnergy(place) {
   place.textContent = known ? `${energy.kwh.toFixed(2)} kWh` : fill(energy ? "energy.none" : "energy.away");
 }
 
-for (const part of document.querySelectorAll("#live > [id]")) remember(part);
 showTimes(document);
 setInterval(() => showTimes(document), 1000);
 startSound();

@@ -3,6 +3,9 @@
 
 const STALE_MS = 4500;
 const AGAIN_MS = 1000;
+const LONGEST_MS = 10_000;  // a fetch over a connection that is dead and does not say so would be waited for without end
+
+export function ask(path) { return fetch(path, { signal: AbortSignal.timeout(LONGEST_MS) }); }
 
 // `show` fetches and shows, and says whether it could; `pause` is the least time in ms between two of them.
 export function owing(show, pause = 0) {
@@ -36,7 +39,7 @@ async function shown(show) {
   try {
     return await show();
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;  // the network
-    return false;
+    if (error instanceof TypeError || error.name === "TimeoutError") return false;  // the network
+    throw error;
   }
 }

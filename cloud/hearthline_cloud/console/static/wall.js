@@ -1,7 +1,7 @@
 // The wall view: shows what the center says, again and again, and says when it cannot. Nobody is there to press a key.
 
 import { onHeartbeat } from "./center.js";
-import { owing } from "./owed.js";
+import { ask, owing } from "./owed.js";
 import { startLink } from "./link.js";
 import { showTimes } from "./page.js";
 
@@ -13,7 +13,7 @@ const time = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-d
 const { refresh, isCurrent } = owing(show, PAUSE_MS);
 
 async function show() {
-  const answer = await fetch(`${live.dataset.fragment}?utc_offset_min=${-new Date().getTimezoneOffset()}`);
+  const answer = await ask(`${live.dataset.fragment}?utc_offset_min=${-new Date().getTimezoneOffset()}`);
   if (answer.status === 401) { location.assign("/login"); return true; }
   if (!answer.ok) return false;
   const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");

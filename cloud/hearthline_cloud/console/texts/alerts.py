@@ -101,7 +101,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "Another alert of this home is open for the same cause: go on there.",
     ),
     "error.any": ("没有成功：{message}", "That did not work: {message}"),
-    "error.away": ("服务器没有应答，什么都没有保存。", "The server did not answer; nothing was saved."),
+    "error.away": (
+        "服务器没有应答；是否已保存，以页面显示为准。",
+        "The server did not answer; the page shows whether it was saved.",
+    ),
     "error.database-away": (
         "中心的数据库目前不能写入，什么都没有保存。请重试；如持续出现，请通知技术人员。",
         "The center's database takes nothing now; nothing was saved. Try again; if it goes on, call the technician.",
