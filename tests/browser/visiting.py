@@ -14,6 +14,10 @@ from web.seeding import PASSWORD, Center
 
 DESKTOP = (1360, 850)
 PHONE = (412, 915)
+# Asking a page takes up to a second, and twenty of them longer than any: each notes its own moment, in ms.
+NOTE_WHEN_STALE = """() => new MutationObserver(() => {
+  if (document.body.dataset.link === "stale") window.staleAt ??= Date.now();
+}).observe(document.body, {attributes: true})"""
 
 
 @contextmanager
