@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -85,13 +86,8 @@ def export_resident(
     """
     if to.exists():
         raise ConfigError(f"--to {to}: something is there already; give a folder that is absent")
-    with center(config) as (settings, database):
-        store = open_store(settings.store, settings.directory)
-        try:
-            with database.transaction() as connection:
-                found = export(connection, store, resident, me(), time.time_ns())
-        finally:
-            store.close()
+    with center(config) as (settings, database), closing(open_store(settings.store, settings.directory)) as store:
+        found = export(database, store, resident, me(), time.time_ns())
     try:
         to.mkdir(mode=0o700)
         write_secret(to / "export.json", msgspec.json.format(msgspec.json.encode(found), indent=1))

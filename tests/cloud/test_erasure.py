@@ -194,7 +194,7 @@ def test_the_list_erases_anew_whom_an_older_backup_has_brought_back(known: Cloud
 def test_an_export_has_everything_and_is_told(known: Cloud) -> None:
     with known.database.transaction() as connection:
         agree(connection, "res-1", Kind.VITALS, By.GUARDIAN, "王建国", "form 3", "boss", 5)
-        found = export(connection, store_of(known), "res-1", "boss", 9)
+    found = export(known.database, store_of(known), "res-1", "boss", 9)
     assert found["resident"][0]["name"] == "王秀兰"
     assert found["consents"][0]["guardian"] == "王建国"
     assert {"text": "she fell twice"} in [entry["detail"] for entry in found["journal"]]
@@ -205,10 +205,36 @@ def test_an_export_has_everything_and_is_told(known: Cloud) -> None:
     assert msgspec.json.decode(msgspec.json.encode(found))["alerts"][0]["id"] == 1
 
 
+def test_a_press_waits_for_no_export(known: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A time-series store may take minutes; while it does, the database has room for another writer."""
+    store = store_of(known)
+    quantities, before = store.quantities, known.count(schema.event)
+
+    def meanwhile() -> list[str]:
+        with known.database.transaction():
+            pass  # else the press would be tried for ever
+        known.take(known.gateway.press())
+        found: list[str] = quantities()
+        return found
+
+    monkeypatch.setattr(store, "quantities", meanwhile)
+    assert len(export(known.database, store, "res-1", "boss", 9)["readings"]) == 2
+    assert known.count(schema.event) == before + 1
+
+
+def test_each_value_of_an_export_stands_under_its_heading(known: Cloud) -> None:
+    text = page({"readings": export(known.database, store_of(known), "res-1", "boss", 9)["readings"]}, "res-1")
+    columns = ["quantity", "gateway", "device", "resident", "at", "value"]
+    assert "".join(f'<th scope="col">{name}</th>' for name in columns) in text
+    at = "<td>1970-01-01T00:00:00.000000Z</td>"
+    assert f"<td>battery</td><td>gw-1</td><td>enocean:1</td><td></td>{at}<td>3.0</td>" in text
+    assert f"<td>systolic</td><td>gw-1</td><td>cuff:1</td><td>res-1</td>{at}<td>141.0</td>" in text
+
+
 def test_a_readable_export_runs_no_script(known: Cloud) -> None:
     with known.database.transaction() as connection:
         change(connection, schema.resident, "res-1", notes="<script>alert(1)</script>")
-        found = export(connection, store_of(known), "res-1", "boss", 9)
+    found = export(known.database, store_of(known), "res-1", "boss", 9)
     text = page(found, "res-1")
     assert "<script" not in text
     assert "&lt;script&gt;" in text

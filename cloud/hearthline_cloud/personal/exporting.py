@@ -6,11 +6,12 @@ import html
 from collections.abc import Iterator
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, Row, or_, select
 
 from hearthline.clock import rfc3339
 from hearthline.errors import RefusedError
 from hearthline_cloud import journal, schema
+from hearthline_cloud.database import Database
 from hearthline_cloud.personal.vault import open_notes
 from hearthline_cloud.store import SeriesQuery, TimeSeries
 from hearthline_cloud.store.paging import every_sample
@@ -20,22 +21,31 @@ EXPORTED = "resident-exported"  # the kind of the journal's entry
 _PAGE = 10_000
 
 
-def export(connection: Connection, store: TimeSeries, who: str, actor: str, now_ns: int) -> dict[str, Any]:
-    """Sections by name: lists of rows. In a `Database.transaction()`, for the journal tells that it was made.
+def export(database: Database, store: TimeSeries, who: str, actor: str, now_ns: int) -> dict[str, Any]:
+    """Sections by name: lists of rows; the journal tells that it was made.
 
     Raises RefusedError for nobody, LinkError while the time-series store is away: nothing is left out unsaid.
     """
-    person = connection.execute(select(schema.resident).where(schema.resident.c.id == who)).first()
-    if person is None:
-        raise RefusedError(f"there is no resident {who!r}")
+    with database.reading() as connection:
+        found = _sections(connection, who)
+    devices = [{"gateway": row["gateway_id"], "device": row["id"], "resident": ""} for row in found["devices"]]
+    # years of values take minutes: a transaction that waited for them would keep every press out of the database
+    found["readings"] = list(_readings(store, [{"resident": who}, *devices]))
+    with database.transaction() as connection:
+        _person(connection, who)
+        journal.append(connection, EXPORTED, now_ns, {"resident": who}, actor=actor)
+    return found
+
+
+def _sections(connection: Connection, who: str) -> dict[str, list[dict[str, Any]]]:
+    person = _person(connection, who)
     alert, event, device, order = schema.alert, schema.event, schema.device, schema.work_order
     cases = select(alert.c.id).where(alert.c.resident_id == who)
-    devices = connection.execute(select(device).where(device.c.resident_id == who)).all()
-    found = {
+    return {
         "resident": [_row(person)],
         "home": _rows(connection, select(schema.home).where(schema.home.c.id == person.home_id)),
         "consents": _rows(connection, select(schema.consent).where(schema.consent.c.resident_id == who)),
-        "devices": [_row(row) for row in devices],
+        "devices": _rows(connection, select(device).where(device.c.resident_id == who)),
         "absences_of_the_home": _rows(connection, select(schema.declared).where(
             schema.declared.c.scope == "home", schema.declared.c.scope_id == person.home_id)),
         "alerts": _rows(connection, select(alert).where(alert.c.id.in_(cases))),
@@ -43,11 +53,14 @@ def export(connection: Connection, store: TimeSeries, who: str, actor: str, now_
         "work_orders": _rows(connection, select(order).where(order.c.alert_id.in_(cases))),
         "answers": _rows(connection, select(schema.feedback).where(schema.feedback.c.alert_id.in_(cases))),
         "journal": _journal(connection, who),
-        "readings": list(_readings(store, [{"resident": who}, *(
-            {"gateway": row.gateway_id, "device": row.id, "resident": ""} for row in devices)])),
     }  # fmt: skip
-    journal.append(connection, EXPORTED, now_ns, {"resident": who}, actor=actor)
-    return found
+
+
+def _person(connection: Connection, who: str) -> Row[Any]:
+    person = connection.execute(select(schema.resident).where(schema.resident.c.id == who)).first()
+    if person is None:
+        raise RefusedError(f"there is no resident {who!r}")
+    return person
 
 
 def page(found: dict[str, Any], who: str) -> str:
@@ -82,7 +95,8 @@ def _readings(store: TimeSeries, tags: list[dict[str, str]]) -> Iterator[dict[st
         for which in tags:
             query = SeriesQuery(quantity, MIN_TIME_NS, MAX_TIME_NS, limit=_PAGE, **which)  # type: ignore[arg-type]
             for sample in every_sample(store, query):
-                yield {"quantity": quantity, **which, "at": rfc3339(sample.time_ns), "value": sample.value}
+                place = {"gateway": sample.tags.gateway, "device": sample.tags.device, "resident": sample.tags.resident}
+                yield {"quantity": quantity, **place, "at": rfc3339(sample.time_ns), "value": sample.value}
 
 
 def _rows(connection: Connection, query: Any) -> list[dict[str, Any]]:
