@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
@@ -128,7 +129,7 @@ class Tool:
             state.rooms = list(rooms)
         elif not state.rooms and self._terminal and known and any(each.room in NO_ROOM for each in devices):
             told = self._terminal.ask(f"{say('ask-rooms')} [{', '.join(known)}]: ")
-            state.rooms = _names(told.replace("，", ",").replace("、", ",")) or list(known)
+            state.rooms = _names(told) or list(known)
         self._planned = plan(devices, state.rooms, NO_ROOM)
         if not self._planned:
             raise ConfigError(say("nothing"))
@@ -217,4 +218,4 @@ def _skipped(terminal: Terminal, line: Line, seconds: float) -> Reason | None:
 
 
 def _names(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
+    return [each.strip() for each in re.split("[,，、]", text) if each.strip()]

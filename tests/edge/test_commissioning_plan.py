@@ -141,7 +141,10 @@ def test_without_a_running_agent_nothing_is_begun(tmp_path: Path) -> None:
     agent_folder(tmp_path).mkdir()
     write_list(agent_folder(tmp_path), [device("a:1", "pendant", "bedroom")])
     with pytest.raises(LinkError, match="systemctl start"):
-        commission(config, no_input=True)
+        commission(config, rooms="卧室，客厅、厨房, hall", no_input=True)
+    state = load_state(tmp_path / "commissioning", "gw-1")
+    assert state is not None
+    assert state.rooms == ["卧室", "客厅", "厨房", "hall"], "whichever comma is typed"
 
 
 JSON = st.recursive(
