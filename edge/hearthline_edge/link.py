@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import struct
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterable, Iterator
@@ -27,6 +28,7 @@ ANSWER_S = 6.0  # for CONNACK, SUBACK, and the end of the connection
 END_S = 0.5  # for a DISCONNECT, when the agent ends or begins anew: the home is deaf meanwhile
 SocketOption = tuple[int, int, int | bytes]
 _NO_CHECK_TIME = ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME of openssl/x509_vfy.h
+_AT_ONCE = struct.pack("ii", 1, 0)  # of SO_LINGER: what has not arrived by now is not sent again
 _TCP_THIN_LINEAR_TIMEOUTS = 16  # of linux/tcp.h
 _WISHED: list[SocketOption] = [
     (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),  # Nagle holds an alarm back by 40 ms
@@ -104,9 +106,18 @@ class LinkClient(aiomqtt.Client):
         self._making = Future()
         try:
             return await super().__aenter__()
-        except asyncio.CancelledError:
-            self._making.cancel()
+        except (asyncio.CancelledError, aiomqtt.MqttError):
+            if not self._making.cancel():  # it was made, and the broker has not let us in
+                self._hang_up()
             raise
+
+    def _hang_up(self) -> None:
+        """At once: a line that comes back would deliver the CONNECT, by which a later session would be thrown out."""
+        if isinstance(sock := self._client.socket(), socket.socket):
+            self._connected = asyncio.Future()  # aiomqtt looks at it when it ends, and must not find it cancelled
+            with contextlib.suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            self._client.disconnect()
 
     def _client_connect(self) -> None:
         """In aiomqtt's worker: until it is connected, or given up."""

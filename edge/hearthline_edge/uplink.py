@@ -231,9 +231,8 @@ class Uplink:
                     group.create_task(self.landed.run())
                     group.create_task(self._send(client, group))
                     group.create_task(self._change_over())
-                    await self._listen(
-                        client
-                    )  # here: a group that fails at its end leaves its task marked as cancelled
+                    # here: a group that fails at its end leaves its task marked as cancelled
+                    await self._listen(client)
         except asyncio.CancelledError:
             await self._say_goodbye(client)
             raise

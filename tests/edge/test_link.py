@@ -120,6 +120,34 @@ def test_the_end_waits_for_no_connection_that_is_being_made_and_one_that_comes_l
         assert not connecting()
 
 
+async def hear_all(sock: socket.socket) -> None:
+    while await asyncio.get_running_loop().sock_recv(sock, 100):
+        pass
+
+
+@pytest.mark.parametrize("ends", [False, True], ids=["given up", "at the agent's end"])
+def test_a_connection_that_the_broker_does_not_answer_ends_when_it_is_given_up(ends: bool) -> None:
+    async def test(listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        client = LinkClient(LOCAL, listening.getsockname()[1], timeout=60.0 if ends else 0.05)
+        making = asyncio.ensure_future(client.__aenter__())
+        broker, _ = await loop.sock_accept(listening)
+        with broker:
+            assert await loop.sock_recv(broker, 1)
+            if ends:
+                making.cancel()
+            gone = (await asyncio.gather(making, return_exceptions=True))[0]
+            assert isinstance(gone, asyncio.CancelledError if ends else MqttError)
+            async with asyncio.timeout(10):
+                with pytest.raises(ConnectionResetError):
+                    await hear_all(broker)
+                await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()}, return_exceptions=True)
+
+    with socket.create_server((LOCAL, 0)) as listening:
+        listening.setblocking(False)
+        asyncio.run(test(listening))
+
+
 def test_the_end_waits_half_a_second_for_a_line_that_takes_nothing_more() -> None:
     taken: list[asyncio.StreamWriter] = []
 
