@@ -149,6 +149,17 @@ def test_a_click_during_which_the_list_changes_counts(browser: Browser, center: 
         expect(row).to_contain_text("mei has it")
 
 
+def test_a_list_that_is_long_in_coming_keeps_nobody_from_hearing_of_an_alarm(browser: Browser, center: Center) -> None:
+    with center.serving(), visit(browser, center, locale="en-GB") as page:
+        held: list[Route] = []
+        page.route("**/fragments/alerts", lambda route: held.append(route), times=1)
+        row = page.locator(f"#alert-{center.press()}")
+        expect(page).to_have_title("(1) Alerts – Hearthline")  # what counts them makes the sound, too
+        expect(row).to_have_count(0)
+        held[0].continue_()
+        expect(row).to_be_visible()
+
+
 def test_a_connection_that_is_dead_and_does_not_say_so_is_given_up(browser: Browser, center: Center) -> None:
     with center.serving(), visit(browser, center, locale="en-GB") as page:
         page.add_init_script("""

@@ -17,26 +17,32 @@ let isLeaving = false;  // who logs out is told of that, too, and may ask no mor
 
 async function show() {
   if (isLeaving) return true;
-  const [fragment, summary] = await Promise.all([
-    exchange ? ask(live.dataset.fragment) : null,
-    ask("/fragments/summary"),
-  ]);
-  if (summary.status === 401) { location.assign("/login"); return true; }
-  if (fragment?.ok) {
-    const parsed = new DOMParser().parseFromString(await fragment.text(), "text/html");
-    exchange(parsed.body);
-  }
-  if (summary.ok) showSummary(await summary.json());
-  return summary.ok && fragment?.ok !== false;
+  // Neither waits for the other: a list that is long in coming keeps nobody from hearing of an alarm.
+  const done = await Promise.allSettled([showSummary(), showLive()]);
+  const wrong = done.find((each) => each.status === "rejected");
+  if (wrong) throw wrong.reason;
+  return done.every((each) => each.value);
 }
 
-function showSummary(summary) {
+async function showLive() {
+  if (!exchange) return true;
+  const answer = await ask(live.dataset.fragment);
+  if (answer.ok) exchange(new DOMParser().parseFromString(await answer.text(), "text/html").body);
+  return answer.ok;
+}
+
+async function showSummary() {
+  const answer = await ask("/fragments/summary");
+  if (answer.status === 401) { location.assign("/login"); return true; }
+  if (!answer.ok) return false;
+  const summary = await answer.json();
   const { "device-fault": upkeep, "access-fault": access, ...calls } = summary;  // work, and nobody's call
   const waiting = Object.values(calls).reduce((sum, value) => sum + value, 0);
   count.hidden = waiting === 0;
   count.textContent = waiting;
   document.title = waiting ? `(${waiting}) ${title}` : title;
   soundFor(summary);
+  return true;
 }
 
 // --- what the journal says ------------------------------------------------------------------------------------
