@@ -172,7 +172,7 @@ def _words(text: str) -> str:
     """A person's words, kept as they are but for the blanks around them."""
     text = text.strip()
     if not 1 <= len(text) <= MAX_NOTE:
-        raise RefusedError(f"a note has 1 to {MAX_NOTE} characters")
+        raise ImpossibleError(Refusal.NEEDS_WORDS, f"a note has 1 to {MAX_NOTE} characters")
     return text
 
 

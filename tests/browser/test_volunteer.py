@@ -129,3 +129,19 @@ def test_the_desk_calls_back_sends_and_sees_the_report(browser: Browser, street:
         expect(page.locator("#do-help-given")).to_contain_text("Suggested outcome")
         expect(page.locator(".hop.work-order", has_text="Help given")).to_be_visible()
         shoot(page, "orders-alert-en")
+
+
+def test_an_order_whose_alert_was_closed_meanwhile_is_explained(browser: Browser, street: Street) -> None:
+    alert = street.press()
+    for seconds in (1, 122, 243):
+        street.climb(alert, seconds)
+    with visit(browser, street, locale="zh-CN") as page:
+        page.goto(f"{street.url}/orders")
+        expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=8000)
+        accept = page.locator("button[name=action][value=accept]").first
+        expect(accept).to_be_visible()
+        page.route("**/fragments/**", lambda route: route.abort())  # mei's page has not heard yet
+        street.client("jun").post(f"alerts/{alert}/resolve", {"outcome": "help-given"})
+        accept.click()
+        expect(page.locator("#toast")).to_have_text("没有保存：工单已被他人更改或已结束，请看现在的状态。")
+        page.unroute("**/fragments/**")

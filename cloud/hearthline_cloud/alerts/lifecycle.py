@@ -162,6 +162,7 @@ class Refusal(StrEnum):
     HAS_IT_ALREADY = "has-it-already"
     UNKNOWN_PERSON = "unknown-person"
     NEEDS_REASON = "needs-reason"
+    NEEDS_WORDS = "needs-words"
     CLEARS_BY_ITSELF = "clears-by-itself"
     ANOTHER_IS_OPEN = "another-is-open"
 

@@ -51,6 +51,7 @@ function explain(error, state) {
   if (first && !knows(`state.${first.state}`)) return fill("orders.too-late");
   if (first) return fill("error.conflict", { name: first.by, state: fill(`state.${first.state}`) });
   if (error.code === "database-away") return fill("error.database-away");
+  if (error.reason === "not-from-here" && !state) return fill("orders.too-late");
   const refused = `refused.${error.reason}`;
   if (knows(refused)) return fill(refused, { state: fill(`state.${state}`) });
   return fill("error.any", { message: error.message });

@@ -92,6 +92,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "refused.has-it-already": ("该同事已经在处理。", "That person has it already."),
     "refused.unknown-person": ("没有这位同事。", "There is nobody of this name on the staff."),
     "refused.needs-reason": ("重新打开必须写明原因。", "Reopening needs a reason."),
+    "refused.needs-words": ("请写 1 到 2000 个字。", "Write 1 to 2000 characters."),
     "refused.clears-by-itself": (
         "这类呼叫不能重新打开，需要时会自动再次产生。",
         "Alerts of this kind are not reopened: they are raised anew by themselves.",
@@ -143,6 +144,7 @@ SCRIPT_KEYS: tuple[str, ...] = (
     "refused.has-it-already",
     "refused.unknown-person",
     "refused.needs-reason",
+    "refused.needs-words",
     "refused.clears-by-itself",
     "refused.another-is-open",
     "state.raised",
