@@ -12,9 +12,11 @@ import urllib3
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from hearthline.clock import NS
 from hearthline_cloud.api.access import PLACES, authorize
 from hearthline_cloud.api.pace import paced
 from hearthline_cloud.permissions import GRANTED, ROUTES, Permission, Role, may
+from hearthline_cloud.store import Point
 from web.client import Client
 from web.seeding import Center
 from web.two_communities import NONE, OTHER, OWN, PLANTED, PLANTED_OTHER, SCOPES, logged_in, settle
@@ -300,3 +302,36 @@ def test_readings_of_another_community_are_not_there(served: Center) -> None:
     assert other.get("readings", quantity="power", gateway="gw-east-1").status == 404
     assert other.get("readings", quantity="power", home="h-9", gateway="gw-east-1").status == 404
     assert other.get("readings", quantity="power", home="h-9").status == 200
+
+
+def test_a_gateway_that_moved_shows_nothing_of_the_home_it_left(served: Center) -> None:
+    settle(served)
+    at_ns = time.time_ns() - 60 * NS
+    before = Point("power", OWN, "h-1", "gw-west-9", "meter:1", 80.0, at_ns)
+    since = Point("power", OTHER, "h-9", "gw-west-9", "meter:1", 81.0, at_ns + NS)
+    unknown = Point("power", "", "", "gw-west-9", "meter:1", 79.0, at_ns - NS)
+    left = Point("power", OWN, "h-1", "gw-stray", "meter:1", 82.0, at_ns)
+    served.store.write([before, since, unknown, left])
+    other = logged_in(served, Role.OPERATOR, OTHER)
+
+    def values(client: Client, gateway: str) -> list[float]:
+        return [item["value"] for item in client.get("readings", quantity="power", gateway=gateway).json()["samples"]]
+
+    assert values(other, "gw-west-9") == [81.0]
+    assert values(other, "gw-stray") == []
+    assert values(served.client("boss"), "gw-west-9") == [79.0, 80.0, 81.0]
+
+
+def test_vital_signs_are_no_readings_to_those_who_see_no_residents(served: Center) -> None:
+    settle(served)
+    at_ns = time.time_ns() - 60 * NS
+    own = Point("systolic", OWN, "h-1", "gw-east-1", "cuff:1", 141.0, at_ns, "r-1")
+    nobodys = Point("systolic", OWN, "h-1", "gw-east-1", "cuff:2", 120.0, at_ns)
+    served.store.write([own, nobodys])
+
+    def values(role: Role) -> list[float]:
+        answer = logged_in(served, role, OWN).get("readings", quantity="systolic", home="h-1")
+        return sorted(item["value"] for item in answer.json()["samples"])
+
+    assert values(Role.NURSE) == [120.0, 141.0]
+    assert values(Role.INSTALLER) == [120.0]

@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, HTTPException, Path, Query
+from sqlalchemy import Connection, select
 
 from hearthline.clock import NS, parse_rfc3339, rfc3339
 from hearthline.model import TELEMETRY_UNITS, VITAL_UNITS
+from hearthline_cloud import schema
 from hearthline_cloud.alerts.windows import Scope
 from hearthline_cloud.api.access import PartsOf, Staff
 from hearthline_cloud.api.model import DeviceEnergy, Energy, Readings, SampleAnswer, refusals
@@ -17,6 +19,7 @@ from hearthline_cloud.charts.counters import Stand, used
 from hearthline_cloud.charts.reading import ReadableStore
 from hearthline_cloud.desk import NotFoundError
 from hearthline_cloud.people import Session
+from hearthline_cloud.permissions import Permission
 from hearthline_cloud.scoping import sees_place
 from hearthline_cloud.store import SeriesQuery
 
@@ -79,8 +82,12 @@ def get_readings(
     aggregate: Literal["mean", "min", "max", "last", "sum", "spread", "count"] = "mean",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Readings:
-    """In order of time; the newest `limit` of them. An account of some communities names a home or a gateway."""
-    _check_asked(parts, session, home, gateway)
+    """In order of time; the newest `limit` of them. An account of some communities names a home or a gateway.
+
+    Of a gateway it is shown what was measured in the community that the gateway is in now. What is of a resident is
+    for those who may see residents.
+    """
+    community = _check_asked(parts, session, home, gateway)
     to_ns = _moment(end, "to") if end else parts.now_ns()
     from_ns = _moment(start, "from") if start else to_ns - 86_400 * NS
     query = SeriesQuery(
@@ -89,9 +96,11 @@ def get_readings(
         to_ns,
         limit=limit,
         newest_first=True,
+        community=community,
         home=home,
         gateway=gateway,
         device=device,
+        resident=None if session.may(Permission.RESIDENTS) else "",
         window_ns=window_s * NS if window_s else None,
         aggregate=aggregate if window_s else None,
     )
@@ -103,16 +112,24 @@ def get_readings(
     return Readings(quantity, unit, samples)
 
 
-def _check_asked(parts: Parts, session: Session, home: str | None, gateway: str | None) -> None:
-    """A series belongs to the community of its home or gateway. Raises NotFoundError for another's."""
+def _check_asked(parts: Parts, session: Session, home: str | None, gateway: str | None) -> str | None:
+    """The community whose series are meant, where no home says it; None: any. Raises NotFoundError for another's."""
     if session.communities is None:
-        return
+        return None
     if not home and not gateway:
         raise HTTPException(400, "this account sees some communities: name a home or a gateway")
     with parts.database.reading() as connection:
         for scope, name in ((Scope.HOME, home), (Scope.GATEWAY, gateway)):
             if name and not sees_place(connection, session.communities, scope, name):
                 raise NotFoundError(f"there is no such {scope}")
+        return None if home else _community_of(connection, gateway or "")
+
+
+def _community_of(connection: Connection, gateway: str) -> str:
+    """As its series are tagged now: "" where the gateway is of no home."""
+    homes = schema.gateway.join(schema.home, schema.home.c.id == schema.gateway.c.home_id)
+    of_home = select(schema.home.c.community_id).select_from(homes).where(schema.gateway.c.id == gateway)
+    return connection.execute(of_home).scalar() or ""
 
 
 def _moment(text: str, name: str) -> int:
