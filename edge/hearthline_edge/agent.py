@@ -166,8 +166,7 @@ class Agent:
                 notify("READY=1")
                 log.info("agent running", gateway=self._config.gateway, outbox=self._custody.outbox.id)
         finally:
-            for session in self._sessions:
-                await session.stop()
+            await asyncio.gather(*(session.stop() for session in self._sessions))
             for events in self._events:  # what came after their run
                 events.leave()
             for readings in self._readings:

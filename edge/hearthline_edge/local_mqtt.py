@@ -25,7 +25,7 @@ from hearthline_edge.config import LocalMqttConfig
 from hearthline_edge.devices import MqttMessage
 
 SUBSCRIBE_AGAIN_S = 5.0  # after the broker has refused it
-_STOP_S = 10.0
+_STOP_ORDERS, _STOP_AGAIN_S = 100, 0.1
 log = Log(__name__)
 
 
@@ -106,9 +106,13 @@ class LocalSession:
         return True
 
     async def stop(self) -> None:
+        """paho forgets an order to end that comes while it connects: it is told again until it has ended."""
         self._stopping = True
-        self._client.disconnect()
-        await asyncio.to_thread(self._receiver.join, _STOP_S)
+        for _ in range(_STOP_ORDERS):
+            self._client.disconnect()
+            await asyncio.to_thread(self._receiver.join, _STOP_AGAIN_S)
+            if not self._receiver.is_alive():
+                return
 
     # --- paho's thread ---
 
@@ -123,6 +127,9 @@ class LocalSession:
     def _connected(
         self, client: paho.Client, data: Any, flags: Any, reason: ReasonCode, props: Properties | None
     ) -> None:
+        if self._stopping:  # too late: the next run has a session of its own
+            client.disconnect()
+            return
         if reason.is_failure:
             self._tell(self._set_fault, f"local broker ({self.name}): refused the login: {reason}")
             return

@@ -1,10 +1,12 @@
-"""A local broker that refuses a subscription: told, and asked again."""
+"""A local broker that refuses a subscription: told, and asked again. A session that is stopped ends."""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -61,8 +63,12 @@ def publish(topic: bytes, payload: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def session_at(speech: bytes, hear: Callable[[MqttMessage, object], None]) -> AsyncIterator[LocalSession]:
-    """A session whose broker says `speech` when it has subscribed."""
+async def session_at(
+    speech: bytes,
+    hear: Callable[[MqttMessage, object], None],
+    prepare: Callable[[LocalSession], None] | None = None,
+) -> AsyncIterator[LocalSession]:
+    """A session whose broker says `speech` when it has subscribed. `prepare`: called before it starts."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while head := await reader.read(2):
@@ -76,6 +82,8 @@ async def session_at(speech: bytes, hear: Callable[[MqttMessage, object], None])
     server = await asyncio.start_server(serve, HOST, 0)
     config = LocalMqttConfig(host=HOST, port=server.sockets[0].getsockname()[1])
     session = LocalSession("z", "z", config, ("t/#",), hear, lambda: None)
+    if prepare is not None:
+        prepare(session)
     session.start()
     try:
         yield session
@@ -91,6 +99,36 @@ def test_a_topic_that_is_no_text_deafens_nobody() -> None:
         async with session_at(speech, lambda message, _: heard.append(message)):
             await until(lambda: len(heard) == 2)
         assert [(message.topic, message.payload) for message in heard] == [("", b"1"), ("t/x", b"2")]
+
+    asyncio.run(test())
+
+
+def test_a_stop_that_comes_while_the_session_is_being_made_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else it would go on beside the session of the agent's next run, each throwing out the other."""
+    made, asked = threading.Event(), threading.Event()
+
+    def slow_down(session: LocalSession) -> None:
+        create_socket, disconnect = session._client._create_socket, session._client.disconnect
+
+        def create_slowly() -> Any:
+            sock = create_socket()
+            made.set()
+            assert asked.wait(10)
+            return sock
+
+        def disconnect_seen() -> None:
+            disconnect()
+            asked.set()
+
+        monkeypatch.setattr(session._client, "_create_socket", create_slowly)
+        monkeypatch.setattr(session._client, "disconnect", disconnect_seen)
+
+    async def test() -> None:
+        async with session_at(b"", lambda *_: None, slow_down) as session:
+            await asyncio.to_thread(made.wait, 10)
+            async with asyncio.timeout(5):
+                await session.stop()
+            assert not session._receiver.is_alive()
 
     asyncio.run(test())
 
