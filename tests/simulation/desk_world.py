@@ -17,7 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from sqlalchemy import Connection, event, func, insert, select, update
+from sqlalchemy import Connection, and_, event, func, insert, or_, select, update
 
 from hearthline import wire
 from hearthline.clock import NS
@@ -154,10 +154,14 @@ def replace_contacts(config: ChannelConfig) -> ChannelConfig:
     return ChannelConfig(name=config.name, kind=config.kind, trusted=config.trusted, contacts=config.name == "family")
 
 
-_BEHIND = (
-    select(schema.escalation.c.id)
-    .join(schema.alert, schema.alert.c.id == schema.escalation.c.alert_id)
-    .where(schema.escalation.c.fired_ns.is_(None), schema.escalation.c.version != schema.alert.c.version)
+_TIMER_SET = and_(schema.escalation.c.alert_id == schema.alert.c.id, schema.escalation.c.fired_ns.is_(None))
+_BEHIND = (  # no timer, or one of an earlier state
+    select(schema.alert.c.id)
+    .outerjoin(schema.escalation, _TIMER_SET)
+    .where(
+        schema.alert.c.state != State.RESOLVED,
+        or_(schema.escalation.c.id.is_(None), schema.escalation.c.version != schema.alert.c.version),
+    )
     .limit(1)
 )
 
