@@ -164,18 +164,19 @@ def test_a_connection_that_is_dead_and_does_not_say_so_is_given_up(browser: Brow
     with center.serving(), visit(browser, center, locale="en-GB") as page:
         page.add_init_script("""
             const real = AbortSignal.timeout.bind(AbortSignal);
-            AbortSignal.timeout = (ms) => real(ms / 10);
+            AbortSignal.timeout = (ms) => real(ms / 4);
         """)
         page.reload()
-        expect(page.locator("body")).to_have_attribute("data-link", "live")
+        expect(page.locator("body")).to_have_attribute("data-link", "live", timeout=20_000)
         held: list[Route] = []
         page.route("**/fragments/**", lambda route: held.append(route), times=2)
         page.route("**/acknowledge", lambda route: held.append(route))
         row = page.locator(f"#alert-{center.press()}")
-        expect(row).to_be_visible()
+        expect(row).to_be_visible(timeout=20_000)
         assert len(held) == 2
         row.get_by_role("button", name="Acknowledge").click()
-        expect(page.locator("#toast")).to_have_text("The server did not answer; the page shows whether it was saved.")
+        unknown = "The server did not answer; the page shows whether it was saved."
+        expect(page.locator("#toast")).to_have_text(unknown, timeout=20_000)
         expect(row.get_by_role("button", name="Acknowledge")).to_be_enabled()
 
 
